@@ -1,0 +1,91 @@
+import type { Lsn } from "../lsn.ts";
+
+/** The stored value was not sent, because the update left its TOAST chunks alone. Never null. */
+export const UNCHANGED: unique symbol = Symbol("unchanged TOAST value");
+
+/**
+ * A column's value: PostgreSQL's own text, the same from all plugins: numbers with every digit,
+ * booleans `true` or `false`, bytea with its `\x`, bit strings as bare digits; `null` is SQL NULL.
+ */
+export type ColumnValue = string | null | typeof UNCHANGED;
+
+export interface Column {
+  readonly name: string;
+  /** The type as the plugin or the catalog names it, `numeric(10,2)` or `numeric`. */
+  readonly type: string;
+  readonly value: ColumnValue;
+}
+
+/** A table as a change names it. Decoders give the same object for the same table while they can. */
+export interface Relation {
+  readonly schema: string;
+  readonly table: string;
+  /** `schema.table`, unquoted. */
+  readonly qualifiedName: string;
+}
+
+/** What a change tells of the transaction it belongs to. */
+export interface TransactionInfo {
+  /** Unsigned 32 bits. */
+  readonly xid: number;
+  /** LSN of the commit record; undefined with test_decoding, which does not tell it before the rows. */
+  readonly commitLsn: Lsn | undefined;
+  /** Commit time in microseconds since 1970-01-01 UTC; undefined with test_decoding. */
+  readonly commitTime: bigint | undefined;
+}
+
+export interface Begin {
+  readonly kind: "begin";
+  readonly transaction: TransactionInfo;
+}
+
+/** One changed row. Columns are decoded when they are first asked for. */
+export interface RowChange {
+  readonly kind: "insert" | "update" | "delete";
+  readonly lsn: Lsn;
+  readonly transaction: TransactionInfo;
+  /** Position among the changes of the transaction, from 0, counted before any filter. */
+  readonly seq: number;
+  readonly relation: Relation;
+  /** Names of the primary key's columns where the plugin sends them, in its order. */
+  readonly keyNames: readonly string[] | undefined;
+  /** The row after the change, in table order; undefined for a delete. */
+  readonly newRow: readonly Column[] | undefined;
+  /** The old key or old row as the replica identity gives it; undefined when none was sent. */
+  readonly oldRow: readonly Column[] | undefined;
+  /** One column of `newRow`, read without decoding what follows it where the plugin allows. */
+  newColumn(name: string): Column | undefined;
+  /** One column of `oldRow`. */
+  oldColumn(name: string): Column | undefined;
+}
+
+export interface Truncate {
+  readonly kind: "truncate";
+  readonly lsn: Lsn;
+  readonly transaction: TransactionInfo;
+  /** Position of the first table; the tables after it take the following positions. */
+  readonly seq: number;
+  readonly relations: readonly Relation[];
+  readonly cascade: boolean;
+  readonly restartIdentity: boolean;
+}
+
+/** A logical message (`pg_logical_emit_message`). A non-transactional one stands outside any transaction. */
+export interface LogicalMessage {
+  readonly kind: "message";
+  readonly lsn: Lsn;
+  readonly transaction: TransactionInfo | undefined;
+  /** -1 when not transactional. */
+  readonly seq: number;
+  readonly prefix: string;
+  readonly content: Uint8Array;
+}
+
+export interface Commit {
+  readonly kind: "commit";
+  readonly transaction: TransactionInfo;
+  /** The transaction's end LSN, which may be confirmed once all its records are stored. */
+  readonly endLsn: Lsn;
+}
+
+export type TransactionEvent = Begin | RowChange | Truncate | LogicalMessage | Commit;

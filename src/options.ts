@@ -1,0 +1,82 @@
+/** What a run was asked for: the command line and the environment, validated. */
+export interface RunOptions {
+  readonly postgres: PostgresOptions;
+  readonly slot: SlotOptions;
+  readonly stream: StreamOptions;
+  readonly format: FormatOptions;
+  readonly policy: PolicyOptions;
+  readonly log: LogOptions;
+  readonly metricsAddress: string | undefined;
+}
+
+export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full";
+
+/** Where PostgreSQL is and who asks. Everything is resolved: flags, then the URL, then the environment. */
+export interface PostgresOptions {
+  /** Tried in order. A host that begins with `/` is the directory of a Unix socket. */
+  readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  readonly database: string;
+  readonly user: string;
+  /** From the URL or `PGPASSWORD`; otherwise the password file is asked when the server asks. */
+  readonly password: string | undefined;
+  readonly sslMode: SslMode;
+  /** A file, or `system`. */
+  readonly sslRootCert: string | undefined;
+  readonly sslCert: string | undefined;
+  readonly sslKey: string | undefined;
+  readonly targetSessionAttrs: string;
+  readonly connectTimeoutMs: number;
+}
+
+export type OutputPlugin = "test_decoding" | "wal2json" | "pgoutput";
+
+export interface SlotOptions {
+  readonly name: string;
+  readonly plugin: OutputPlugin;
+  readonly create: boolean;
+  readonly recreate: boolean;
+  /** pgoutput only. */
+  readonly publications: readonly string[];
+}
+
+export interface StreamOptions {
+  readonly name: string;
+  readonly create: boolean;
+  /** Shards of a stream that is created; 0 asks for on-demand mode. */
+  readonly shardCount: number;
+  readonly aggregation: "kpl" | "none";
+  readonly lingerMs: number;
+  readonly onOversize: "stop" | "key-only" | "skip";
+}
+
+export type Operation = "insert" | "update" | "delete" | "truncate";
+
+export type PartitionKeyChoice =
+  | { readonly kind: "pkey" | "table" | "xid" }
+  | { readonly kind: "fixed"; readonly text: string };
+
+export interface FormatOptions {
+  /** `CSV`, `CSVPayload`, `JSON`, or the path of a module. */
+  readonly formatter: string;
+  readonly fullChange: boolean;
+  readonly partitionKey: PartitionKeyChoice;
+  readonly tablePattern: RegExp | undefined;
+  readonly includeTables: readonly string[];
+  readonly excludeTables: readonly string[];
+  /** `schema.table.column`, as given. */
+  readonly excludeColumns: readonly string[];
+  readonly maskColumns: readonly string[];
+  readonly operations: ReadonlySet<Operation>;
+}
+
+export interface PolicyOptions {
+  readonly onMissingPkey: "skip" | "stop";
+  readonly onUnknownTable: "stop" | "skip";
+  readonly onPluginSkip: "stop" | "warn";
+  readonly refreshPkeysMs: number;
+}
+
+export interface LogOptions {
+  readonly format: "text" | "json";
+  readonly level: "debug" | "info" | "warning" | "error";
+}

@@ -1,0 +1,24 @@
+/** What `pg_catalog` says of a table, and what it said before. */
+export interface KnownTable {
+  readonly schema: string;
+  readonly table: string;
+  /**
+   * Column names of its primary key, in key order: the present one first, then earlier ones that
+   * this run has seen under this name. An empty list stands for "no primary key".
+   */
+  readonly keys: readonly (readonly string[])[];
+  /** `pg_class.relreplident`: default, nothing, full, index. */
+  readonly replicaIdentity: "d" | "n" | "f" | "i";
+}
+
+/** The catalog as the stages after it see it. */
+export interface Catalog {
+  /** By `schema.table`, unquoted; undefined when no such table was ever seen. */
+  table(qualifiedName: string): KnownTable | undefined;
+  /** All present tables. */
+  tables(): Iterable<KnownTable>;
+  /** The type's name as `format_type` prints it; undefined when the type was never seen. */
+  typeName(oid: number, typmod: number): string | undefined;
+  /** Reads `pg_catalog` again; what is gone stays known. */
+  refresh(): Promise<void>;
+}

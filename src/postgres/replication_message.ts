@@ -1,0 +1,41 @@
+import type { Lsn } from "../lsn.ts";
+
+/**
+ * One XLogData message of the streaming replication protocol: a header of 25 bytes ('w', WAL start,
+ * WAL end, server clock), then what the output plugin wrote.
+ * https://www.postgresql.org/docs/current/protocol-replication.html
+ *
+ * The header is read only where it is asked for: a drain sees hundreds of thousands of these.
+ */
+export class XLogData {
+  readonly kind = "xlogdata";
+  /** `payload` is the whole CopyData payload; it is not copied and must not be reused. */
+  constructor(readonly payload: Uint8Array) {}
+
+  /** Where the message begins in the WAL; for a COMMIT message, the end LSN of its transaction. */
+  get walStart(): Lsn {
+    return readUint64(this.payload, 1);
+  }
+
+  /** What the output plugin wrote. */
+  get data(): Uint8Array {
+    return this.payload.subarray(XLOGDATA_HEADER_BYTES);
+  }
+}
+
+export const XLOGDATA_HEADER_BYTES = 25;
+
+/** A primary keepalive: how far the server's decoding has come. */
+export interface Keepalive {
+  readonly kind: "keepalive";
+  readonly walEnd: Lsn;
+  readonly replyRequested: boolean;
+}
+
+export type ReplicationMessage = XLogData | Keepalive;
+
+/** Reads a big-endian unsigned 64-bit integer. */
+export function readUint64(bytes: Uint8Array, offset: number): bigint {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return view.getBigUint64(offset);
+}
