@@ -1,0 +1,29 @@
+/** The side of a transaction that the writer sees: it counts what is stored of it. */
+export interface Ticket {
+  /** `records` more user records of the transaction are on their way. */
+  expect(records: number): void;
+  /** `records` of them are durably stored, each where every consumer will see it. */
+  acknowledge(records: number): void;
+}
+
+/** Where user records go. One of these per stream. */
+export interface RecordWriter {
+  /**
+   * Takes one user record; never blocks. Returns 0, or, where the stream can never take a record of
+   * that size, its size in bytes, with nothing taken.
+   */
+  add(
+    partitionKey: string,
+    data: string | Uint8Array,
+    ticket: Ticket,
+    route?: "every shard",
+  ): number;
+  /** Ends a batch: idle lanes send what they hold. Resolves when there is room for another batch. */
+  flush(): Promise<void>;
+  /** Resolves when everything taken is stored; rejects when the writer failed or `signal` aborts. */
+  drain(signal?: AbortSignal): Promise<void>;
+  /** Lets go of sockets and timers. What is not stored is given up. */
+  close(): void;
+  /** Bytes taken and not yet acknowledged. */
+  readonly pendingBytes: number;
+}
