@@ -1,0 +1,137 @@
+import { Deque as UntypedDeque } from "@std/data-structures/deque";
+import type { Ticket } from "./kinesis/writer.ts";
+import type { Lsn } from "./lsn.ts";
+
+/** The part of `@std/data-structures`' Deque used here; deno-std on npm comes without types. */
+interface Deque<T> {
+  pushBack(value: T): unknown;
+  popFront(): T | undefined;
+  popBack(): T | undefined;
+  peekFront(): T | undefined;
+  peekBack(): T | undefined;
+}
+const Deque = UntypedDeque as new <T>() => Deque<T>;
+
+/** One transaction, or a keepalive's WAL end, in the order of the slot. */
+class Entry implements Ticket {
+  pending = 0;
+  /** Set when the transaction was received whole; undefined while it is open. */
+  endLsn: Lsn | undefined;
+
+  constructor(private readonly resolved: () => void) {}
+
+  expect(records: number): void {
+    this.pending += records;
+  }
+
+  acknowledge(records: number): void {
+    this.pending -= records;
+    if (this.pending < 0) throw new RangeError("more records acknowledged than were expected");
+    if (this.pending === 0 && this.endLsn !== undefined) this.resolved();
+  }
+
+  get isResolved(): boolean {
+    return this.endLsn !== undefined && this.pending === 0;
+  }
+}
+
+/**
+ * The commit watermark: from what the slot sent and what Kinesis acknowledged, the flush LSN that may
+ * be confirmed. It is the end of the longest prefix of whole transactions of which every record is
+ * stored; it never falls. Transactions come in commit order and never interleave (streaming of open
+ * transactions is not asked for), acknowledgements in any order.
+ */
+export class Checkpoint {
+  readonly #entries: Deque<Entry> = new Deque<Entry>();
+  #open: Entry | undefined;
+  #flushLsn: Lsn;
+  readonly #onAdvance: () => void;
+
+  /** `onAdvance` is called when acknowledgements, not keepalives, moved the flush LSN. */
+  constructor(confirmedFlushLsn: Lsn, onAdvance: () => void = () => {}) {
+    this.#flushLsn = confirmedFlushLsn;
+    this.#onAdvance = onAdvance;
+  }
+
+  /** What may be sent to PostgreSQL as flushed. */
+  get flushLsn(): Lsn {
+    return this.#flushLsn;
+  }
+
+  /** A transaction begins; its records go by the ticket. */
+  begin(): Ticket {
+    if (this.#open !== undefined) throw new Error("a transaction is already open");
+    this.#open = new Entry(this.#advance);
+    this.#entries.pushBack(this.#open);
+    return this.#open;
+  }
+
+  /** The open transaction was received whole; `endLsn` is where its COMMIT message starts. */
+  commit(endLsn: Lsn): void {
+    if (this.#open === undefined) throw new Error("no transaction is open");
+    this.#close(endLsn);
+  }
+
+  /**
+   * The connection was lost inside the open transaction, which will come again whole: what is under
+   * way of it holds back what follows, as any record does, but is no reason to confirm anything.
+   */
+  abandon(): void {
+    if (this.#open !== undefined) this.#close(this.#flushLsn);
+  }
+
+  /** A record outside any transaction: nothing behind it is confirmed until it is stored. */
+  standalone(): Ticket {
+    const entry = new Entry(this.#advance);
+    // Its own position is confirmed by what follows it.
+    entry.endLsn = this.#flushLsn;
+    this.#entries.pushBack(entry);
+    return entry;
+  }
+
+  /**
+   * The server's decoding has come as far as `walEnd` with nothing to send. Inside a transaction that
+   * says nothing; otherwise it may be confirmed once everything before it is stored.
+   */
+  mark(walEnd: Lsn): void {
+    if (this.#open !== undefined) return;
+    const last = this.#entries.peekBack();
+    if (last?.isResolved) {
+      // Whatever waits at the end waits for the same records before it: one entry is enough.
+      if (walEnd > last.endLsn!) last.endLsn = walEnd;
+    } else {
+      const entry = new Entry(this.#advance);
+      entry.endLsn = walEnd;
+      this.#entries.pushBack(entry);
+    }
+    this.#popResolved();
+  }
+
+  #close(endLsn: Lsn): void {
+    const entry = this.#open!;
+    this.#open = undefined;
+    if (entry.pending > 0) {
+      entry.endLsn = endLsn;
+    } else {
+      this.#entries.popBack();
+      const before = this.#flushLsn;
+      this.mark(endLsn);
+      if (this.#flushLsn > before) this.#onAdvance();
+    }
+  }
+
+  readonly #advance = (): void => {
+    const before = this.#flushLsn;
+    this.#popResolved();
+    if (this.#flushLsn > before) this.#onAdvance();
+  };
+
+  #popResolved(): void {
+    let first = this.#entries.peekFront();
+    while (first?.isResolved) {
+      if (first.endLsn! > this.#flushLsn) this.#flushLsn = first.endLsn!;
+      this.#entries.popFront();
+      first = this.#entries.peekFront();
+    }
+  }
+}

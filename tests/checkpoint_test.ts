@@ -1,0 +1,175 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Checkpoint } from "../src/checkpoint.ts";
+import type { Ticket } from "../src/kinesis/writer.ts";
+import { randomFrom, randomSeed } from "./support/random.ts";
+
+Deno.test("Checkpoint confirms a transaction when it was received whole and all of it is stored", () => {
+  const checkpoint = new Checkpoint(10n);
+  const ticket = checkpoint.begin();
+  ticket.expect(2);
+  ticket.acknowledge(2);
+  assertEquals(checkpoint.flushLsn, 10n, "stored, but its COMMIT has not come");
+  checkpoint.commit(20n);
+  assertEquals(checkpoint.flushLsn, 20n);
+});
+
+Deno.test("Checkpoint never passes an earlier transaction that is not stored", () => {
+  const checkpoint = new Checkpoint(0n);
+  const first = checkpoint.begin();
+  first.expect(1);
+  checkpoint.commit(10n);
+  const second = checkpoint.begin();
+  second.expect(1);
+  checkpoint.commit(20n);
+  second.acknowledge(1);
+  assertEquals(checkpoint.flushLsn, 0n);
+  first.acknowledge(1);
+  assertEquals(checkpoint.flushLsn, 20n);
+});
+
+Deno.test("Checkpoint advances over transactions whose changes were all filtered out", () => {
+  const checkpoint = new Checkpoint(0n);
+  checkpoint.begin();
+  checkpoint.commit(10n);
+  assertEquals(checkpoint.flushLsn, 10n);
+});
+
+Deno.test("Checkpoint follows a keepalive only when nothing is open or pending", () => {
+  const checkpoint = new Checkpoint(0n);
+  checkpoint.mark(5n);
+  assertEquals(checkpoint.flushLsn, 5n);
+  const ticket = checkpoint.begin();
+  checkpoint.mark(7n);
+  assertEquals(checkpoint.flushLsn, 5n, "inside a transaction");
+  ticket.expect(1);
+  checkpoint.commit(10n);
+  checkpoint.mark(12n);
+  assertEquals(checkpoint.flushLsn, 5n, "a record is pending");
+  ticket.acknowledge(1);
+  assertEquals(checkpoint.flushLsn, 12n, "the keepalive came after all that is stored now");
+});
+
+Deno.test("Checkpoint never falls when a keepalive repeats an older position", () => {
+  const checkpoint = new Checkpoint(10n);
+  checkpoint.mark(5n);
+  assertEquals(checkpoint.flushLsn, 10n);
+});
+
+Deno.test("Checkpoint holds what follows a record outside any transaction", () => {
+  const checkpoint = new Checkpoint(0n);
+  const message = checkpoint.standalone();
+  message.expect(1);
+  checkpoint.begin();
+  checkpoint.commit(10n);
+  assertEquals(checkpoint.flushLsn, 0n);
+  message.acknowledge(1);
+  assertEquals(checkpoint.flushLsn, 10n);
+});
+
+Deno.test("Checkpoint is not held by a record outside any transaction that was left out", () => {
+  const checkpoint = new Checkpoint(0n);
+  checkpoint.standalone();
+  checkpoint.mark(10n);
+  assertEquals(checkpoint.flushLsn, 10n);
+});
+
+Deno.test("Checkpoint confirms nothing for half a transaction that will come again", () => {
+  const checkpoint = new Checkpoint(0n);
+  const half = checkpoint.begin();
+  half.expect(1);
+  checkpoint.abandon();
+  const again = checkpoint.begin();
+  again.expect(2);
+  checkpoint.commit(10n);
+  again.acknowledge(2);
+  assertEquals(checkpoint.flushLsn, 0n, "the first copy is still under way");
+  half.acknowledge(1);
+  assertEquals(checkpoint.flushLsn, 10n);
+});
+
+Deno.test("Checkpoint tells of an advance by acknowledgements, not by keepalives", () => {
+  let advances = 0;
+  const checkpoint = new Checkpoint(0n, () => advances++);
+  checkpoint.mark(5n);
+  assertEquals(advances, 0);
+  const ticket = checkpoint.begin();
+  ticket.expect(1);
+  checkpoint.commit(10n);
+  ticket.acknowledge(1);
+  assertEquals(advances, 1);
+});
+
+Deno.test("Checkpoint refuses more acknowledgements than records", () => {
+  const checkpoint = new Checkpoint(0n);
+  const ticket = checkpoint.begin();
+  ticket.expect(1);
+  assertThrows(() => ticket.acknowledge(2), RangeError);
+});
+
+/** The rule of invariant 1 and 2 in the slowest and plainest way: look at everything each time. */
+class Model {
+  entries: { end: bigint | undefined; pending: number }[] = [];
+  start: bigint;
+  constructor(start: bigint) {
+    this.start = start;
+  }
+  get flushLsn(): bigint {
+    let flush = this.start;
+    for (const entry of this.entries) {
+      if (entry.end === undefined || entry.pending > 0) break;
+      if (entry.end > flush) flush = entry.end;
+    }
+    return flush;
+  }
+}
+
+Deno.test("Checkpoint equals a brute-force model under random orders of acknowledgement", () => {
+  const seed = randomSeed();
+  const random = randomFrom(seed);
+  const below = (n: number) => Math.floor(random() * n);
+  for (let round = 0; round < 300; round++) {
+    const start = BigInt(below(100));
+    const checkpoint = new Checkpoint(start);
+    const model = new Model(start);
+    type Held = { ticket: Ticket; entry: Model["entries"][number] };
+    const held: Held[] = [];
+    let open: Held | undefined;
+    let lsn = start;
+    let previous = start;
+    for (let step = 0; step < 200; step++) {
+      lsn += BigInt(below(3));
+      const choice = below(10);
+      if (choice < 3) {
+        if (open === undefined) {
+          open = { ticket: checkpoint.begin(), entry: { end: undefined, pending: 0 } };
+          model.entries.push(open.entry);
+        } else {
+          checkpoint.commit(lsn);
+          open.entry.end = lsn;
+          open = undefined;
+        }
+      } else if (choice < 6 && open !== undefined) {
+        const records = 1 + below(4);
+        open.ticket.expect(records);
+        open.entry.pending += records;
+        held.push(open);
+      } else if (choice === 6) {
+        checkpoint.mark(lsn);
+        if (open === undefined) model.entries.push({ end: lsn, pending: 0 });
+      } else if (held.length > 0) {
+        const index = below(held.length);
+        const { ticket, entry } = held[index]!;
+        const records = 1 + below(entry.pending);
+        if (entry.pending > 0) {
+          ticket.acknowledge(records);
+          entry.pending -= records;
+        }
+        if (entry.pending === 0) held.splice(index, 1);
+      }
+      const where = `seed ${seed}, round ${round}, step ${step}`;
+      assertEquals(checkpoint.flushLsn, model.flushLsn, where);
+      assert(checkpoint.flushLsn >= previous, `the watermark fell: ${where}`);
+      previous = checkpoint.flushLsn;
+    }
+  }
+});
