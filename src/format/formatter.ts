@@ -13,7 +13,34 @@ export type Emit = (
   route?: "every shard",
 ) => void;
 
+/**
+ * Why a change gave no records. Nothing was emitted; the pipeline decides by its policies.
+ *
+ * - `unknown-table`: the catalog must be read again, then `format` called again with the same change;
+ *   the same answer a second time means that the key cannot be found (`--on-unknown-table`).
+ * - `no-key`: the format needs a primary key, the table has none (`--on-missing-pkey`).
+ * - `key-not-sent`: the table has a primary key, but its replica identity kept it out of this change
+ *   (`--on-plugin-skip`).
+ */
+export interface FormatProblem {
+  readonly kind: "unknown-table" | "no-key" | "key-not-sent";
+  /** `schema.table` */
+  readonly table: string;
+  /** What was found, for an operator: completes "cannot publish a delete of public.t: …". */
+  readonly reason: string;
+}
+
 export interface Formatter {
-  /** Gives each user record of one change to `emit`, in order; none to leave the change out. */
-  format(change: Change, emit: Emit): void;
+  /**
+   * Gives each user record of one change to `emit`, in order; none to leave the change out (a filter,
+   * a kind of change that the format does not have). Throws a RunError when the run must stop.
+   */
+  format(change: Change, emit: Emit): FormatProblem | undefined;
+
+  /**
+   * For a change with a record that the stream can never take: gives as many records as `format`
+   * does, in the same order, each without the row's columns and marked (`"oversize":true`), so that
+   * the n-th stands in for the n-th of `format`.
+   */
+  formatKeyOnly(change: Change, emit: Emit): FormatProblem | undefined;
 }

@@ -9,10 +9,14 @@ export interface KnownTable {
   readonly keys: readonly (readonly string[])[];
   /** `pg_class.relreplident`: default, nothing, full, index. */
   readonly replicaIdentity: "d" | "n" | "f" | "i";
+  /** Columns of the index that REPLICA IDENTITY USING INDEX names (`indisreplident`); else undefined. */
+  readonly identityColumns: readonly string[] | undefined;
 }
 
 /** The catalog as the stages after it see it. */
 export interface Catalog {
+  /** Grows with every refresh, so that what was derived from the catalog can be kept until then. */
+  readonly version: number;
   /** By `schema.table`, unquoted; undefined when no such table was ever seen. */
   table(qualifiedName: string): KnownTable | undefined;
   /** All present tables. */
