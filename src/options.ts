@@ -24,9 +24,23 @@ export interface PostgresOptions {
   readonly sslRootCert: string | undefined;
   readonly sslCert: string | undefined;
   readonly sslKey: string | undefined;
-  readonly targetSessionAttrs: string;
+  readonly targetSessionAttrs: TargetSessionAttrs;
+  /** For one host; 0: no limit. */
   readonly connectTimeoutMs: number;
+  /** Command-line options for the server's session, as in `PGOPTIONS`. */
+  readonly sessionOptions: string | undefined;
+  /** A password file other than `~/.pgpass`. */
+  readonly passwordFile: string | undefined;
+  readonly applicationName: string;
 }
+
+export type TargetSessionAttrs =
+  | "any"
+  | "read-write"
+  | "read-only"
+  | "primary"
+  | "standby"
+  | "prefer-standby";
 
 export type OutputPlugin = "test_decoding" | "wal2json" | "pgoutput";
 
@@ -66,6 +80,8 @@ export interface FormatOptions {
   /** `schema.table.column`, as given. */
   readonly excludeColumns: readonly string[];
   readonly maskColumns: readonly string[];
+  /** From the environment; there whenever a column is masked. */
+  readonly maskSalt: string | undefined;
   readonly operations: ReadonlySet<Operation>;
 }
 

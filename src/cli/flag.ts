@@ -1,0 +1,125 @@
+import { UsageError } from "../errors.ts";
+
+/** The groups in which help and the reference list the flags, in this order. */
+export const FLAG_CATEGORIES = {
+  postgres: "PostgreSQL connection",
+  slot: "Replication slot",
+  stream: "Kinesis stream",
+  changes: "What is published",
+  policy: "When something stands in the way",
+  program: "Log and help",
+} as const;
+
+export type FlagCategory = keyof typeof FLAG_CATEGORIES;
+
+/** One flag: everything that parsing, help, the environment and the README's reference need. */
+export interface Flag<Value> {
+  /** Without the dashes. Its environment variable is `PG2KINESIS_` and this in capitals. */
+  readonly name: string;
+  readonly letter: string | undefined;
+  readonly category: FlagCategory;
+  /** What stands for the value in help; undefined: a switch, which takes none. */
+  readonly placeholder: string | undefined;
+  /** What holds when the flag is not given, in words; undefined: nothing worth saying. */
+  readonly defaultText: string | undefined;
+  readonly repeatable: boolean;
+  /** False for the few that act at once, such as `--help`: they have no environment variable. */
+  readonly inEnvironment: boolean;
+  /** One line of help. */
+  readonly short: string;
+  /** The reference's paragraph, in Markdown. */
+  readonly long: string;
+  /**
+   * Gives the value of what was typed (nothing, once, or several times when repeatable).
+   * @throws {UsageError} without the flag's name, which the caller puts in front.
+   */
+  readonly read: (texts: readonly string[]) => Value;
+}
+
+interface FlagWords {
+  readonly name: string;
+  readonly letter?: string;
+  readonly category: FlagCategory;
+  readonly short: string;
+  readonly long: string;
+}
+
+interface ValueFlagWords extends FlagWords {
+  readonly placeholder: string;
+  readonly defaultText?: string;
+}
+
+/** A flag without a value: off unless given. */
+export function switchFlag(words: FlagWords & { readonly inEnvironment?: boolean }): Flag<boolean> {
+  return {
+    letter: undefined,
+    placeholder: undefined,
+    defaultText: undefined,
+    repeatable: false,
+    inEnvironment: true,
+    ...words,
+    read: ([text]) => text === undefined ? false : parseSwitch(text),
+  };
+}
+
+/** A flag with a value, and a default that goes through the same parser. */
+export function defaultedFlag<Value>(
+  words: ValueFlagWords & {
+    readonly defaultText: string;
+    readonly parse: (text: string) => Value;
+  },
+): Flag<Value> {
+  const { parse, ...rest } = words;
+  return {
+    letter: undefined,
+    repeatable: false,
+    inEnvironment: true,
+    ...rest,
+    read: ([text]) => parse(text ?? words.defaultText),
+  };
+}
+
+/** A flag with a value; undefined when it is not given. */
+export function optionalFlag<Value>(
+  words: ValueFlagWords & { readonly parse: (text: string) => Value },
+): Flag<Value | undefined> {
+  const { parse, ...rest } = words;
+  return {
+    letter: undefined,
+    defaultText: undefined,
+    repeatable: false,
+    inEnvironment: true,
+    ...rest,
+    read: ([text]) => text === undefined ? undefined : parse(text),
+  };
+}
+
+/** A flag that may be given several times; its variable holds the values separated by commas. */
+export function listFlag<Value>(
+  words: ValueFlagWords & { readonly parse: (text: string) => Value },
+): Flag<readonly Value[]> {
+  const { parse, ...rest } = words;
+  return {
+    letter: undefined,
+    defaultText: undefined,
+    repeatable: true,
+    inEnvironment: true,
+    ...rest,
+    read: (texts) => texts.map(parse),
+  };
+}
+
+/** The variable that stands for a flag: `pg-host` is `PG2KINESIS_PG_HOST`. */
+export function environmentName(flag: { readonly name: string }): string {
+  return "PG2KINESIS_" + flag.name.toUpperCase().replaceAll("-", "_");
+}
+
+const ON = ["true", "1", "yes", "on"];
+const OFF = ["false", "0", "no", "off"];
+
+function parseSwitch(text: string): boolean {
+  const word = text.toLowerCase();
+  if (ON.includes(word)) return true;
+  if (OFF.includes(word)) return false;
+  throw new UsageError(`${JSON.stringify(text)} is neither on nor off; write true or false`);
+}

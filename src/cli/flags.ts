@@ -1,0 +1,67 @@
+import { changeFlags, policyFlags } from "./change_flags.ts";
+import { choice } from "./flag_value.ts";
+import { defaultedFlag, type Flag, switchFlag } from "./flag.ts";
+import { connectionFlags, slotFlags } from "./postgres_flags.ts";
+import { streamFlags } from "./stream_flags.ts";
+
+const programFlags = {
+  logFormat: defaultedFlag({
+    name: "log-format",
+    category: "program",
+    placeholder: "FORMAT",
+    defaultText: "text",
+    short: "text or json",
+    long: "How log lines are written to stderr: `text`, or `json`, one object a line.",
+    parse: choice(["text", "json"]),
+  }),
+  logLevel: defaultedFlag({
+    name: "log-level",
+    category: "program",
+    placeholder: "LEVEL",
+    defaultText: "info",
+    short: "debug, info, warning or error",
+    long:
+      "The least important lines that are logged: `debug`, `info`, `warning` or `error`. With `debug` " +
+      "errors come with their cause and stack trace.",
+    parse: choice(["debug", "info", "warning", "error"]),
+  }),
+  version: switchFlag({
+    name: "version",
+    category: "program",
+    inEnvironment: false,
+    short: "print the version",
+    long: "Print the versions of pg2kinesis and of the runtime inside.",
+  }),
+  help: switchFlag({
+    name: "help",
+    category: "program",
+    inEnvironment: false,
+    short: "print this help",
+    long: "Print help.",
+  }),
+};
+
+/** The one table of flags. Parsing, help, the environment and the README's reference come from it. */
+export const flags = {
+  ...connectionFlags,
+  ...slotFlags,
+  ...streamFlags,
+  ...changeFlags,
+  ...policyFlags,
+  ...programFlags,
+} as const;
+
+export type FlagId = keyof typeof flags;
+
+/** What each flag reads as. */
+export type FlagValues = { readonly [Id in FlagId]: ReturnType<(typeof flags)[Id]["read"]> };
+
+export const flagIds = Object.keys(flags) as readonly FlagId[];
+
+export const flagList: readonly Flag<unknown>[] = Object.values(flags);
+
+/** Variables beside the flags' own, with what they are for. */
+export const MASK_SALT_VARIABLE = "PG2KINESIS_MASK_SALT";
+
+/** Commands; the first is the one that may be left out. */
+export const COMMANDS = ["run"] as const;

@@ -1,0 +1,193 @@
+import type { OutputPlugin, SslMode } from "../options.ts";
+import { UsageError } from "../errors.ts";
+import { defaultedFlag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
+import { choice, text } from "./flag_value.ts";
+import { parseConnectionUri } from "./connection_uri.ts";
+
+export const SSL_MODES: readonly SslMode[] = [
+  "disable",
+  "allow",
+  "prefer",
+  "require",
+  "verify-ca",
+  "verify-full",
+];
+
+export const OUTPUT_PLUGINS: readonly OutputPlugin[] = ["test_decoding", "wal2json", "pgoutput"];
+
+export const connectionFlags = {
+  pgDbname: optionalFlag({
+    name: "pg-dbname",
+    letter: "d",
+    category: "postgres",
+    placeholder: "NAME",
+    defaultText: "$PGDATABASE",
+    short: "database to follow",
+    long: "The database whose changes are followed. A slot belongs to one database.",
+    parse: databaseName,
+  }),
+  pgHost: optionalFlag({
+    name: "pg-host",
+    letter: "h",
+    category: "postgres",
+    placeholder: "HOST",
+    defaultText: "$PGHOST, else socket",
+    short: "server, or its socket's folder",
+    long:
+      "The server's name or address, or the folder of its Unix socket when it begins with `/`. " +
+      "Several, separated by commas, are tried in order. Without it: `$PGHOST`, else the local " +
+      "socket where there is one, else `localhost`. As in psql, `-h` is the host; help is `--help`.",
+    parse: text,
+  }),
+  pgPort: optionalFlag({
+    name: "pg-port",
+    letter: "p",
+    category: "postgres",
+    placeholder: "PORT",
+    defaultText: "$PGPORT or 5432",
+    short: "port",
+    long: "The server's port; one for all hosts, or one for each, separated by commas.",
+    parse: portList,
+  }),
+  pgUser: optionalFlag({
+    name: "pg-user",
+    letter: "u",
+    category: "postgres",
+    placeholder: "NAME",
+    defaultText: "$PGUSER",
+    short: "role to log in as",
+    long:
+      "The role, which needs LOGIN and REPLICATION (`rds_replication` on RDS). Its password comes " +
+      "from `$PGPASSWORD`, `~/.pgpass` or `$PG2KINESIS_PG_URL`, never from a flag. Without " +
+      "`$PGUSER`: the operating system's user.",
+    parse: text,
+  }),
+  pgUrl: optionalFlag({
+    name: "pg-url",
+    category: "postgres",
+    placeholder: "URL",
+    short: "postgresql://user@host:port/db?…; flags win",
+    long:
+      "A libpq connection URI: several hosts, sockets, IPv6 and every parameter libpq knows. Single " +
+      "flags win over it, and it wins over the service file and libpq's variables. A password in " +
+      "it can be read in the process list: give such a URL in `$PG2KINESIS_PG_URL`. In a password " +
+      "write `%40` for @, `%2F` for /, `%3A` for :, `%25` for %.",
+    parse: parseConnectionUri,
+  }),
+  pgSslmode: optionalFlag({
+    name: "pg-sslmode",
+    category: "postgres",
+    placeholder: "MODE",
+    defaultText: "$PGSSLMODE or prefer",
+    short: "TLS as in libpq",
+    long:
+      "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`, as libpq means them. " +
+      "Only `verify-full` is safe against an impostor.",
+    parse: choice(SSL_MODES),
+  }),
+  pgSslrootcert: optionalFlag({
+    name: "pg-sslrootcert",
+    category: "postgres",
+    placeholder: "FILE",
+    short: 'CA certificates to trust, or "system"',
+    long:
+      "The file of certificate authorities to trust (on RDS the region's bundle), or `system` for " +
+      "the built-in ones, which makes the mode `verify-full`. Without it: `$PGSSLROOTCERT`, else " +
+      "`~/.postgresql/root.crt` where there is one.",
+    parse: text,
+  }),
+  pgSslcert: optionalFlag({
+    name: "pg-sslcert",
+    category: "postgres",
+    placeholder: "FILE",
+    short: "client certificate",
+    long:
+      "The client's certificate. Without it: `$PGSSLCERT`, else `~/.postgresql/postgresql.crt` " +
+      "where there is one.",
+    parse: text,
+  }),
+  pgSslkey: optionalFlag({
+    name: "pg-sslkey",
+    category: "postgres",
+    placeholder: "FILE",
+    short: "its private key",
+    long:
+      "The client certificate's private key, without a passphrase. Without it: `$PGSSLKEY`, else " +
+      "`~/.postgresql/postgresql.key`.",
+    parse: text,
+  }),
+};
+
+export const slotFlags = {
+  pgSlotName: defaultedFlag({
+    name: "pg-slot-name",
+    letter: "s",
+    category: "slot",
+    placeholder: "NAME",
+    defaultText: "pg2kinesis",
+    short: "replication slot to follow",
+    long: "The replication slot. It is the only state there is: it remembers what is published.",
+    parse: slotName,
+  }),
+  pgSlotOutputPlugin: defaultedFlag({
+    name: "pg-slot-output-plugin",
+    category: "slot",
+    placeholder: "PLUGIN",
+    defaultText: "test_decoding",
+    short: "test_decoding, wal2json or pgoutput",
+    long: "The slot's output plugin: `test_decoding`, `wal2json` or `pgoutput`.",
+    parse: choice(OUTPUT_PLUGINS),
+  }),
+  pgPublication: listFlag({
+    name: "pg-publication",
+    category: "slot",
+    placeholder: "NAME",
+    defaultText: "the slot's name",
+    short: "publication to follow, with pgoutput",
+    long:
+      "With `pgoutput`, the publication that says which tables are followed. May be given several " +
+      "times.",
+    parse: text,
+  }),
+  createSlot: switchFlag({
+    name: "create-slot",
+    category: "slot",
+    short: "create the slot if it does not exist",
+    long:
+      "Create the slot if it does not exist. A slot that exists is used when plugin and database " +
+      "match, and is an error when not. Changes are followed from its creation on.",
+  }),
+  recreateSlot: switchFlag({
+    name: "recreate-slot",
+    category: "slot",
+    short: "drop the slot if it exists, then create it",
+    long: "Drop the slot if it exists, then create it. **What it had not yet published is lost.**",
+  }),
+};
+
+/** Only what the server itself would refuse, so that a URL or a list of settings is told apart. */
+function databaseName(value: string): string {
+  if (/^postgres(ql)?:\/\//.test(value)) {
+    throw new UsageError("is the database's name only; give a connection URL to --pg-url");
+  }
+  return text(value);
+}
+
+function portList(value: string): string {
+  for (const port of value.split(",")) {
+    if (port === "") continue;
+    if (!/^\d+$/.test(port) || Number(port) < 1 || Number(port) > 65535) {
+      throw new UsageError(`${JSON.stringify(port)} is not a port; give a number from 1 to 65535`);
+    }
+  }
+  return value;
+}
+
+/** https://www.postgresql.org/docs/current/logicaldecoding-explanation.html#LOGICALDECODING-REPLICATION-SLOTS */
+function slotName(value: string): string {
+  if (/^[a-z0-9_]{1,63}$/.test(value)) return value;
+  throw new UsageError(
+    `${JSON.stringify(value)} cannot be a slot's name; it has 1 to 63 lower-case letters, ` +
+      "digits and underscores",
+  );
+}

@@ -1,0 +1,159 @@
+import type { RunOptions } from "../options.ts";
+import { UsageError } from "../errors.ts";
+import { type ConnectionLayer, resolveConnection } from "./connection_settings.ts";
+import { environmentName } from "./flag.ts";
+import { type FlagId, flags, type FlagValues, MASK_SALT_VARIABLE } from "./flags.ts";
+import type { HostView } from "./host_view.ts";
+
+/** Where a flag's value comes from. */
+export type Origin = "argument" | "environment" | "default";
+
+export interface Settings {
+  readonly values: FlagValues;
+  readonly originOf: (id: FlagId) => Origin;
+}
+
+/** Fits the flags to each other and to the environment. Looks at files, and changes nothing. */
+export function buildRunOptions(
+  settings: Settings,
+  env: Readonly<Record<string, string | undefined>>,
+  host: HostView,
+): { readonly options: RunOptions; readonly warnings: readonly string[] } {
+  const { values } = settings;
+  const warnings: string[] = [];
+  const { postgres, warnings: connectionWarnings } = resolveConnection(
+    connectionLayers(settings),
+    env,
+    host,
+  );
+  warnings.push(...connectionWarnings);
+  if (settings.originOf("pgUrl") === "argument" && values.pgUrl?.has("password")) {
+    warnings.push(
+      "every user of this machine can read the password in --pg-url; put the URL into " +
+        "PG2KINESIS_PG_URL, or the password into PGPASSWORD or ~/.pgpass",
+    );
+  }
+
+  if (values.fullChange && values.messageFormatter !== "CSVPayload") {
+    throw new UsageError(
+      `${
+        nameOf("fullChange", settings)
+      } goes with the message formatter CSVPayload only, not with ` +
+        (values.messageFormatter === "CSV"
+          ? "CSV, which has no place for columns"
+          : `${values.messageFormatter}, which gets all columns anyway`),
+    );
+  }
+
+  /** A flag that would do nothing: wrong when typed, a remark when it stands in the environment. */
+  const idle = (id: FlagId, without: string) => {
+    if (settings.originOf(id) === "default") return;
+    const message = `${nameOf(id, settings)} has no effect without ${without}`;
+    if (settings.originOf(id) === "argument") throw new UsageError(message);
+    warnings.push(message);
+  };
+  const pgoutput = values.pgSlotOutputPlugin === "pgoutput";
+  if (!values.createStream) idle("shardCount", "--create-stream");
+  if (!pgoutput) idle("pgPublication", "--pg-slot-output-plugin pgoutput");
+
+  const maskSalt = env[MASK_SALT_VARIABLE] || undefined;
+  if (values.maskColumn.length > 0 && maskSalt === undefined) {
+    throw new UsageError(
+      `${nameOf("maskColumn", settings)} needs a salt, since plain hashes can be guessed; set ` +
+        `${MASK_SALT_VARIABLE} to a secret text and keep it`,
+    );
+  }
+
+  return {
+    options: {
+      postgres,
+      slot: {
+        name: values.pgSlotName,
+        plugin: values.pgSlotOutputPlugin,
+        create: values.createSlot,
+        recreate: values.recreateSlot,
+        publications: !pgoutput
+          ? []
+          : values.pgPublication.length > 0
+          ? values.pgPublication
+          : [values.pgSlotName],
+      },
+      stream: {
+        name: values.streamName,
+        create: values.createStream,
+        shardCount: values.shardCount ?? Number(flags.shardCount.defaultText),
+        aggregation: values.aggregation,
+        lingerMs: values.linger,
+        onOversize: values.onOversize,
+      },
+      format: {
+        formatter: values.messageFormatter,
+        fullChange: values.fullChange,
+        partitionKey: values.partitionKey,
+        tablePattern: values.tablePat,
+        includeTables: values.includeTable,
+        excludeTables: values.excludeTable,
+        excludeColumns: values.excludeColumn,
+        maskColumns: values.maskColumn,
+        maskSalt,
+        operations: values.operations,
+      },
+      policy: {
+        onMissingPkey: values.onMissingPkey,
+        onUnknownTable: values.onUnknownTable,
+        onPluginSkip: values.onPluginSkip,
+        refreshPkeysMs: values.refreshPkeys,
+      },
+      log: { format: values.logFormat, level: values.logLevel },
+      metricsAddress: undefined,
+    },
+    warnings,
+  };
+}
+
+/** A flag as the operator gave it. */
+function nameOf(id: FlagId, settings: Settings): string {
+  return settings.originOf(id) === "environment"
+    ? environmentName(flags[id])
+    : `--${flags[id].name}`;
+}
+
+/** libpq's keywords for the single flags of the connection. */
+const CONNECTION_FLAGS = {
+  pgDbname: "dbname",
+  pgHost: "host",
+  pgPort: "port",
+  pgUser: "user",
+  pgSslmode: "sslmode",
+  pgSslrootcert: "sslrootcert",
+  pgSslcert: "sslcert",
+  pgSslkey: "sslkey",
+} as const;
+
+/**
+ * Single flags win over the URL, and the command line over the environment; so a URL that is typed
+ * wins over a `PG2KINESIS_PG_HOST`, and a typed `-h` over a `PG2KINESIS_PG_URL`.
+ */
+function connectionLayers(settings: Settings): ConnectionLayer[] {
+  const layers: ConnectionLayer[] = [];
+  for (const origin of ["argument", "environment"] as const) {
+    const single = new Map<string, string>();
+    const names = new Map<string, string>();
+    for (const [id, keyword] of Object.entries(CONNECTION_FLAGS)) {
+      const flagId = id as keyof typeof CONNECTION_FLAGS;
+      const value = settings.values[flagId];
+      if (value === undefined || settings.originOf(flagId) !== origin) continue;
+      single.set(keyword, value);
+      names.set(keyword, nameOf(flagId, settings));
+    }
+    layers.push({ settings: single, nameOf: (keyword) => names.get(keyword) ?? keyword });
+    if (settings.values.pgUrl !== undefined && settings.originOf("pgUrl") === origin) {
+      const name = nameOf("pgUrl", settings);
+      layers.push({
+        settings: settings.values.pgUrl,
+        nameOf: (keyword) => `${name}, ${keyword}`,
+      });
+    }
+  }
+  return layers;
+}

@@ -1,0 +1,73 @@
+import { UsageError } from "../errors.ts";
+import { defaultedFlag, optionalFlag, switchFlag } from "./flag.ts";
+import { choice, duration, integer } from "./flag_value.ts";
+
+export const streamFlags = {
+  streamName: defaultedFlag({
+    name: "stream-name",
+    letter: "k",
+    category: "stream",
+    placeholder: "NAME",
+    defaultText: "pg2kinesis",
+    short: "data stream to publish to",
+    long: "The name of the Kinesis data stream, in the region and account of the AWS settings.",
+    parse: streamName,
+  }),
+  createStream: switchFlag({
+    name: "create-stream",
+    category: "stream",
+    short: "create the stream if it does not exist",
+    long:
+      "Create the stream if it does not exist, and wait until it is active. Without it a missing " +
+      "stream is an error.",
+  }),
+  shardCount: optionalFlag({
+    name: "shard-count",
+    category: "stream",
+    placeholder: "N",
+    defaultText: "1",
+    short: "shards of a created stream; 0: on demand",
+    long:
+      "How many shards `--create-stream` asks for; 0 asks for the on-demand mode. A stream that " +
+      "exists is left as it is.",
+    parse: integer({ min: 0, max: 100_000 }),
+  }),
+  aggregation: defaultedFlag({
+    name: "aggregation",
+    category: "stream",
+    placeholder: "HOW",
+    defaultText: "kpl",
+    short: "kpl (aggregated records) or none",
+    long:
+      "`kpl`: changes are packed into aggregated records of the Kinesis Producer Library's format, " +
+      "which AWS's consumers take apart again; the fastest and cheapest. `none`: one record a " +
+      "change, for consumers that cannot.",
+    parse: choice(["kpl", "none"]),
+  }),
+  linger: defaultedFlag({
+    name: "linger",
+    category: "stream",
+    placeholder: "TIME",
+    defaultText: "0",
+    short: "wait for more before a put",
+    long:
+      "How long an idle shard waits for more changes before it puts. With 0 it puts at once, and " +
+      "batches while a request is under way. More saves put payload units and costs latency.",
+    parse: duration({ min: "1ms", max: "1m" }),
+  }),
+};
+
+/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_CreateStream.html: `[a-zA-Z0-9_.-]+`, 1 to 128. */
+function streamName(value: string): string {
+  if (/^[a-zA-Z0-9_.-]{1,128}$/.test(value)) return value;
+  const name = /^arn:[^:]*:kinesis:[^:]*:[^:]*:stream\/([a-zA-Z0-9_.-]{1,128})$/.exec(value)?.[1];
+  if (name !== undefined) {
+    throw new UsageError(
+      `takes a stream's name, not its ARN; write ${name}, and set AWS_REGION and the credentials ` +
+        "of its account",
+    );
+  }
+  throw new UsageError(
+    `${JSON.stringify(value)} cannot be a stream's name; it has 1 to 128 letters, digits and _ . -`,
+  );
+}
