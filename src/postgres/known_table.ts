@@ -11,6 +11,8 @@ export interface KnownTable {
   readonly replicaIdentity: "d" | "n" | "f" | "i";
   /** Columns of the index that REPLICA IDENTITY USING INDEX names (`indisreplident`); else undefined. */
   readonly identityColumns: readonly string[] | undefined;
+  /** The partitioned table it is a direct partition of (`pg_inherits`), as `schema.table`. */
+  readonly partitionOf: string | undefined;
 }
 
 /** The catalog as the stages after it see it. */
