@@ -32,7 +32,19 @@ export interface Keepalive {
   readonly replyRequested: boolean;
 }
 
-export type ReplicationMessage = XLogData | Keepalive;
+/**
+ * The walsender says, at this place among the messages, that it left something out: a change of a
+ * table without replica identity (wal2json), a publication that is not there (pgoutput of 18).
+ */
+export interface ServerWarning {
+  readonly kind: "warning";
+  /** One line: the message, then its detail and hint where there are any. */
+  readonly text: string;
+  /** SQLSTATE. */
+  readonly code: string;
+}
+
+export type ReplicationMessage = XLogData | Keepalive | ServerWarning;
 
 /** Reads a big-endian unsigned 64-bit integer. */
 export function readUint64(bytes: Uint8Array, offset: number): bigint {
