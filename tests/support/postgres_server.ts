@@ -26,8 +26,9 @@ const NOBODY = 65534;
 const SUPERUSER = "postgres";
 
 /**
- * Runs the server, and ends it and removes its files when our end of the pipe is closed: so not even
- * a killed test leaves a server behind. Signals to the whole group are left to the parent.
+ * Runs the server beside a watcher, which ends it and removes its files when our end of the pipe is
+ * closed: so not even a killed test leaves a server behind. (Deno kills its own children when it
+ * ends, this shell too, but not theirs.) Signals to the whole group are left to the parent.
  */
 const WRAPPER = `
 trap '' INT TERM HUP
@@ -35,10 +36,16 @@ dir=$1 log=$2; shift 2
 exec 3<&0
 "$@" >>"$log" 2>&1 </dev/null 3<&- &
 pid=$!
-( cat <&3 >/dev/null; : >"$dir/orphaned"; kill -QUIT $pid 2>/dev/null ) >/dev/null 2>&1 &
+(
+  cat <&3
+  : >"$dir/orphaned"
+  kill -QUIT $pid
+  while kill -0 $pid; do sleep 0.1; done
+  rm -rf "$dir"
+) >/dev/null 2>&1 &
 watcher=$!
 wait $pid; code=$?
-if [ -e "$dir/orphaned" ]; then rm -rf "$dir"; else kill -KILL $watcher; fi
+[ -e "$dir/orphaned" ] || kill -KILL $watcher
 exit $code`;
 
 /** The user and group that PostgreSQL runs as: ours, or nobody when we are root. */
