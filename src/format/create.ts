@@ -1,0 +1,65 @@
+import { UsageError } from "../errors.ts";
+import type { FormatOptions, OutputPlugin } from "../options.ts";
+import type { Catalog } from "../postgres/known_table.ts";
+import { ColumnFilter, MASK_SALT_VARIABLE } from "./column_filter.ts";
+import { CSV, CSV_PAYLOAD, KeyFormatter } from "./csv.ts";
+import { FilteringFormatter } from "./filters.ts";
+import type { Formatter } from "./formatter.ts";
+import { FullChangeFormatter } from "./full_change.ts";
+import { JsonFormatter } from "./json.ts";
+import { choosePartitionKey } from "./partition_key.ts";
+import { RowKeys } from "./row_key.ts";
+import { checkTableFilter, createTableFilter } from "./table_filter.ts";
+import { loadUserFormatter, UserModuleFormatter } from "./user_module.ts";
+
+/**
+ * Makes the formatter that the options ask for, with their filters before it. `catalog` has been read.
+ * Throws a UsageError or a RunError for what can be known to be wrong before the first change.
+ */
+export async function createFormatter(
+  options: FormatOptions,
+  plugin: OutputPlugin,
+  catalog: Catalog,
+  environment: { get(name: string): string | undefined } = Deno.env,
+): Promise<Formatter> {
+  const filtersColumns = options.excludeColumns.length > 0 || options.maskColumns.length > 0;
+  const salt = filtersColumns ? environment.get(MASK_SALT_VARIABLE) : undefined;
+  const columnFilter = new ColumnFilter(options, salt);
+  checkTableFilter(options, catalog);
+  columnFilter.check(catalog);
+
+  const keys = new RowKeys(plugin, catalog);
+  const inner = await createInner(options, plugin, catalog, keys);
+  const filtersTables = options.tablePattern !== undefined ||
+    options.includeTables.length > 0 || options.excludeTables.length > 0;
+  const filtersOperations = options.operations.size < 4;
+  if (!filtersColumns && !filtersTables && !filtersOperations) return inner;
+  const tableFilter = createTableFilter(options);
+  return new FilteringFormatter(inner, options, tableFilter, columnFilter, keys, catalog);
+}
+
+async function createInner(
+  options: FormatOptions,
+  plugin: OutputPlugin,
+  catalog: Catalog,
+  keys: RowKeys,
+): Promise<Formatter> {
+  const partitionKey = choosePartitionKey(options.partitionKey);
+  switch (options.formatter) {
+    case "CSV":
+      if (options.fullChange) {
+        throw new UsageError("--full-change needs --message-formatter CSVPayload, found CSV");
+      }
+      return new KeyFormatter(CSV, plugin, keys, partitionKey, catalog);
+    case "CSVPayload":
+      return options.fullChange
+        ? new FullChangeFormatter(plugin, keys, partitionKey, catalog)
+        : new KeyFormatter(CSV_PAYLOAD, plugin, keys, partitionKey, catalog);
+    case "JSON":
+      return new JsonFormatter(plugin, keys, options.partitionKey, catalog);
+    default: {
+      const formatter = await loadUserFormatter(options.formatter);
+      return new UserModuleFormatter(options.formatter, formatter, keys, partitionKey);
+    }
+  }
+}

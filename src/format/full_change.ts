@@ -1,0 +1,144 @@
+import type { Column, RowChange, TransactionInfo, Truncate } from "../decode/event.ts";
+import type { OutputPlugin } from "../options.ts";
+import type { Catalog } from "../postgres/known_table.ts";
+import { ColumnArrays, COLUMNS, OLD_KEYS } from "./column_arrays.ts";
+import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
+import type { PartitionKeyOf } from "./partition_key.ts";
+import { RelationCache } from "./relation_cache.ts";
+import { type KeyPreference, keyText, type RowKeys } from "./row_key.ts";
+import { RowView } from "./row_view.ts";
+
+/**
+ * `--full-change`: all columns in the shape and with the values of wal2json's format version 1, from
+ * every plugin:
+ *
+ *     0,CDC,{"xid":731,"change":{"kind":"update","schema":"public","table":"orders",
+ *       "columnnames":["id","note"],"columntypes":["bigint","text"],"columnvalues":[1,"new"],
+ *       "oldkeys":{"keynames":["id"],"keytypes":["bigint"],"keyvalues":[1]}}}
+ *
+ * A delete has `oldkeys` alone. A TRUNCATE, which format 1 does not have, gives
+ * `{"kind":"truncate","schema":…,"table":…}` for each table. Logical messages are left out.
+ *
+ * `oldkeys` are the columns of the old row that are not NULL; where PostgreSQL sent no old row, since
+ * the update left the replica identity alone, the identity's columns of the new row: the primary key,
+ * or the index that REPLICA IDENTITY USING INDEX names. A table without identity has no `oldkeys`.
+ *
+ * In place of a change that is too large: `columnnames` and the rest with the key's columns alone, and
+ * `"oversize":true` beside them.
+ */
+export class FullChangeFormatter implements Formatter {
+  readonly #tables: RelationCache<TableState>;
+  /** Whose key an update that changes it is stored under: as in the formats of the key alone. */
+  readonly #prefer: KeyPreference;
+  #transaction: TransactionInfo | undefined;
+  #head = "";
+
+  constructor(
+    plugin: OutputPlugin,
+    private readonly keys: RowKeys,
+    private readonly partitionKey: PartitionKeyOf,
+    private readonly catalog: Catalog,
+  ) {
+    this.#prefer = plugin === "wal2json" ? "new" : "old";
+    this.#tables = new RelationCache(catalog, ({ schema, table }) => ({
+      names: `"schema":${JSON.stringify(schema)},"table":${JSON.stringify(table)}`,
+      columns: new ColumnArrays(COLUMNS),
+      oldKeys: new ColumnArrays(OLD_KEYS),
+    }));
+  }
+
+  format(change: Change, emit: Emit): FormatProblem | undefined {
+    switch (change.kind) {
+      case "insert":
+      case "update":
+      case "delete":
+        return this.#formatRow(change, emit, "");
+      case "truncate":
+        return this.#formatTruncate(change, emit);
+      case "message":
+        return undefined;
+      default:
+        return change satisfies never;
+    }
+  }
+
+  formatKeyOnly(change: Change, emit: Emit): FormatProblem | undefined {
+    if (change.kind === "truncate" || change.kind === "message") return this.format(change, emit);
+    const key = this.keys.find(change, "new");
+    if (key.kind === "unknown-table") return key;
+    const names = key.kind === "key" ? key.columns.map((column) => column.name) : [];
+    const view = new RowView(change, (column) => names.includes(column.name) ? column : undefined);
+    return this.#formatRow(view, emit, ',"oversize":true');
+  }
+
+  #formatRow(change: RowChange, emit: Emit, mark: string): FormatProblem | undefined {
+    const { kind, relation, transaction, newRow } = change;
+    const key = this.keys.find(change, this.#prefer);
+    if (key.kind === "unknown-table") return key;
+
+    const table = this.#tables.get(relation);
+    let data = this.#headOf(transaction) + '"kind":"' + kind + '",' + table.names;
+    if (newRow !== undefined) data += "," + table.columns.write(newRow);
+    if (kind !== "insert") {
+      const oldKeys = this.#oldKeys(change, key.kind === "key" ? key.columns : []);
+      if (oldKeys.length > 0) data += ',"oldkeys":{' + table.oldKeys.write(oldKeys) + "}";
+    }
+    const text = key.kind === "key" ? keyText(key) : undefined;
+    emit(this.partitionKey(relation.qualifiedName, transaction, text), data + mark + "}}");
+    return undefined;
+  }
+
+  #oldKeys(change: RowChange, key: readonly Column[]): readonly Column[] {
+    const { oldRow, newRow, relation } = change;
+    if (oldRow !== undefined) return withoutNulls(oldRow);
+    if (newRow === undefined) return [];
+    const known = this.catalog.table(relation.qualifiedName);
+    const identity = known?.replicaIdentity;
+    switch (identity) {
+      // With "nothing" the key of the new row is not known to be the old one.
+      case "n":
+      case "f":
+        return [];
+      case "i":
+        return newRow.filter((column) => known?.identityColumns?.includes(column.name));
+      case "d":
+      case undefined:
+        return newRow.filter((column) => key.some(({ name }) => name === column.name));
+      default:
+        return identity satisfies never;
+    }
+  }
+
+  #formatTruncate(change: Truncate, emit: Emit): undefined {
+    const { transaction } = change;
+    for (const relation of change.relations) {
+      const { names } = this.#tables.get(relation);
+      emit(
+        this.partitionKey(relation.qualifiedName, transaction, undefined),
+        this.#headOf(transaction) + '"kind":"truncate",' + names + "}}",
+        "every shard",
+      );
+    }
+  }
+
+  #headOf(transaction: TransactionInfo): string {
+    if (transaction !== this.#transaction) {
+      this.#transaction = transaction;
+      this.#head = `0,CDC,{"xid":${transaction.xid},"change":{`;
+    }
+    return this.#head;
+  }
+}
+
+interface TableState {
+  readonly names: string;
+  readonly columns: ColumnArrays;
+  readonly oldKeys: ColumnArrays;
+}
+
+function withoutNulls(columns: readonly Column[]): readonly Column[] {
+  for (const column of columns) {
+    if (column.value === null) return columns.filter(({ value }) => value !== null);
+  }
+  return columns;
+}

@@ -1,0 +1,199 @@
+import type { Column, Relation, RowChange } from "../decode/event.ts";
+import type { OutputPlugin } from "../options.ts";
+import type { Catalog, KnownTable } from "../postgres/known_table.ts";
+import type { FormatProblem } from "./formatter.ts";
+import { RelationCache } from "./relation_cache.ts";
+
+/** The primary key as one change tells it. */
+export interface RowKey {
+  readonly kind: "key";
+  /** In key order. */
+  readonly columns: readonly Column[];
+}
+
+/** Which row is asked first for the key's values, where an update may have changed them. */
+export type KeyPreference = "old" | "new";
+
+/**
+ * Finds the primary key of a change.
+ *
+ * Its names come from the plugin where it sends them, as they were when the change was made: wal2json
+ * (`pk`) and pgoutput (a table with the default replica identity). They are matched as a set with the
+ * keys that the catalog knows, and put in that key's order. While the catalog knows no such key it is
+ * asked to refresh, once; if that does not help, the plugin's order (table order) stands.
+ *
+ * Otherwise the catalog names the key: the present one if the change has all its columns, else the
+ * first earlier one of which that is true.
+ */
+export class RowKeys {
+  readonly #tables: RelationCache<TableKeys>;
+  /** wal2json prints a NaN or an infinity as null, in keys too; else a key's value is never null. */
+  readonly #nullIsValue: boolean;
+  /** Keys the catalog was already asked for, as `schema.table` and names. */
+  readonly #asked = new Map<string, number>();
+
+  constructor(plugin: OutputPlugin, private readonly catalog: Catalog) {
+    this.#nullIsValue = plugin === "wal2json";
+    this.#tables = new RelationCache(catalog, (relation) => ({
+      known: catalog.table(relation.qualifiedName),
+      pluginNames: undefined,
+      ordered: undefined,
+    }));
+  }
+
+  /**
+   * `prefer` says whose key an update carries: `new` takes each column from the new row, or from the
+   * old one where its value was not sent; `old` takes them from the old row if it has all of them.
+   */
+  find(change: RowChange, prefer: KeyPreference): RowKey | FormatProblem {
+    const table = this.#tables.get(change.relation);
+    const pluginNames = change.keyNames;
+    if (pluginNames !== undefined) {
+      const names = this.#inKeyOrder(table, change.relation, pluginNames);
+      if (names === undefined) return unknownKeyOrder(change.relation, pluginNames);
+      if (names.length === 0) return noKey(change.relation);
+      return this.#read(change, names, prefer) ?? keyNotSent(change, names);
+    }
+    if (table.known === undefined) return unknownTable(change.relation);
+    const keys = table.known.keys;
+    if (keys.length === 0 || keys[0]!.length === 0) return noKey(change.relation);
+    for (const names of keys) {
+      // The table had no primary key when this change was made.
+      if (names.length === 0) return noKey(change.relation);
+      const key = this.#read(change, names, prefer);
+      if (key !== undefined) return key;
+    }
+    return hidesOldKeys(change, table.known)
+      ? keyNotSent(change, keys[0]!)
+      : unknownKey(change.relation, keys[0]!);
+  }
+
+  /** The key in `oldRow` alone; undefined unless all of it is there. */
+  inOldRow(change: RowChange, key: RowKey): RowKey | undefined {
+    const columns: Column[] = [];
+    for (const { name } of key.columns) {
+      const column = change.oldColumn(name);
+      if (!this.#hasValue(column)) return undefined;
+      columns.push(column);
+    }
+    return { kind: "key", columns };
+  }
+
+  #read(change: RowChange, names: readonly string[], prefer: KeyPreference): RowKey | undefined {
+    if (prefer === "old") {
+      const columns = this.#readAll(names, (name) => change.oldColumn(name));
+      if (columns !== undefined) return { kind: "key", columns };
+    }
+    const columns = this.#readAll(names, (name) => {
+      const column = change.newColumn(name);
+      return this.#hasValue(column) ? column : change.oldColumn(name);
+    });
+    return columns && { kind: "key", columns };
+  }
+
+  #readAll(
+    names: readonly string[],
+    column: (name: string) => Column | undefined,
+  ): Column[] | undefined {
+    const columns: Column[] = [];
+    for (const name of names) {
+      const found = column(name);
+      if (!this.#hasValue(found)) return undefined;
+      columns.push(found);
+    }
+    return columns;
+  }
+
+  #hasValue(column: Column | undefined): column is Column {
+    if (column === undefined) return false;
+    return typeof column.value === "string" || (column.value === null && this.#nullIsValue);
+  }
+
+  /** Undefined when the catalog must be asked first. */
+  #inKeyOrder(
+    table: TableKeys,
+    relation: Relation,
+    names: readonly string[],
+  ): readonly string[] | undefined {
+    if (names.length < 2) return names;
+    if (table.ordered !== undefined && sameNames(names, table.pluginNames!)) return table.ordered;
+    table.pluginNames = names;
+    table.ordered = table.known?.keys.find((key) => sameSet(key, names));
+    if (table.ordered === undefined) {
+      const asked = JSON.stringify([relation.qualifiedName, names]);
+      const version = this.catalog.version;
+      const askedAt = this.#asked.get(asked);
+      if (askedAt === undefined) this.#asked.set(asked, version);
+      else if (askedAt !== version) table.ordered = names;
+    }
+    return table.ordered;
+  }
+}
+
+interface TableKeys {
+  readonly known: KnownTable | undefined;
+  /** What the plugin sent last, and the same names in key order. */
+  pluginNames: readonly string[] | undefined;
+  ordered: readonly string[] | undefined;
+}
+
+/** The key's text: a single value as PostgreSQL printed it, several as the JSON array of their texts. */
+export function keyText(key: RowKey): string {
+  const { columns } = key;
+  if (columns.length === 1) return columns[0]!.value as string | null ?? "null";
+  return JSON.stringify(columns.map((column) => column.value));
+}
+
+function hidesOldKeys(change: RowChange, known: KnownTable): boolean {
+  // Whatever the catalog says, a delete without any column is one without replica identity.
+  return change.kind === "delete" &&
+    (change.oldRow === undefined || known.replicaIdentity === "i" || known.replicaIdentity === "n");
+}
+
+function unknownTable({ qualifiedName }: Relation): FormatProblem {
+  return {
+    kind: "unknown-table",
+    table: qualifiedName,
+    reason: "pg_catalog does not know this table, so its primary key cannot be found",
+  };
+}
+
+function unknownKey({ qualifiedName }: Relation, names: readonly string[]): FormatProblem {
+  return {
+    kind: "unknown-table",
+    table: qualifiedName,
+    reason: `the change does not have the columns of the primary key (${names.join(", ")}) that ` +
+      "pg_catalog knows; the key was probably renamed or replaced since",
+  };
+}
+
+function unknownKeyOrder({ qualifiedName }: Relation, names: readonly string[]): FormatProblem {
+  return {
+    kind: "unknown-table",
+    table: qualifiedName,
+    reason: `pg_catalog does not know the order of the primary key (${names.join(", ")})`,
+  };
+}
+
+function noKey({ qualifiedName }: Relation): FormatProblem {
+  return { kind: "no-key", table: qualifiedName, reason: "the table has no primary key" };
+}
+
+function keyNotSent(change: RowChange, names: readonly string[]): FormatProblem {
+  return {
+    kind: "key-not-sent",
+    table: change.relation.qualifiedName,
+    reason: `the table's replica identity keeps its primary key (${names.join(", ")}) out of it`,
+  };
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+function sameSet(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name) => b.includes(name));
+}

@@ -1,0 +1,70 @@
+import { RunError } from "../errors.ts";
+import type { FormatOptions } from "../options.ts";
+import type { Catalog } from "../postgres/known_table.ts";
+
+type TableOptions = Pick<FormatOptions, "tablePattern" | "includeTables" | "excludeTables">;
+
+/** Says of a table, by `schema.table`, whether its changes are published. */
+export type TableFilter = (qualifiedName: string) => boolean;
+
+/** A table must satisfy `--table-pat` and one of `--include-table`, and none of `--exclude-table`. */
+export function createTableFilter(options: TableOptions): TableFilter {
+  const { tablePattern } = options;
+  const included = options.includeTables.map(globToRegExp);
+  const excluded = options.excludeTables.map(globToRegExp);
+  return (name) =>
+    (tablePattern === undefined || finds(tablePattern, name)) &&
+    (included.length === 0 || included.some((pattern) => pattern.test(name))) &&
+    !excluded.some((pattern) => pattern.test(name));
+}
+
+/**
+ * Throws a RunError when a pattern that chooses tables matches none: mostly a slip of the pen, and a run
+ * that publishes nothing would hide it.
+ */
+export function checkTableFilter(options: TableOptions, catalog: Catalog): void {
+  const names = [...catalog.tables()].map((table) => `${table.schema}.${table.table}`);
+  const check = (flag: string, value: string, matches: (name: string) => boolean) => {
+    if (names.some(matches)) return;
+    throw new RunError(
+      `${flag} ${value} matches none of the database's ${names.length} tables` +
+        (names.length === 0 ? "" : ` (such as ${names.slice(0, 3).join(", ")})`) +
+        `; it is compared with schema.table`,
+    );
+  };
+  const { tablePattern } = options;
+  if (tablePattern !== undefined) {
+    check("--table-pat", tablePattern.source, (name) => finds(tablePattern, name));
+  }
+  for (const glob of options.includeTables) {
+    const pattern = globToRegExp(glob);
+    check("--include-table", glob, (name) => pattern.test(name));
+  }
+  if (names.length > 0 && !names.some(createTableFilter(options))) {
+    throw new RunError(
+      `--table-pat, --include-table and --exclude-table together leave none of the database's ` +
+        `${names.length} tables; a table is published when all three allow it`,
+    );
+  }
+}
+
+/** `*` stands for any characters, a dot too, `?` for one; `\` takes the next one as it is. */
+export function globToRegExp(glob: string): RegExp {
+  const pattern = glob.replace(/\\(.)|\*|\?|[^*?\\]+|\\/gsu, (part, escaped?: string) => {
+    if (escaped !== undefined) return literal(escaped);
+    if (part === "*") return ".*";
+    if (part === "?") return ".";
+    return literal(part);
+  });
+  return new RegExp(`^${pattern}$`, "su");
+}
+
+function literal(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+}
+
+/** A pattern with the flags g or y would remember where it stopped. */
+function finds(pattern: RegExp, text: string): boolean {
+  pattern.lastIndex = 0;
+  return pattern.test(text);
+}
