@@ -1,5 +1,12 @@
-import { type Column, type LogicalMessage, type RowChange, UNCHANGED } from "../decode/event.ts";
-import type { TransactionInfo } from "../decode/event.ts";
+import {
+  type Column,
+  type LogicalMessage,
+  type Relation,
+  type RowChange,
+  type TransactionInfo,
+  type Truncate,
+  UNCHANGED,
+} from "../decode/event.ts";
 import { formatLsn } from "../lsn.ts";
 import type { RowKey } from "./row_key.ts";
 import { formatMicroseconds } from "./transaction_text.ts";
@@ -67,8 +74,8 @@ function columnForUser({ name, type, value }: Column): UserColumn {
 }
 
 export function truncateForUser(
-  change: { readonly lsn: bigint; readonly cascade: boolean; readonly restartIdentity: boolean },
-  relation: { readonly schema: string; readonly table: string },
+  change: Truncate,
+  relation: Relation,
   seq: number,
   partitionKey: string,
 ): UserTruncate {

@@ -70,8 +70,9 @@ export interface UserTruncate extends UserChangeBase {
   readonly kind: "truncate";
   readonly schema: string;
   readonly table: string;
-  readonly cascade: boolean;
-  readonly restartIdentity: boolean;
+  /** Both undefined with wal2json, which does not tell. */
+  readonly cascade: boolean | undefined;
+  readonly restartIdentity: boolean | undefined;
 }
 
 /** A logical message (`pg_logical_emit_message`). */
