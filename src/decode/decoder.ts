@@ -20,3 +20,27 @@ export class DecodeError extends Error {
     );
   }
 }
+
+/**
+ * A table has a column of a type that the catalog, as it was last read, does not have. Nothing was
+ * taken from the message: read the catalog again, then decode the same message once more. A type that
+ * is gone for good then gets the name that the plugin gave it.
+ */
+export class UnknownTypeError extends DecodeError {
+  override name = "UnknownTypeError";
+  readonly oid: number;
+  constructor(
+    plugin: string,
+    lsn: Lsn,
+    position: number,
+    { oid, table, column }: { oid: number; table: string; column: string },
+  ) {
+    super(
+      plugin,
+      lsn,
+      position,
+      `the catalog has no type with OID ${oid}, of column ${column} of ${table}`,
+    );
+    this.oid = oid;
+  }
+}

@@ -66,8 +66,9 @@ export interface Truncate {
   /** Position of the first table; the tables after it take the following positions. */
   readonly seq: number;
   readonly relations: readonly Relation[];
-  readonly cascade: boolean;
-  readonly restartIdentity: boolean;
+  /** These two are undefined with wal2json, which does not tell them. */
+  readonly cascade: boolean | undefined;
+  readonly restartIdentity: boolean | undefined;
 }
 
 /** A logical message (`pg_logical_emit_message`). A non-transactional one stands outside any transaction. */

@@ -1,0 +1,121 @@
+import { XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
+import { UnknownTypeError } from "./decoder.ts";
+import type { Relation } from "./event.ts";
+import type { MessageReader } from "./pgoutput_reader.ts";
+
+/** The type's name as `format_type` prints it; undefined when the catalog has not seen the type. */
+export type TypeName = (oid: number, typmod: number) => string | undefined;
+
+export interface PgoutputColumn {
+  readonly name: string;
+  readonly type: string;
+  /** `boolean` itself, whose `t` and `f` become `true` and `false`. */
+  readonly isBoolean: boolean;
+  /** Part of the replica identity. */
+  readonly isKey: boolean;
+}
+
+/** A table as its Relation message describes it. */
+export interface PgoutputRelation extends Relation {
+  readonly columns: readonly PgoutputColumn[];
+  /** The primary key, where the replica identity tells it; in table order. */
+  readonly keyNames: readonly string[] | undefined;
+}
+
+const BOOLEAN_OID = 16;
+const IS_KEY = 1;
+const REPLICA_IDENTITIES = "dnfi";
+/** A database that makes tables for ever must not grow this for ever. */
+const MAX_SIGNATURES = 50_000;
+
+/**
+ * Remembers the tables that pgoutput describes before it sends their first change, and again when they
+ * changed.
+ * https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
+ */
+export class RelationCache {
+  #byOid = new Map<number, PgoutputRelation>();
+  /** Equal tables are the same object, whatever their OID: plans of later stages hang on it. */
+  #bySignature = new Map<string, PgoutputRelation>();
+  #typeNames = new Map<number, string>();
+  #askedFor = new Set<number>();
+
+  constructor(private readonly typeName: TypeName) {}
+
+  get(oid: number): PgoutputRelation | undefined {
+    return this.#byOid.get(oid);
+  }
+
+  /** Relation: OID, schema, table, replica identity, columns. */
+  readRelation(reader: MessageReader): void {
+    const oid = reader.uint32();
+    // An empty schema stands for pg_catalog.
+    const schema = reader.string() || "pg_catalog";
+    const table = reader.string();
+    const identity = String.fromCharCode(reader.uint8());
+    if (!REPLICA_IDENTITIES.includes(identity)) reader.fail("an unknown replica identity");
+    const columns: PgoutputColumn[] = [];
+    for (let count = reader.uint16(); count > 0; count--) {
+      columns.push(this.#readColumn(reader, `${schema}.${table}`));
+    }
+    reader.end();
+    this.#byOid.set(oid, this.#intern(schema, table, identity, columns));
+  }
+
+  /** Type: OID, schema, name; a domain comes with the name of its base type. */
+  readType(reader: MessageReader): void {
+    const oid = reader.uint32();
+    const schema = reader.string();
+    const name = reader.string();
+    reader.end();
+    this.#typeNames.set(oid, schema === "" ? name : `${schema}.${name}`);
+  }
+
+  #readColumn(reader: MessageReader, table: string): PgoutputColumn {
+    const flags = reader.uint8();
+    if ((flags & ~IS_KEY) !== 0) reader.fail("unknown flags of a column");
+    const name = reader.string();
+    const oid = reader.uint32();
+    const type = this.#nameType(reader, table, name, oid, reader.int32());
+    return { name, type, isBoolean: oid === BOOLEAN_OID, isKey: (flags & IS_KEY) !== 0 };
+  }
+
+  /** Asks for the catalog to be read again once; a type that is gone keeps the plugin's name for it. */
+  #nameType(
+    reader: MessageReader,
+    table: string,
+    column: string,
+    oid: number,
+    typmod: number,
+  ): string {
+    const name = this.typeName(oid, typmod) ??
+      (this.#askedFor.has(oid) ? this.#typeNames.get(oid) : undefined);
+    if (name !== undefined) return name;
+    this.#askedFor.add(oid);
+    const position = reader.position - XLOGDATA_HEADER_BYTES;
+    throw new UnknownTypeError("pgoutput", reader.lsn, position, { oid, table, column });
+  }
+
+  #intern(
+    schema: string,
+    table: string,
+    identity: string,
+    columns: PgoutputColumn[],
+  ): PgoutputRelation {
+    const signature = JSON.stringify([schema, table, identity, columns]);
+    const known = this.#bySignature.get(signature);
+    if (known !== undefined) return known;
+    const keys = columns.filter((column) => column.isKey).map((column) => column.name);
+    const relation: PgoutputRelation = {
+      schema,
+      table,
+      qualifiedName: `${schema}.${table}`,
+      columns,
+      // Only the default identity is the primary key; without flags it may still be a deferrable one.
+      keyNames: identity === "d" && keys.length > 0 ? keys : undefined,
+    };
+    if (this.#bySignature.size >= MAX_SIGNATURES) this.#bySignature.clear();
+    this.#bySignature.set(signature, relation);
+    return relation;
+  }
+}

@@ -1,0 +1,153 @@
+import type { Lsn } from "../lsn.ts";
+import type { XLogData } from "../postgres/replication_message.ts";
+import { type Column, type RowChange, type TransactionInfo, UNCHANGED } from "./event.ts";
+import { failAt, readUint16, readUint32 } from "./pgoutput_reader.ts";
+import type { PgoutputColumn, PgoutputRelation } from "./pgoutput_relation.ts";
+import { decodeUtf8 } from "./utf8.ts";
+
+const NULL = 0x6E, UNCHANGED_TOAST = 0x75, TEXT = 0x74;
+const NEW_TUPLE = 0x4E;
+const SMALL_T = 0x74, SMALL_F = 0x66;
+
+/** A row change of pgoutput, its columns still bytes. */
+export class PgoutputRow implements RowChange {
+  #newRow: Column[] | undefined;
+  #oldRow: Column[] | undefined;
+
+  /**
+   * `oldTuple` and `newTuple` are where they begin, at their number of columns, or -1. The new tuple of
+   * an update with an old one begins behind it, at a place not known yet. Of an old key
+   * (`hasOldKeyOnly`) only the replica identity's columns count, the others are sent as null.
+   */
+  constructor(
+    readonly kind: "insert" | "update" | "delete",
+    private readonly message: XLogData,
+    readonly transaction: TransactionInfo,
+    readonly seq: number,
+    readonly relation: PgoutputRelation,
+    private readonly oldTuple: number,
+    private readonly hasOldKeyOnly: boolean,
+    private readonly newTuple: number,
+  ) {}
+
+  get lsn(): Lsn {
+    return this.message.walStart;
+  }
+
+  get keyNames(): readonly string[] | undefined {
+    return this.relation.keyNames;
+  }
+
+  get newRow(): readonly Column[] | undefined {
+    if (this.#newRow !== undefined || this.kind === "delete") return this.#newRow;
+    const columns: Column[] = [];
+    const end = this.#readTuple(this.#findNewTuple(), false, columns);
+    if (end !== this.message.payload.length) this.#fail(end, "something after the new row");
+    return this.#newRow = columns;
+  }
+
+  get oldRow(): readonly Column[] | undefined {
+    if (this.#oldRow !== undefined || this.oldTuple === -1) return this.#oldRow;
+    const columns: Column[] = [];
+    const end = this.#readTuple(this.oldTuple, this.hasOldKeyOnly, columns);
+    if (this.kind === "delete" && end !== this.message.payload.length) {
+      this.#fail(end, "something after the old row");
+    }
+    return this.#oldRow = columns;
+  }
+
+  newColumn(name: string): Column | undefined {
+    if (this.#newRow !== undefined) return this.#newRow.find((column) => column.name === name);
+    if (this.kind === "delete") return undefined;
+    return this.#find(this.#findNewTuple(), false, name);
+  }
+
+  oldColumn(name: string): Column | undefined {
+    if (this.#oldRow !== undefined) return this.#oldRow.find((column) => column.name === name);
+    if (this.oldTuple === -1) return undefined;
+    return this.#find(this.oldTuple, this.hasOldKeyOnly, name);
+  }
+
+  #findNewTuple(): number {
+    if (this.newTuple !== -1) return this.newTuple;
+    let at = this.#enter(this.oldTuple);
+    for (const _ of this.relation.columns) at = this.#skipValue(at);
+    if (this.message.payload[at] !== NEW_TUPLE) this.#fail(at, "no new row after the old one");
+    return at + 1;
+  }
+
+  /** Checks the number of columns; gives where the first one begins. */
+  #enter(tuple: number): number {
+    const { payload } = this.message;
+    if (tuple + 2 > payload.length) this.#fail(tuple, "the message is cut off");
+    const count = readUint16(payload, tuple);
+    const expected = this.relation.columns.length;
+    if (count !== expected) {
+      const { qualifiedName } = this.relation;
+      this.#fail(tuple, `${count} columns for ${qualifiedName}, which has ${expected}`);
+    }
+    return tuple + 2;
+  }
+
+  #readTuple(tuple: number, keyOnly: boolean, columns: Column[]): number {
+    let at = this.#enter(tuple);
+    for (const column of this.relation.columns) {
+      const next = this.#skipValue(at);
+      if (!keyOnly || column.isKey) columns.push(this.#readColumn(column, at, next));
+      at = next;
+    }
+    return at;
+  }
+
+  #find(tuple: number, keyOnly: boolean, name: string): Column | undefined {
+    let at = this.#enter(tuple);
+    for (const column of this.relation.columns) {
+      const next = this.#skipValue(at);
+      if (column.name === name) {
+        return keyOnly && !column.isKey ? undefined : this.#readColumn(column, at, next);
+      }
+      at = next;
+    }
+    return undefined;
+  }
+
+  /** Gives where the value at `at` ends. */
+  #skipValue(at: number): number {
+    const { payload } = this.message;
+    switch (payload[at]) {
+      case NULL:
+      case UNCHANGED_TOAST:
+        return at + 1;
+      case TEXT: {
+        if (at + 5 > payload.length) this.#fail(at, "the message is cut off");
+        const end = at + 5 + readUint32(payload, at + 1);
+        if (end > payload.length) this.#fail(at, "a value longer than the message");
+        return end;
+      }
+      case undefined:
+        return this.#fail(at, "the message is cut off");
+      default:
+        return this.#fail(at, "a value of unknown format");
+    }
+  }
+
+  #readColumn(column: PgoutputColumn, at: number, end: number): Column {
+    const { payload } = this.message;
+    const { name, type } = column;
+    if (payload[at] === NULL) return { name, type, value: null };
+    if (payload[at] === UNCHANGED_TOAST) return { name, type, value: UNCHANGED };
+    const start = at + 5;
+    if (column.isBoolean) {
+      const letter = end === start + 1 ? payload[start] : undefined;
+      if (letter !== SMALL_T && letter !== SMALL_F) this.#fail(start, "no boolean");
+      return { name, type, value: letter === SMALL_T ? "true" : "false" };
+    }
+    const value = decodeUtf8(payload, start, end) ??
+      this.#fail(start, "a value that is not UTF-8");
+    return { name, type, value };
+  }
+
+  #fail(position: number, what: string): never {
+    failAt(this.message, position, what);
+  }
+}

@@ -1,0 +1,51 @@
+import type { Lsn } from "../lsn.ts";
+import type { XLogData } from "../postgres/replication_message.ts";
+import { DecodeError } from "./decoder.ts";
+import type { Begin, Commit, TransactionInfo } from "./event.ts";
+
+/**
+ * The order that the replication protocol promises: BEGIN, changes, COMMIT, one transaction after
+ * the other. Anything else means that messages were lost or misread. Also counts the changes.
+ */
+export class TransactionSequence {
+  #open: TransactionInfo | undefined;
+  #next = 0;
+
+  constructor(private readonly plugin: string) {}
+
+  begin(message: XLogData, transaction: TransactionInfo): Begin {
+    if (this.#open !== undefined) {
+      this.#fail(message, `transaction ${transaction.xid} begins inside ${this.#open.xid}`);
+    }
+    this.#open = transaction;
+    this.#next = 0;
+    return { kind: "begin", transaction };
+  }
+
+  /** The transaction that a change belongs to. */
+  current(message: XLogData): TransactionInfo {
+    return this.#open ?? this.#fail(message, "a change outside any transaction");
+  }
+
+  /** Of the open transaction, where the plugin tells it. */
+  get commitLsn(): Lsn | undefined {
+    return this.#open?.commitLsn;
+  }
+
+  /** Gives the position of a change in the transaction, and takes `count` of them. */
+  take(count: number): number {
+    const seq = this.#next;
+    this.#next += count;
+    return seq;
+  }
+
+  commit(message: XLogData): Commit {
+    const transaction = this.#open ?? this.#fail(message, "a commit outside any transaction");
+    this.#open = undefined;
+    return { kind: "commit", transaction, endLsn: message.walStart };
+  }
+
+  #fail(message: XLogData, what: string): never {
+    throw new DecodeError(this.plugin, message.walStart, 0, what);
+  }
+}
