@@ -15,7 +15,7 @@ export const changeFlags = {
     category: "changes",
     placeholder: "FORMAT",
     defaultText: "CSVPayload",
-    short: "CSV, CSVPayload, JSON or a module's path",
+    short: "CSV, CSVPayload (default), JSON or a module",
     long:
       "`CSV` and `CSVPayload` are the Python tool's: the operation and the key. `JSON` is one " +
       "object a change with every column. Or the path of your own JavaScript module, such as " +
@@ -34,8 +34,8 @@ export const changeFlags = {
     name: "table-pat",
     category: "changes",
     placeholder: "REGEXP",
-    defaultText: "every table",
-    short: "tables whose schema.table it finds",
+    defaultText: "all",
+    short: "tables it finds, as schema.table",
     long:
       "A regular expression (JavaScript's, flag `u`) that is searched in `schema.table`. It is an " +
       "error at start if no table matches.",
@@ -45,7 +45,7 @@ export const changeFlags = {
     name: "include-table",
     category: "changes",
     placeholder: "GLOB",
-    defaultText: "every table",
+    defaultText: "all",
     short: "only these, such as public.order_*",
     long:
       "Only tables whose `schema.table` matches this pattern; `*` stands for any characters, `?` " +
@@ -87,7 +87,7 @@ export const changeFlags = {
     category: "changes",
     placeholder: "WHAT",
     defaultText: "pkey",
-    short: "pkey, table, xid or fixed:TEXT",
+    short: "pkey (default), table, xid or fixed:TEXT",
     long:
       "What decides the shard, and so what is kept in order: `pkey` (table and primary key: each " +
       "row), `table`, `xid` (each transaction; a row's changes then lose their order between " +
@@ -102,7 +102,7 @@ export const policyFlags = {
     category: "policy",
     placeholder: "ACTION",
     defaultText: "stop",
-    short: "row over Kinesis' limit: stop, key-only, skip",
+    short: "row too large: stop (default), key-only, skip",
     long:
       "A change larger than the stream's record limit: `stop` the run, publish its `key-only`, " +
       "marked, or `skip` it, counted and logged.",
@@ -113,7 +113,7 @@ export const policyFlags = {
     category: "policy",
     placeholder: "ACTION",
     defaultText: "skip",
-    short: "table without primary key: skip or stop",
+    short: "table without key: skip (default) or stop",
     long: "A change of a table without a primary key, with `CSV`, or `CSVPayload` without " +
       "`--full-change`: `skip` it, with a warning once per table and counted, or `stop` the run.",
     parse: choice(["skip", "stop"]),
@@ -123,7 +123,7 @@ export const policyFlags = {
     category: "policy",
     placeholder: "ACTION",
     defaultText: "stop",
-    short: "table the catalog lacks: stop or skip",
+    short: "not in the catalog: stop (default) or skip",
     long:
       "A change of a table that the catalog does not have, also after it was read again: `stop` " +
       "the run, or `skip` the change, logged and counted.",
@@ -134,7 +134,7 @@ export const policyFlags = {
     category: "policy",
     placeholder: "ACTION",
     defaultText: "stop",
-    short: "plugin left a change out: stop or warn",
+    short: "change left out: stop (default) or warn",
     long:
       "A warning of the server that a change was left out, such as wal2json's for updates of tables " +
       "without replica identity: `stop` the run, or `warn` and go on.",

@@ -10,7 +10,7 @@ const programFlags = {
     category: "program",
     placeholder: "FORMAT",
     defaultText: "text",
-    short: "text or json",
+    short: "text (default) or json",
     long: "How log lines are written to stderr: `text`, or `json`, one object a line.",
     parse: choice(["text", "json"]),
   }),
@@ -19,7 +19,7 @@ const programFlags = {
     category: "program",
     placeholder: "LEVEL",
     defaultText: "info",
-    short: "debug, info, warning or error",
+    short: "debug, info (default), warning or error",
     long:
       "The least important lines that are logged: `debug`, `info`, `warning` or `error`. With `debug` " +
       "errors come with their cause and stack trace.",

@@ -31,8 +31,8 @@ export const connectionFlags = {
     letter: "h",
     category: "postgres",
     placeholder: "HOST",
-    defaultText: "$PGHOST, else socket",
-    short: "server, or its socket's folder",
+    defaultText: "$PGHOST",
+    short: "server, or the folder of its socket",
     long:
       "The server's name or address, or the folder of its Unix socket when it begins with `/`. " +
       "Several, separated by commas, are tried in order. Without it: `$PGHOST`, else the local " +
@@ -134,7 +134,7 @@ export const slotFlags = {
     category: "slot",
     placeholder: "PLUGIN",
     defaultText: "test_decoding",
-    short: "test_decoding, wal2json or pgoutput",
+    short: "test_decoding (default), wal2json, pgoutput",
     long: "The slot's output plugin: `test_decoding`, `wal2json` or `pgoutput`.",
     parse: choice(OUTPUT_PLUGINS),
   }),
@@ -143,7 +143,7 @@ export const slotFlags = {
     category: "slot",
     placeholder: "NAME",
     defaultText: "the slot's name",
-    short: "publication to follow, with pgoutput",
+    short: "publication, for pgoutput",
     long:
       "With `pgoutput`, the publication that says which tables are followed. May be given several " +
       "times.",

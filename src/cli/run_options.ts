@@ -56,6 +56,13 @@ export function buildRunOptions(
   if (!values.createStream) idle("shardCount", "--create-stream");
   if (!pgoutput) idle("pgPublication", "--pg-slot-output-plugin pgoutput");
 
+  const keysOnly = !values.fullChange && /^CSV(Payload)?$/.test(values.messageFormatter);
+  if (!keysOnly && settings.originOf("onMissingPkey") !== "default") {
+    warnings.push(
+      `${nameOf("onMissingPkey", settings)} has no effect: a format with all columns needs no key`,
+    );
+  }
+
   const maskSalt = env[MASK_SALT_VARIABLE] || undefined;
   if (values.maskColumn.length > 0 && maskSalt === undefined) {
     throw new UsageError(

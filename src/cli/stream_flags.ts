@@ -37,7 +37,7 @@ export const streamFlags = {
     category: "stream",
     placeholder: "HOW",
     defaultText: "kpl",
-    short: "kpl (aggregated records) or none",
+    short: "aggregated records: kpl (default) or none",
     long:
       "`kpl`: changes are packed into aggregated records of the Kinesis Producer Library's format, " +
       "which AWS's consumers take apart again; the fastest and cheapest. `none`: one record a " +

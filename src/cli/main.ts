@@ -1,0 +1,105 @@
+import type { RunOptions } from "../options.ts";
+import { RunError, UsageError } from "../errors.ts";
+import { redact, registerSecret } from "../telemetry/redaction.ts";
+import { MASK_SALT_VARIABLE } from "./flags.ts";
+import { writeOut } from "./output.ts";
+import { type Command, parseCommandLine } from "./parse.ts";
+
+/** What ends the process. Distinct, so that a supervisor can tell a typo from a failure. */
+export const EXIT = { ok: 0, runFailed: 1, usage: 2 } as const;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The program: takes its arguments and environment, gives its exit code. */
+export async function main(args: readonly string[], env: Environment): Promise<number> {
+  registerSecret(env.PGPASSWORD);
+  registerSecret(env[MASK_SALT_VARIABLE]);
+  try {
+    return await obey(parseCommandLine(args, env));
+  } catch (error) {
+    return await failed(error);
+  }
+}
+
+/** What a command needs is loaded when it is known to be wanted: help comes at once. */
+async function obey(command: Command): Promise<number> {
+  switch (command.kind) {
+    case "help":
+      writeOut((await import("./help.ts")).renderHelp());
+      return EXIT.ok;
+    case "version":
+      writeOut((await import("./version.ts")).versionLine() + "\n");
+      return EXIT.ok;
+    case "run":
+      await follow(command.options, command.warnings);
+      return EXIT.ok;
+  }
+}
+
+async function follow(options: RunOptions, warnings: readonly string[]): Promise<void> {
+  registerSecret(options.postgres.password);
+  const stray = strayErrors();
+  try {
+    const { configureLog } = await import("../telemetry/log.ts");
+    configureLog(options.log);
+    const { getLogger } = await import("@logtape/logtape");
+    for (const warning of warnings) {
+      getLogger(["pg2kinesis", "cli"]).warn("{warning}", { warning });
+    }
+    const { run } = await import("./run.ts");
+    await Promise.race([run(options), stray.first]);
+  } finally {
+    stray.stop();
+  }
+}
+
+/** Says in one line why the program ends, and gives its exit code. */
+async function failed(error: unknown): Promise<number> {
+  const { getConfig, getLogger } = await import("@logtape/logtape");
+  const message = messageOf(error);
+  // Before the log is set up there is only what every command-line tool does.
+  if (getConfig() === null) complain(message);
+  else getLogger(["pg2kinesis", "cli"]).error("{message}", { message, error });
+  return error instanceof UsageError ? EXIT.usage : EXIT.runFailed;
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof RunError) return error.message;
+  if (error instanceof UsageError) return `${error.message} (see pg2kinesis --help)`;
+  const words = !(error instanceof Error)
+    ? String(error)
+    : error.name === "Error"
+    ? error.message
+    : `${error.name}: ${error.message}`;
+  return `unexpected error: ${words}; run again with --log-level debug for the stack trace, and ` +
+    "report it";
+}
+
+/** A line to stderr when there is no log yet. Never more than one, whatever is in the message. */
+function complain(message: string): void {
+  console.error(redact(`pg2kinesis: ${message.replace(/\s*[\r\n]+\s*/g, " ")}`));
+}
+
+/** Errors that no `await` is waiting for end the run too. */
+function strayErrors(): { readonly first: Promise<never>; readonly stop: () => void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  // Without a reader the rejection would itself be a stray one.
+  promise.catch(() => {});
+  const onRejection = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    reject(event.reason);
+  };
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault();
+    reject(event.error);
+  };
+  addEventListener("unhandledrejection", onRejection);
+  addEventListener("error", onError);
+  return {
+    first: promise,
+    stop: () => {
+      removeEventListener("unhandledrejection", onRejection);
+      removeEventListener("error", onError);
+    },
+  };
+}

