@@ -1,0 +1,190 @@
+// @ts-types="@types/pg"
+import pg from "pg";
+import type { PostgresOptions } from "../options.ts";
+import { isSocketFolder } from "./encryption.ts";
+import { describe, errorCode, isTransient, PostgresError } from "./postgres_error.ts";
+
+/** One attempt to connect, as messages tell it. */
+export interface Attempt {
+  readonly host: string;
+  readonly port: number;
+  readonly encrypted: boolean;
+  readonly kind: "replication" | "ordinary";
+}
+
+/** No answer within the connect timeout. */
+export class ConnectTimeout extends Error {
+  override name = "ConnectTimeout";
+}
+
+/** The server asks for a password and there is none. */
+export class NoPassword extends Error {
+  override name = "NoPassword";
+}
+
+/** A host and its port, or the path of the socket. */
+export function placeOf({ host, port }: { host: string; port: number }): string {
+  if (isSocketFolder(host)) return `${host}/.s.PGSQL.${port}`;
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Why an attempt failed and what to do, in one line; never shows the password. */
+export interface Failure {
+  readonly attempt: Attempt;
+  readonly why: string;
+  readonly transient: boolean;
+  readonly cause: unknown;
+}
+
+export function explainFailure(
+  cause: unknown,
+  attempt: Attempt,
+  options: PostgresOptions,
+): Failure {
+  const { why, transient } = cause instanceof pg.DatabaseError
+    ? { why: explainServer(cause, attempt, options), transient: isTransient(cause) }
+    : explainNetwork(cause, attempt, options);
+  return { attempt, why, transient, cause };
+}
+
+/** The error for one host, from the failures of the ways that were tried. */
+export function cannotConnect(
+  failures: readonly [Failure, ...Failure[]],
+  options: PostgresOptions,
+): PostgresError {
+  const [first, ...others] = failures;
+  const start = `cannot connect to PostgreSQL at ${placeOf(first.attempt)} ` +
+    `(database ${JSON.stringify(options.database)}, role ${JSON.stringify(options.user)})`;
+  const rest = others.filter(({ why }) => why !== first.why).map(({ attempt, why }) =>
+    `; ${attempt.encrypted ? "with" : "without"} TLS: ${why}`
+  );
+  return new PostgresError(`${start}: ${first.why}${rest.join("")}`, {
+    transient: failures.some(({ transient }) => transient),
+    cause: failures.at(-1)!.cause,
+  });
+}
+
+/** What the server itself said. */
+function explainServer(error: pg.DatabaseError, attempt: Attempt, options: PostgresOptions) {
+  const said = describe(error);
+  const role = quoted(options.user);
+  switch (error.code) {
+    case "28P01":
+      return `wrong password; set PGPASSWORD or write it to ~/.pgpass. The server said: ${said}`;
+    case "28000":
+      return explainNoEntry(error, said, attempt);
+    case "3D000":
+      return `there is no such database; check --pg-dbname. The server said: ${said}`;
+    case "42501":
+      if (attempt.kind !== "replication") break;
+      return `the role may not replicate; run ALTER ROLE ${role} REPLICATION ` +
+        `(on Amazon RDS: GRANT rds_replication TO ${role}). The server said: ${said}`;
+    case "53300":
+      return /max_wal_senders/.test(error.message)
+        ? `all max_wal_senders are in use; end one, or raise the setting. The server said: ${said}`
+        : `the server has no connection left; end some, or raise max_connections. The server said: ${said}`;
+    case "57P03":
+      return `the server is starting up or shutting down; try again. The server said: ${said}`;
+  }
+  return said;
+}
+
+function explainNoEntry(error: pg.DatabaseError, said: string, attempt: Attempt): string {
+  if (/role .* (does not exist|is not permitted to log in)/.test(error.message)) {
+    return `${said}; check --pg-user`;
+  }
+  if (/no pg_hba\.conf entry/.test(error.message)) {
+    // Logical replication connections match the database's entries, not "replication".
+    const encryption = attempt.encrypted ? "" : ", or ask for TLS with --pg-sslmode require";
+    return "pg_hba.conf of the server lets nobody in this way; add an entry for this host, role and " +
+      `database (the keyword "replication" does not cover logical replication)${encryption}. ` +
+      `The server said: ${said}`;
+  }
+  return said;
+}
+
+/** What the system, the name service, TLS or our own timer said. */
+function explainNetwork(error: unknown, attempt: Attempt, options: PostgresOptions) {
+  const said = describe(error);
+  const later = (why: string) => ({ why, transient: true });
+  const never = (why: string) => ({ why, transient: false });
+  if (error instanceof ConnectTimeout) {
+    return later(
+      `no answer within ${
+        options.connectTimeoutMs / 1000
+      } s; check --pg-host, --pg-port and firewalls`,
+    );
+  }
+  if (error instanceof NoPassword) {
+    return never("the server asks for a password; set PGPASSWORD or write it to ~/.pgpass");
+  }
+  switch (errorCode(error)) {
+    case "ECONNREFUSED":
+      return later(
+        "nothing listens there; check --pg-host and --pg-port, and that the server runs",
+      );
+    case "ENOENT":
+      return later(
+        "there is no such socket; check --pg-host and --pg-port, and that the server runs",
+      );
+    case "EACCES":
+    case "EPERM":
+      return never(`this user may not use the socket: ${said}`);
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+    case "EAI_NODATA":
+    case "EAI_NONAME":
+      return later(
+        `the name is not known to the name service (${errorCode(error)}); check --pg-host`,
+      );
+    case "EHOSTUNREACH":
+    case "ENETUNREACH":
+      return later(
+        `there is no way to that host (${errorCode(error)}); check --pg-host and routes`,
+      );
+  }
+  if (attempt.encrypted) {
+    const why = explainTls(said, errorCode(error), options);
+    if (why !== undefined) return never(why);
+  }
+  if (error instanceof Deno.errors.NotCapable || errorCode(error) === "ERR_ACCESS_DENIED") {
+    return never(said);
+  }
+  if (/SASL|SCRAM|channel binding/i.test(said)) return never(`the login failed: ${said}`);
+  return later(
+    said === "Connection terminated unexpectedly"
+      ? "the server closed the connection before it answered; is that PostgreSQL?"
+      : said,
+  );
+}
+
+/** The words of Deno's TLS, which are OpenSSL's on newer and rustls' on older versions. */
+function explainTls(
+  said: string,
+  code: string | undefined,
+  options: PostgresOptions,
+): string | undefined {
+  if (said === "The server does not support SSL connections") {
+    return `the server does not offer TLS, which --pg-sslmode ${options.sslMode} asks for`;
+  }
+  const facts = `${code ?? ""} ${said}`;
+  const answer = `. TLS said: ${said}`;
+  if (/ALTNAME_INVALID|not valid for( name)?|NotValidForName/i.test(facts)) {
+    return "the server's certificate is for another host; connect by the name it was made for, or " +
+      `use --pg-sslmode verify-ca${answer}`;
+  }
+  if (/EXPIRED/i.test(facts)) return `the server's certificate has expired${answer}`;
+  if (/NOT_YET_VALID|NotValidYet/i.test(facts)) {
+    return `the server's certificate is not valid yet; check the clocks${answer}`;
+  }
+  if (/UNABLE_TO_|SELF_SIGNED|UnknownIssuer|CERT_UNTRUSTED|CaUsedAsEndEntity/i.test(facts)) {
+    return "the server's certificate was not made by an authority that is trusted here; give the " +
+      `right one with --pg-sslrootcert${answer}`;
+  }
+  if (/CERT|SSL|TLS|handshake|alert|peer sent/i.test(facts)) return `TLS failed: ${said}`;
+  return undefined;
+}
+
+function quoted(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
+}

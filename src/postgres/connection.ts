@@ -1,0 +1,284 @@
+import { lookup } from "node:dns/promises";
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+// @ts-types="@types/pg"
+import pg from "pg";
+import type { PostgresOptions } from "../options.ts";
+import {
+  type Attempt,
+  cannotConnect,
+  ConnectTimeout,
+  explainFailure,
+  type Failure,
+  NoPassword,
+  placeOf,
+} from "./connect_failure.ts";
+import { type Encryption, isSocketFolder, isTlsComplete, waysToConnect } from "./encryption.ts";
+import { passwordFromFile } from "./password_file.ts";
+import { failed, isTransient, PostgresError } from "./postgres_error.ts";
+import { fitsSession } from "./target_session.ts";
+
+/** A row as the server's text: no value passes through a float or a Date. */
+export type TextRow = Record<string, string | null>;
+
+/** `replication` is a walsender of the database, which also takes simple queries. */
+export type ConnectionKind = "replication" | "ordinary";
+
+/** How plugins print values, whatever the database's own settings are (invariant 8). */
+const SESSION_SETTINGS = [
+  "DateStyle=ISO",
+  "IntervalStyle=postgres",
+  "extra_float_digits=1",
+  "bytea_output=hex",
+  "client_encoding=UTF8",
+];
+
+/** Ordinary connections ask short questions of the catalog; none of them may hang for ever. */
+const QUESTION_SETTINGS = ["statement_timeout=60s", "lock_timeout=10s"];
+
+const KEEPALIVE_DELAY_MS = 30_000;
+
+/** The parts of pg's insides that are used here; they are not in its types. */
+interface PgInsides {
+  readonly connection: pg.Connection & { readonly stream: Duplex };
+}
+
+/** A logged-in connection. */
+export class Connection {
+  /** Resolves when the connection is gone, with the reason; not after `destroy`. */
+  readonly lost: Promise<Error>;
+  #lose!: (reason: Error) => void;
+  #reason: Error | undefined;
+  #destroyed = false;
+
+  constructor(
+    readonly client: pg.Client,
+    /** The plain socket, also under TLS. */
+    readonly socket: Socket,
+    readonly attempt: Attempt,
+  ) {
+    this.lost = new Promise((resolve) => this.#lose = resolve);
+    client.on("error", (error) => {
+      this.#reason ??= error;
+      if (!this.#destroyed) this.#lose(this.#reason);
+    });
+    client.on("end", () => {
+      if (!this.#destroyed) this.#lose(this.#reason ?? new Error("the connection was closed"));
+    });
+  }
+
+  /** `host:port`, or the path of the socket. */
+  get place(): string {
+    return placeOf(this.attempt);
+  }
+
+  /** What the protocol is spoken over: the socket, or TLS over it. */
+  get stream(): Duplex {
+    return (this.client as unknown as PgInsides).connection.stream;
+  }
+
+  /**
+   * Runs one statement. A replication connection takes no parameters.
+   * @throws {PostgresError} `cannot <doing>: …`
+   */
+  async query(doing: string, text: string, values?: readonly unknown[]): Promise<TextRow[]> {
+    try {
+      const result = await this.client.query<TextRow>(
+        values === undefined ? { text } : { text, values: [...values] },
+      );
+      return result.rows;
+    } catch (error) {
+      throw failed(`cannot ${doing}`, error);
+    }
+  }
+
+  /** Closes the socket at once. `pg.Client.end()` would hang over TLS on Deno 2.4. */
+  destroy(): void {
+    this.#destroyed = true;
+    this.stream.destroy();
+    this.socket.destroy();
+  }
+}
+
+/**
+ * Connects to the first host that lets us in and is of the wanted kind, each by the ways that the
+ * sslmode allows, as libpq does.
+ * @throws {PostgresError} one line that says for each host why not; the signal's reason when it aborts.
+ */
+export async function connect(
+  options: PostgresOptions,
+  kind: ConnectionKind,
+  signal?: AbortSignal,
+): Promise<Connection> {
+  // "prefer-standby" takes any server in a second round.
+  const rounds = options.targetSessionAttrs === "prefer-standby"
+    ? ["standby", "any"] as const
+    : [options.targetSessionAttrs];
+  const failures: PostgresError[] = [];
+  for (const wanted of rounds) {
+    for (const { host, port } of options.hosts) {
+      signal?.throwIfAborted();
+      try {
+        const connection = await connectToHost(host, port, options, kind, signal);
+        const misfit = await fitsSession(connection, wanted);
+        if (misfit === undefined) return connection;
+        connection.destroy();
+        failures.push(misfit);
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!(error instanceof PostgresError)) throw error;
+        failures.push(error);
+        if (isRefusal(error)) throw error;
+      }
+    }
+  }
+  if (failures.length === 1) throw failures[0]!;
+  throw new PostgresError([...new Set(failures.map((failure) => failure.message))].join("; "), {
+    transient: failures.some((failure) => failure.transient),
+    code: failures.at(-1)?.code,
+    cause: failures,
+  });
+}
+
+/** As in libpq, a server that refuses the login ends the search: the next would be a surprise. */
+function isRefusal(error: PostgresError): boolean {
+  return error.cause instanceof pg.DatabaseError && !isTransient(error.cause);
+}
+
+async function connectToHost(
+  host: string,
+  port: number,
+  options: PostgresOptions,
+  kind: ConnectionKind,
+  signal: AbortSignal | undefined,
+): Promise<Connection> {
+  const deadline = new AbortController();
+  const timer = options.connectTimeoutMs > 0
+    ? setTimeout(() => deadline.abort(new ConnectTimeout()), options.connectTimeoutMs)
+    : undefined;
+  const stop = signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]);
+  try {
+    const failures: Failure[] = [];
+    for (const way of await waysToConnect(host, options)) {
+      const attempt = { host, port, encrypted: way.kind === "tls", kind };
+      try {
+        return await logInByAnyAddress(attempt, way, options, stop);
+      } catch (error) {
+        signal?.throwIfAborted();
+        failures.push(explainFailure(error, attempt, options));
+        if (!mayFallBack(error, attempt)) break;
+      }
+    }
+    throw cannotConnect(failures as [Failure, ...Failure[]], options);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Whether the sslmode's other way is worth a try: TLS did not come about, or the server lets nobody
+ * in by this way. What else failed would fail again.
+ */
+function mayFallBack(error: unknown, attempt: Attempt): boolean {
+  if (error instanceof pg.DatabaseError) return error.code === "28000";
+  const { code } = error as { code?: string };
+  const hopeless = error instanceof ConnectTimeout || error instanceof NoPassword ||
+    ["ECONNREFUSED", "ENOENT", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH"].includes(code ?? "");
+  return attempt.encrypted && !hopeless;
+}
+
+async function logInByAnyAddress(
+  attempt: Attempt,
+  way: Encryption,
+  options: PostgresOptions,
+  signal: AbortSignal,
+): Promise<Connection> {
+  let failure: unknown;
+  for (const address of await addressesOf(attempt.host, signal)) {
+    try {
+      return await logIn(address, attempt, way, options, signal);
+    } catch (error) {
+      failure = error;
+      // It was PostgreSQL that answered.
+      if (signal.aborted || error instanceof pg.DatabaseError) break;
+    }
+  }
+  throw failure;
+}
+
+/** All addresses of a host, in the system's order, as libpq tries them. */
+async function addressesOf(host: string, signal: AbortSignal): Promise<string[]> {
+  if (isSocketFolder(host)) return [host];
+  const found = await untilAborted(lookup(host, { all: true }), signal);
+  return found.map(({ address }) => address);
+}
+
+async function logIn(
+  address: string,
+  attempt: Attempt,
+  way: Encryption,
+  options: PostgresOptions,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const socket = new Socket();
+  const client = new pg.Client({
+    host: address,
+    port: attempt.port,
+    database: options.database,
+    user: options.user,
+    password: () => findPassword(attempt, options),
+    ssl: way.kind === "tls" ? way.options : false,
+    sslnegotiation: "postgres",
+    enableChannelBinding: way.kind === "tls" && isTlsComplete(),
+    stream: () => socket,
+    application_name: options.applicationName,
+    options: sessionOptions(attempt.kind, options),
+    keepAlive: !isSocketFolder(address),
+    keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
+    types: { getTypeParser: () => (value: string) => value },
+    // "false" keeps an environment variable PGREPLICATION out.
+    replication: attempt.kind === "replication" ? "database" : "false",
+  } as pg.ClientConfig);
+  const connection = new Connection(client, socket, attempt);
+  try {
+    await untilAborted(client.connect(), signal);
+    return connection;
+  } catch (error) {
+    connection.destroy();
+    throw error;
+  }
+}
+
+function sessionOptions(kind: ConnectionKind, options: PostgresOptions): string {
+  const settings = kind === "ordinary"
+    ? [...SESSION_SETTINGS, ...QUESTION_SETTINGS]
+    : SESSION_SETTINGS;
+  // The last of several options counts, so what the user gave stands before ours.
+  return [options.sessionOptions ?? "", ...settings.map((setting) => `-c ${setting}`)].join(" ")
+    .trim();
+}
+
+/** Asked only when the server asks; at every connect, so that a changed file counts. */
+async function findPassword(attempt: Attempt, options: PostgresOptions): Promise<string> {
+  const { database, user, passwordFile } = options;
+  const password = options.password ??
+    await passwordFromFile({ ...attempt, database, user }, passwordFile);
+  if (password === undefined) throw new NoPassword();
+  return password;
+}
+
+/** Rejects as soon as the signal aborts; what was under way is let go. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let onAbort!: () => void;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  work.catch(() => {});
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
