@@ -1,27 +1,17 @@
 import { createHash } from "node:crypto";
-import { RunError, UsageError } from "../errors.ts";
+import { RunError } from "../errors.ts";
 import { type Column, UNCHANGED } from "../decode/event.ts";
 import type { FormatOptions } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
 
-type ColumnOptions = Pick<FormatOptions, "excludeColumns" | "maskColumns">;
-
-/** Where the salt of `--mask-column` comes from. */
-export const MASK_SALT_VARIABLE = "PG2KINESIS_MASK_SALT";
+type ColumnOptions = Pick<FormatOptions, "excludeColumns" | "maskColumns" | "maskSalt">;
 
 /** What happens to the columns of one table, by column name. */
 export type ColumnRules = ReadonlyMap<string, "exclude" | "mask">;
 
 /** `--exclude-column` and `--mask-column`. Neither may touch a primary key, which names the row. */
 export class ColumnFilter {
-  constructor(private readonly options: ColumnOptions, private readonly salt: string | undefined) {
-    if (options.maskColumns.length > 0 && (salt === undefined || salt === "")) {
-      throw new UsageError(
-        `--mask-column needs a secret salt in the environment, ${MASK_SALT_VARIABLE}: without one ` +
-          "the values could be found again by hashing guesses",
-      );
-    }
-  }
+  constructor(private readonly options: ColumnOptions) {}
 
   /** Whether there is any rule. Then a table must be known: it may be a partition of one with rules. */
   get isActive(): boolean {
@@ -63,7 +53,9 @@ export class ColumnFilter {
       case "mask": {
         const { name, value } = column;
         if (value === null || value === UNCHANGED) return { name, type: "text", value };
-        const hash = createHash("sha256").update(this.salt!).update(value).digest("hex");
+        const hash = createHash("sha256").update(this.options.maskSalt!).update(value).digest(
+          "hex",
+        );
         return { name, type: "text", value: hash };
       }
     }

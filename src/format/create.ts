@@ -1,7 +1,7 @@
 import { UsageError } from "../errors.ts";
 import type { FormatOptions, OutputPlugin } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
-import { ColumnFilter, MASK_SALT_VARIABLE } from "./column_filter.ts";
+import { ColumnFilter } from "./column_filter.ts";
 import { CSV, CSV_PAYLOAD, KeyFormatter } from "./csv.ts";
 import { FilteringFormatter } from "./filters.ts";
 import type { Formatter } from "./formatter.ts";
@@ -20,11 +20,8 @@ export async function createFormatter(
   options: FormatOptions,
   plugin: OutputPlugin,
   catalog: Catalog,
-  environment: { get(name: string): string | undefined } = Deno.env,
 ): Promise<Formatter> {
-  const filtersColumns = options.excludeColumns.length > 0 || options.maskColumns.length > 0;
-  const salt = filtersColumns ? environment.get(MASK_SALT_VARIABLE) : undefined;
-  const columnFilter = new ColumnFilter(options, salt);
+  const columnFilter = new ColumnFilter(options);
   checkTableFilter(options, catalog);
   columnFilter.check(catalog);
 
@@ -33,7 +30,7 @@ export async function createFormatter(
   const filtersTables = options.tablePattern !== undefined ||
     options.includeTables.length > 0 || options.excludeTables.length > 0;
   const filtersOperations = options.operations.size < 4;
-  if (!filtersColumns && !filtersTables && !filtersOperations) return inner;
+  if (!columnFilter.isActive && !filtersTables && !filtersOperations) return inner;
   const tableFilter = createTableFilter(options);
   return new FilteringFormatter(inner, options, tableFilter, columnFilter, keys, catalog);
 }

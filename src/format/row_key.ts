@@ -57,15 +57,15 @@ export class RowKeys {
     if (table.known === undefined) return unknownTable(change.relation);
     const keys = table.known.keys;
     if (keys.length === 0 || keys[0]!.length === 0) return noKey(change.relation);
+    let hadNone = false;
     for (const names of keys) {
-      // The table had no primary key when this change was made.
-      if (names.length === 0) return noKey(change.relation);
-      const key = this.#read(change, names, prefer);
+      const key = names.length === 0 ? undefined : this.#read(change, names, prefer);
       if (key !== undefined) return key;
+      hadNone ||= names.length === 0;
     }
-    return hidesOldKeys(change, table.known)
-      ? keyNotSent(change, keys[0]!)
-      : unknownKey(change.relation, keys[0]!);
+    if (hidesOldKeys(change, table.known)) return keyNotSent(change, keys[0]!);
+    // Perhaps the table had no primary key when this change was made.
+    return hadNone ? noKey(change.relation) : unknownKey(change.relation, keys[0]!);
   }
 
   /** The key in `oldRow` alone; undefined unless all of it is there. */

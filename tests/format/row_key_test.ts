@@ -1,0 +1,119 @@
+import { assertEquals } from "@std/assert";
+import type { RowChange } from "../../src/decode/event.ts";
+import { type KeyPreference, keyText, RowKeys } from "../../src/format/row_key.ts";
+import type { OutputPlugin } from "../../src/options.ts";
+import { MadeUpCatalog, row } from "./made_up.ts";
+
+/** The key's text, or the problem's kind in angle brackets. */
+function find(keys: RowKeys, change: RowChange, prefer: KeyPreference = "new"): string {
+  const found = keys.find(change, prefer);
+  return found.kind === "key" ? keyText(found) : `<${found.kind}>`;
+}
+
+const AB = [["a", "integer", "1"], ["b", "integer", "2"]] as const;
+
+Deno.test("RowKeys.find takes a single name from the plugin without asking the catalog", () => {
+  const keys = new RowKeys("wal2json", new MadeUpCatalog());
+  assertEquals(find(keys, row("insert", { keyNames: ["b"], newRow: AB })), "2");
+});
+
+Deno.test("RowKeys.find follows the plugin when a key's column is renamed", () => {
+  const keys = new RowKeys("pgoutput", new MadeUpCatalog({ "public.t": { keys: [["a"]] } }));
+  assertEquals(find(keys, row("insert", { keyNames: ["a"], newRow: AB })), "1");
+  assertEquals(find(keys, row("insert", { keyNames: ["b"], newRow: AB })), "2");
+  assertEquals(find(keys, row("insert", { keyNames: ["a"], newRow: AB })), "1");
+});
+
+Deno.test("RowKeys.find orders the plugin's names as the catalog's key of the same columns, earlier ones too", () => {
+  const catalog = new MadeUpCatalog({ "public.t": { keys: [["x"], ["a"], ["b", "a"]] } });
+  const keys = new RowKeys("pgoutput", catalog);
+  assertEquals(find(keys, row("insert", { keyNames: ["a", "b"], newRow: AB })), '["2","1"]');
+});
+
+Deno.test("RowKeys.find asks once for a refresh when the order of a key is not known, then takes the plugin's", async () => {
+  const catalog = new MadeUpCatalog();
+  const keys = new RowKeys("wal2json", catalog);
+  const change = row("insert", { keyNames: ["a", "b"], newRow: AB });
+  assertEquals(find(keys, change), "<unknown-table>");
+  assertEquals(find(keys, change), "<unknown-table>", "the catalog was not read again");
+  await catalog.refresh();
+  assertEquals(find(keys, change), '["1","2"]');
+  await catalog.refresh();
+  assertEquals(find(keys, change), '["1","2"]', "asked a second time");
+});
+
+Deno.test("RowKeys.find takes the key order that a refresh brings", async () => {
+  const catalog = new MadeUpCatalog();
+  const keys = new RowKeys("wal2json", catalog);
+  const change = row("insert", { keyNames: ["a", "b"], newRow: AB });
+  assertEquals(find(keys, change), "<unknown-table>");
+  catalog.set("public.t", { keys: [["b", "a"]] });
+  await catalog.refresh();
+  assertEquals(find(keys, change), '["2","1"]');
+});
+
+Deno.test("RowKeys.find with test_decoding: the present key, else the first earlier one the change has", async () => {
+  const catalog = new MadeUpCatalog({ "public.t": { keys: [["x"], ["y", "a"], ["b"], ["a"]] } });
+  const keys = new RowKeys("test_decoding", catalog);
+  const change = row("insert", { newRow: AB });
+  assertEquals(find(keys, change), "2");
+  const present = row("insert", { newRow: [...AB, ["x", "integer", "9"]] });
+  assertEquals(find(keys, present), "9");
+  catalog.set("public.t", { keys: [["a"]] });
+  assertEquals(find(keys, change), "2", "what was derived stands until the catalog is read again");
+  await catalog.refresh();
+  assertEquals(find(keys, change), "1");
+});
+
+Deno.test("RowKeys.find with test_decoding: a table, or a key, that the catalog does not know", async () => {
+  const catalog = new MadeUpCatalog();
+  const keys = new RowKeys("test_decoding", catalog);
+  const change = row("insert", { newRow: AB });
+  assertEquals(find(keys, change), "<unknown-table>");
+  catalog.set("public.t", { keys: [["renamed"]] });
+  await catalog.refresh();
+  assertEquals(find(keys, change), "<unknown-table>");
+  catalog.set("public.t", { keys: [["renamed"], ["a"]] });
+  await catalog.refresh();
+  assertEquals(find(keys, change), "1");
+});
+
+Deno.test("RowKeys.find: a change from before the table had a primary key has none", () => {
+  const catalog = new MadeUpCatalog({ "public.t": { keys: [["id"], []] } });
+  const keys = new RowKeys("test_decoding", catalog);
+  assertEquals(find(keys, row("insert", { newRow: AB })), "<no-key>");
+});
+
+Deno.test("RowKeys.find: a delete whose replica identity hides the key", () => {
+  const plugins: OutputPlugin[] = ["test_decoding", "wal2json", "pgoutput"];
+  for (const plugin of plugins) {
+    const keyNames = plugin === "wal2json" ? ["a"] : undefined;
+    const catalog = new MadeUpCatalog({ "public.t": { keys: [["a"]], replicaIdentity: "i" } });
+    const keys = new RowKeys(plugin, catalog);
+    const byIndex = row("delete", { keyNames, oldRow: [["b", "integer", "2"]] });
+    assertEquals(find(keys, byIndex), "<key-not-sent>");
+    assertEquals(find(keys, row("delete", { keyNames })), "<key-not-sent>");
+  }
+});
+
+Deno.test("RowKeys.find prefers the old key only where the old row has all of it", () => {
+  const keys = new RowKeys(
+    "test_decoding",
+    new MadeUpCatalog({ "public.t": { keys: [["a", "b"]] } }),
+  );
+  const whole = row("update", {
+    newRow: AB,
+    oldRow: [["a", "integer", "7"], ["b", "integer", "8"]],
+  });
+  assertEquals(find(keys, whole, "old"), '["7","8"]');
+  assertEquals(find(keys, whole, "new"), '["1","2"]');
+  const part = row("update", { newRow: AB, oldRow: [["a", "integer", "7"]] });
+  assertEquals(find(keys, part, "old"), '["1","2"]');
+});
+
+Deno.test("RowKeys.find takes null for a value only with wal2json, which prints NaN so", () => {
+  const catalog = new MadeUpCatalog({ "public.t": { keys: [["a"]] } });
+  const change = row("update", { newRow: AB, oldRow: [["a", "numeric", null]] });
+  assertEquals(find(new RowKeys("pgoutput", catalog), change, "old"), "1");
+  assertEquals(find(new RowKeys("wal2json", catalog), change, "old"), "null");
+});
