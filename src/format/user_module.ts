@@ -26,9 +26,7 @@ export async function loadUserFormatter(path: string): Promise<UserFormatter> {
     await Deno.stat(resolve(path));
     module = await import(url);
   } catch (error) {
-    const what = error instanceof Deno.errors.NotFound && !(error instanceof TypeError)
-      ? "there is no such file"
-      : oneLine(error);
+    const what = error instanceof Deno.errors.NotFound ? "there is no such file" : oneLine(error);
     throw new RunError(`cannot load the formatter ${path}: ${what}`, { cause: error });
   }
   const formatter = module.default;
@@ -108,7 +106,7 @@ export class UserModuleFormatter implements Formatter {
     try {
       result = this.formatter(forUser, this.#transactionOf(change.transaction));
     } catch (error) {
-      throw this.#failure(forUser, change, `failed ${oneLine(error)}`, error);
+      throw this.#failure(forUser, change, `failed: ${oneLine(error)}`, error);
     }
     if (result === undefined || result === null) return;
     const records = Array.isArray(result) ? result : [result];
@@ -191,8 +189,8 @@ function nameOfType(value: unknown): string {
 
 /** The error and where it happened, on one line. */
 function oneLine(error: unknown): string {
-  if (!(error instanceof Error)) return `by throwing ${Deno.inspect(error, { breakLength: 1e9 })}`;
-  const place = /file:\/\/\S+?:\d+:\d+/.exec(error.stack ?? "")?.[0];
+  if (!(error instanceof Error)) return `it threw ${Deno.inspect(error, { breakLength: 1e9 })}`;
+  const place = /file:\/\/.*?:\d+:\d+/.exec(error.stack ?? "")?.[0];
   const text = `${error.name}: ${error.message}`.replace(/\s*\n\s*/g, " ");
   return text + (place === undefined || text.includes(place) ? "" : ` (${place})`);
 }

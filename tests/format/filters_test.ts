@@ -1,0 +1,221 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { createHash } from "node:crypto";
+import { RunError } from "../../src/errors.ts";
+import { createFormatter } from "../../src/format/create.ts";
+import { globToRegExp } from "../../src/format/table_filter.ts";
+import type { FormatOptions } from "../../src/options.ts";
+import {
+  type ColumnSpec,
+  format,
+  MadeUpCatalog,
+  message,
+  OPTIONS,
+  row,
+  truncate,
+  tryFormat,
+} from "./made_up.ts";
+
+const TABLES = { "public.orders": {}, "public.order_items": {}, "audit.log": {} };
+
+function make(options: Partial<FormatOptions>, catalog = new MadeUpCatalog(TABLES)) {
+  return createFormatter({ ...OPTIONS, formatter: "JSON", ...options }, "test_decoding", catalog);
+}
+
+/** Which of the tables' inserts are published. */
+async function published(options: Partial<FormatOptions>): Promise<string[]> {
+  const formatter = await make(options);
+  return Object.keys(TABLES).filter((table) =>
+    format(formatter, row("insert", { table, newRow: [["id", "integer", "1"]] })).length > 0
+  );
+}
+
+Deno.test("--table-pat is searched in schema.table", async () => {
+  assertEquals(await published({ tablePattern: /order/u }), [
+    "public.orders",
+    "public.order_items",
+  ]);
+  assertEquals(await published({ tablePattern: /^public\.orders$/u }), ["public.orders"]);
+  assertEquals(await published({ tablePattern: /t\.l/gu }), ["audit.log"]);
+});
+
+Deno.test("--include-table and --exclude-table are globs on schema.table; excluding wins", async () => {
+  assertEquals(await published({ includeTables: ["public.*", "audit.log"] }), Object.keys(TABLES));
+  assertEquals(await published({ includeTables: ["public.order?"] }), ["public.orders"]);
+  assertEquals(await published({ excludeTables: ["public.*"] }), ["audit.log"]);
+  assertEquals(
+    await published({ includeTables: ["public.*"], excludeTables: ["*_items"] }),
+    ["public.orders"],
+  );
+});
+
+Deno.test("globToRegExp matches the whole name, and only * and ? are special", () => {
+  const matches = (glob: string, name: string) => globToRegExp(glob).test(name);
+  assertEquals(matches("public.a", "public.ab"), false);
+  assertEquals(matches("public.*", "public.a.b\nc"), true);
+  assertEquals(matches("public.?", "public.😀"), true);
+  assertEquals(matches("public.a[1]+(x){2}|^$/", "public.a[1]+(x){2}|^$/"), true);
+  assertEquals(matches("a.b", "axb"), false);
+  assertEquals(matches("a.\\*", "a.*"), true);
+  assertEquals(matches("a.\\*", "a.b"), false);
+});
+
+Deno.test("a choice of tables that matches none is an error at start", async () => {
+  const cases: Partial<FormatOptions>[] = [
+    { tablePattern: /nothing/u },
+    { includeTables: ["public.orders", "publik.*"] },
+    { tablePattern: /public/u, includeTables: ["audit.*"] },
+    { excludeTables: ["*"] },
+  ];
+  const errors = [];
+  for (const options of cases) {
+    errors.push((await assertRejects(() => make(options), RunError)).message);
+  }
+  assertEquals(errors, [
+    "--table-pat nothing matches none of the database's 3 tables (such as public.orders, " +
+    "public.order_items, audit.log); it is compared with schema.table",
+    "--include-table publik.* matches none of the database's 3 tables (such as public.orders, " +
+    "public.order_items, audit.log); it is compared with schema.table",
+    "--table-pat, --include-table and --exclude-table together leave none of the database's 3 " +
+    "tables; a table is published when all three allow it",
+    "--table-pat, --include-table and --exclude-table together leave none of the database's 3 " +
+    "tables; a table is published when all three allow it",
+  ]);
+});
+
+Deno.test("--operations leaves out the others, and logical messages, which are none", async () => {
+  const formatter = await make({ operations: new Set(["insert", "truncate"]) });
+  const newRow: ColumnSpec[] = [["id", "integer", "1"]];
+  const table = "public.orders";
+  const count = [
+    row("insert", { table, newRow }),
+    row("update", { table, newRow }),
+    row("delete", { table, oldRow: newRow }),
+    truncate([table]),
+    message("x"),
+  ].map((change) => format(formatter, change).length);
+  assertEquals(count, [1, 0, 0, 1, 0]);
+});
+
+Deno.test("a TRUNCATE of several tables keeps the others' seq when one is left out", async () => {
+  const formatter = await make({ excludeTables: ["public.orders"] });
+  const records = format(
+    formatter,
+    truncate(["public.order_items", "public.orders", "audit.log"], 2),
+  );
+  assertEquals(
+    records.map(({ data, route }) => [JSON.parse(data).table, JSON.parse(data).seq, route]),
+    [["order_items", 2, "every shard"], ["log", 4, "every shard"]],
+  );
+});
+
+const ROW: ColumnSpec[] = [
+  ["id", "integer", "1"],
+  ["card", "bigint", "4111111111111111"],
+  ["mail", "text", "a@b.example"],
+  ["phone", "text", null],
+];
+const RULES = {
+  excludeColumns: ["public.orders.card"],
+  maskColumns: ["public.orders.mail", "public.orders.phone"],
+  maskSalt: "pepper",
+};
+const HASH = createHash("sha256").update("peppera@b.example").digest("hex");
+
+Deno.test("--exclude-column and --mask-column, in new and old rows", async () => {
+  const formatter = await make(RULES);
+  const change = row("update", { table: "public.orders", newRow: ROW, oldRow: ROW });
+  const { before, after } = JSON.parse(format(formatter, change)[0]!.data);
+  const shown = { id: 1, mail: HASH, phone: null };
+  assertEquals([before, after], [shown, shown]);
+});
+
+Deno.test("--mask-column with --full-change: a string of type text, whatever the column was", async () => {
+  const options = { formatter: "CSVPayload", fullChange: true, maskSalt: "s" };
+  const formatter = await make({ ...options, maskColumns: ["public.orders.card"] });
+  const change = row("insert", { table: "public.orders", newRow: ROW });
+  const { columntypes, columnvalues } =
+    JSON.parse(format(formatter, change)[0]!.data.slice(6)).change;
+  assertEquals([columntypes[1], columnvalues[1]], [
+    "text",
+    createHash("sha256").update("s4111111111111111").digest("hex"),
+  ]);
+});
+
+Deno.test("column rules leave other tables and messages alone", async () => {
+  const formatter = await make(RULES);
+  const change = row("insert", { table: "audit.log", newRow: ROW });
+  assertEquals(Object.keys(JSON.parse(format(formatter, change)[0]!.data).after), [
+    "id",
+    "card",
+    "mail",
+    "phone",
+  ]);
+  assertEquals(format(formatter, message("x")).length, 1);
+});
+
+Deno.test("column rules of a partitioned table reach its partitions, also one not seen before", async () => {
+  const catalog = new MadeUpCatalog({
+    ...TABLES,
+    "public.orders_a": { partitionOf: "public.orders" },
+    "public.orders_a1": { partitionOf: "public.orders_a" },
+  });
+  const formatter = await make(RULES, catalog);
+  const after = (table: string) =>
+    JSON.parse(format(formatter, row("insert", { table, newRow: ROW }))[0]!.data).after;
+  assertEquals(after("public.orders_a1"), { id: 1, mail: HASH, phone: null });
+  const later = row("insert", { table: "public.orders_b", keyNames: ["id"], newRow: ROW });
+  assertEquals(tryFormat(formatter, later).problem?.kind, "unknown-table");
+  catalog.set("public.orders_b", { partitionOf: "public.orders" });
+  await catalog.refresh();
+  assertEquals(after("public.orders_b"), { id: 1, mail: HASH, phone: null });
+});
+
+Deno.test("a rule on a primary key is an error at start, and at the change if it became one later", async () => {
+  for (const rule of ["exclude", "mask"]) {
+    const options = { [`${rule}Columns`]: ["public.orders.id"], maskSalt: "s" };
+    const error = await assertRejects(() => make(options), RunError);
+    assertEquals(
+      error.message,
+      `--${rule}-column public.orders.id is part of the table's primary key (id), which names the ` +
+        "row; publish the table without this option, or leave the table out with --exclude-table " +
+        "public.orders",
+    );
+  }
+  const catalog = new MadeUpCatalog({ ...TABLES });
+  const formatter = await make(RULES, catalog);
+  const change = row("insert", { table: "public.orders", newRow: ROW });
+  assertEquals(format(formatter, change).length, 1);
+  catalog.set("public.orders", { keys: [["mail"], ["id"]] });
+  await catalog.refresh();
+  assertThrows(
+    () => tryFormat(formatter, change),
+    RunError,
+    "--mask-column public.orders.mail is part",
+  );
+});
+
+Deno.test("a rule that names no table, or no column of its table, is an error, not a leak", async () => {
+  const error = await assertRejects(
+    () => make({ excludeColumns: ["public.ordres.card"] }),
+    RunError,
+  );
+  assertEquals(
+    error.message,
+    "--exclude-column public.ordres.card names a column of no table of the database; write " +
+      "schema.table.column",
+  );
+  const formatter = await make({ excludeColumns: ["public.orders.crad"] });
+  const change = row("insert", { table: "public.orders", newRow: ROW });
+  assertThrows(
+    () => tryFormat(formatter, change),
+    RunError,
+    "--exclude-column public.orders.crad: the table has no such column; its columns are id, card, mail, phone",
+  );
+});
+
+Deno.test("a column that was there and is dropped is no error", async () => {
+  const formatter = await make(RULES);
+  const insert = (newRow: ColumnSpec[]) => row("insert", { table: "public.orders", newRow });
+  assertEquals(format(formatter, insert(ROW)).length, 1);
+  assertEquals(format(formatter, insert(ROW.slice(0, 1))).length, 1);
+});
