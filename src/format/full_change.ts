@@ -34,7 +34,7 @@ export class FullChangeFormatter implements Formatter {
   #head = "";
 
   constructor(
-    plugin: OutputPlugin,
+    private readonly plugin: OutputPlugin,
     private readonly keys: RowKeys,
     private readonly partitionKey: PartitionKeyOf,
     private readonly catalog: Catalog,
@@ -89,24 +89,23 @@ export class FullChangeFormatter implements Formatter {
   }
 
   #oldKeys(change: RowChange, key: readonly Column[]): readonly Column[] {
-    const { oldRow, newRow, relation } = change;
+    const { oldRow, newRow } = change;
     if (oldRow !== undefined) return withoutNulls(oldRow);
     if (newRow === undefined) return [];
-    const known = this.catalog.table(relation.qualifiedName);
-    const identity = known?.replicaIdentity;
-    switch (identity) {
-      // With "nothing" the key of the new row is not known to be the old one.
-      case "n":
-      case "f":
-        return [];
-      case "i":
-        return newRow.filter((column) => known?.identityColumns?.includes(column.name));
-      case "d":
-      case undefined:
-        return newRow.filter((column) => key.some(({ name }) => name === column.name));
-      default:
-        return identity satisfies never;
+    const identity = this.#identityColumns(change, key);
+    return newRow.filter((column) => identity.includes(column.name));
+  }
+
+  /** None with "nothing" and a deferrable key: the new row's need not be what it was. */
+  #identityColumns(change: RowChange, key: readonly Column[]): readonly string[] {
+    // pgoutput names the key only where it is the replica identity.
+    if (change.keyNames !== undefined && this.plugin === "pgoutput") return change.keyNames;
+    const known = this.catalog.table(change.relation.qualifiedName);
+    const names = known?.identityColumns ?? [];
+    if (known?.replicaIdentity === "d" && names.some((name) => !change.newColumn(name))) {
+      return key.map((column) => column.name);
     }
+    return names;
   }
 
   #formatTruncate(change: Truncate, emit: Emit): undefined {

@@ -9,7 +9,11 @@ export interface KnownTable {
   readonly keys: readonly (readonly string[])[];
   /** `pg_class.relreplident`: default, nothing, full, index. */
   readonly replicaIdentity: "d" | "n" | "f" | "i";
-  /** Columns of the index that REPLICA IDENTITY USING INDEX names (`indisreplident`); else undefined. */
+  /**
+   * Columns of the index that is the replica identity: with `d` the primary key, unless it is
+   * deferrable (`indisprimary and indimmediate`), with `i` the one that was named (`indisreplident`);
+   * undefined when there is no such index.
+   */
   readonly identityColumns: readonly string[] | undefined;
   /** The partitioned table it is a direct partition of (`pg_inherits`), as `schema.table`. */
   readonly partitionOf: string | undefined;

@@ -114,6 +114,8 @@ Deno.test("full change of an update without an old row goes by the replica ident
   );
   assertEquals(await names({ replicaIdentity: "n" }), undefined);
   assertEquals(await names({ replicaIdentity: "d", keys: [[]] }), undefined);
+  assertEquals(await names({ replicaIdentity: "d", identityColumns: undefined }), undefined);
+  assertEquals(await names({ replicaIdentity: "d", keys: [["gone"], ["id"]] }), ["id"]);
 });
 
 Deno.test("full change of a delete has oldkeys alone, and none where PostgreSQL sent nothing", async () => {

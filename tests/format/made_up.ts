@@ -97,12 +97,13 @@ export class MadeUpCatalog implements Catalog {
   /** Makes a table known; by default with the primary key `id` and the default replica identity. */
   set(qualifiedName: string, known: Partial<KnownTable>): void {
     const { schema, table } = relation(qualifiedName);
+    const { keys = [["id"]], replicaIdentity = "d" } = known;
     this.#tables.set(qualifiedName, {
       schema,
       table,
-      keys: [["id"]],
-      replicaIdentity: "d",
-      identityColumns: undefined,
+      keys,
+      replicaIdentity,
+      identityColumns: replicaIdentity === "d" && keys[0]?.length ? keys[0] : undefined,
       partitionOf: undefined,
       ...known,
     });
