@@ -10,6 +10,8 @@ export interface Pg2kinesisOptions {
   readonly cwd?: string;
   /** Further arguments of `deno`, before main.ts; not for an executable. */
   readonly denoArgs?: readonly string[];
+  /** Gets the log as it comes, in pieces of any length. */
+  readonly onStderr?: (text: string) => void;
 }
 
 /**
@@ -23,10 +25,17 @@ export class Pg2kinesis implements AsyncDisposable {
   #exit: number | undefined;
   readonly #pumps: Promise<unknown>;
 
-  private constructor(private readonly process: Deno.ChildProcess, private readonly home: string) {
+  private constructor(
+    private readonly process: Deno.ChildProcess,
+    private readonly home: string,
+    onStderr: (text: string) => void = () => {},
+  ) {
     this.#pumps = Promise.all([
       pump(process.stdout, (text) => this.#stdout += text),
-      pump(process.stderr, (text) => this.#stderr += text),
+      pump(process.stderr, (text) => {
+        this.#stderr += text;
+        onStderr(text);
+      }),
       process.status.then(({ code }) => this.#exit = code),
     ]);
   }
@@ -52,7 +61,7 @@ export class Pg2kinesis implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    return new Pg2kinesis(process, home);
+    return new Pg2kinesis(process, home, options.onStderr);
   }
 
   /** Runs it to its end. */
