@@ -10,19 +10,31 @@ export const EXIT = { ok: 0, runFailed: 1, usage: 2 } as const;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The program: takes its arguments and environment, gives its exit code. */
-export async function main(args: readonly string[], env: Environment): Promise<number> {
+/** The main job; it ends when it is done, or throws why it cannot go on. */
+export type Run = (options: RunOptions) => Promise<void>;
+
+/**
+ * The program: takes its arguments and environment, gives its exit code. What a command needs is
+ * loaded when it is known to be wanted, so that help comes at once.
+ */
+export async function main(
+  args: readonly string[],
+  env: Environment,
+  loadRun: () => Promise<{ readonly run: Run }> = () => import("./run.ts"),
+): Promise<number> {
   registerSecret(env.PGPASSWORD);
   registerSecret(env[MASK_SALT_VARIABLE]);
   try {
-    return await obey(parseCommandLine(args, env));
+    return await obey(parseCommandLine(args, env), loadRun);
   } catch (error) {
     return await failed(error);
   }
 }
 
-/** What a command needs is loaded when it is known to be wanted: help comes at once. */
-async function obey(command: Command): Promise<number> {
+async function obey(
+  command: Command,
+  loadRun: () => Promise<{ readonly run: Run }>,
+): Promise<number> {
   switch (command.kind) {
     case "help":
       writeOut((await import("./help.ts")).renderHelp());
@@ -31,12 +43,15 @@ async function obey(command: Command): Promise<number> {
       writeOut((await import("./version.ts")).versionLine() + "\n");
       return EXIT.ok;
     case "run":
-      await follow(command.options, command.warnings);
+      await follow(command, loadRun);
       return EXIT.ok;
   }
 }
 
-async function follow(options: RunOptions, warnings: readonly string[]): Promise<void> {
+async function follow(
+  { options, warnings }: Command & { kind: "run" },
+  loadRun: () => Promise<{ readonly run: Run }>,
+): Promise<void> {
   registerSecret(options.postgres.password);
   const stray = strayErrors();
   try {
@@ -46,7 +61,7 @@ async function follow(options: RunOptions, warnings: readonly string[]): Promise
     for (const warning of warnings) {
       getLogger(["pg2kinesis", "cli"]).warn("{warning}", { warning });
     }
-    const { run } = await import("./run.ts");
+    const { run } = await loadRun();
     await Promise.race([run(options), stray.first]);
   } finally {
     stray.stop();

@@ -21,7 +21,7 @@ export function findService(
   const tried: string[] = [];
   const read = (path: string) => {
     tried.push(path);
-    const text = host.readTextFile(path);
+    const text = contents(path, host);
     return text === undefined ? undefined : parseServiceFile(text, service, path);
   };
   if (where.file !== undefined) {
@@ -42,6 +42,15 @@ export function findService(
   throw new UsageError(
     `the service ${JSON.stringify(service)} (PGSERVICE) was not found in ${tried.join(", ")}`,
   );
+}
+
+function contents(path: string, host: HostView): string | undefined {
+  try {
+    return host.readTextFile(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`the service file ${path} cannot be read: ${reason}`);
+  }
 }
 
 /** One service's section of a service file; undefined when the file does not have it. */

@@ -24,10 +24,12 @@ export function configureLog(options: LogOptions): void {
 
 /** `2026-11-22T08:01:02.123Z INFO the message key=value`, without the line's end. */
 export function textLine(record: LogRecord, withStacks: boolean): string {
-  const words = [timeOf(record), record.level.toUpperCase(), oneLine(messageOf(record))];
+  const message = messageOf(record);
   const said = placeholdersOf(record);
+  const words = [timeOf(record), record.level.toUpperCase(), oneLine(redact(message))];
   for (const [key, value] of Object.entries(record.properties)) {
-    if (!said.has(key)) words.push(`${key}=${quoted(asText(value))}`);
+    if (said.has(key) || (value instanceof Error && message.includes(value.message))) continue;
+    words.push(`${key}=${quoted(asText(value))}`);
   }
   if (withStacks) {
     for (const error of errorsOf(record)) words.push(`stack=${quoted(stackOf(error))}`);
@@ -115,7 +117,8 @@ function stackOf(error: Error): string {
 
 /** A value with blanks, quotes or `=` in quotes, so that it can be told where it ends. */
 function quoted(text: string): string {
-  return /^[^\s"=\\\p{Cc}]+$/u.test(text) ? text : oneLine(JSON.stringify(text));
+  const safe = redact(text);
+  return /^[^\s"=\\\p{Cc}]+$/u.test(safe) ? safe : oneLine(JSON.stringify(safe));
 }
 
 /** Whatever ends a line for anyone, and what could move a terminal's cursor, is escaped. */

@@ -5,6 +5,8 @@ export interface Libpq {
   readonly path: string;
   /** The settings that a URI gives, or libpq's complaint. */
   parse(uri: string): Map<string, string> | string;
+  /** What it would connect to in this process' environment, the service file included. */
+  defaults(): Map<string, string> | undefined;
   /** Every keyword it knows, with its environment variable. */
   keywords(): Map<string, string | undefined>;
 }
@@ -66,16 +68,28 @@ function open(path: string): Libpq {
         symbols.PQfreemem(pointer);
         return text.trim();
       }
-      const given = new Map<string, string>();
-      for (const [keyword, value] of read(options, VALUE_OFFSET)) {
-        if (value !== undefined) given.set(keyword, value);
-      }
-      return given;
+      return onlySet(read(options, VALUE_OFFSET));
+    },
+    defaults() {
+      const options = symbols.PQconndefaults();
+      return options === null ? undefined : onlySet(read(options, VALUE_OFFSET));
     },
     keywords: () => read(symbols.PQconndefaults(), 8),
   };
 }
 
+function onlySet(settings: Map<string, string | undefined>): Map<string, string> {
+  return new Map(
+    [...settings].flatMap(([keyword, value]) => value === undefined ? [] : [[keyword, value]]),
+  );
+}
+
 function textAt(pointer: Deno.PointerValue): string | undefined {
   return pointer === null ? undefined : new Deno.UnsafePointerView(pointer).getCString();
+}
+
+// Run with an environment of its own, this file prints what each libpq makes of it.
+if (import.meta.main) {
+  const libpqs = await findLibpqs();
+  console.log(JSON.stringify(libpqs.map((libpq) => Object.fromEntries(libpq.defaults() ?? []))));
 }

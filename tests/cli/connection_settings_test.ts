@@ -1,0 +1,369 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { resolveConnection } from "../../src/cli/connection_settings.ts";
+import { thisHost } from "../../src/cli/host_view.ts";
+import { parseCommandLine } from "../../src/cli/parse.ts";
+import type { PostgresOptions } from "../../src/options.ts";
+import { findLibpqs } from "./libpq.ts";
+import { type Env, hostWith, parseRun, usageError } from "./support.ts";
+
+const postgres = (args: readonly string[], env: Env = {}, files: Record<string, string> = {}) =>
+  parseRun(args, env, files).options.postgres;
+
+const SERVICE = { "/home/me/.pg_service.conf": "[s]\nhost=service\nport=4\n" };
+
+Deno.test("resolveConnection prefers flags, URL, variables of flags, service, libpq's variables", () => {
+  const env: Env = { HOME: "/home/me" };
+  const seen: string[] = [];
+  const look = (args: string[] = []) => {
+    const { host, port } = postgres(args, env, SERVICE).hosts[0]!;
+    seen.push(`${host}:${port}`);
+  };
+  look();
+  Object.assign(env, { PGHOST: "libpq", PGPORT: "5" });
+  look();
+  Object.assign(env, { PGSERVICE: "s" });
+  look();
+  Object.assign(env, { PG2KINESIS_PG_URL: "postgres://url-variable:3" });
+  look();
+  Object.assign(env, { PG2KINESIS_PG_HOST: "variable" });
+  look();
+  look(["--pg-url", "postgres://url"]);
+  look(["--pg-url", "postgres://url:2"]);
+  look(["--pg-url", "postgres://url:2", "-p", "1"]);
+  look(["--pg-url", "postgres://url:2", "-p", "1", "-h", "flag"]);
+  assertEquals(seen, [
+    "localhost:5432",
+    "libpq:5",
+    "service:4",
+    "url-variable:3",
+    "variable:3",
+    // A URL that is typed replaces the variable's, whose port is gone with it.
+    "url:4",
+    "url:2",
+    "url:1",
+    "flag:1",
+  ]);
+});
+
+Deno.test("resolveConnection takes every setting from libpq's variables", () => {
+  const files = { "/ca": "", "/cert": "", "/key": "" };
+  const expected: PostgresOptions = {
+    hosts: [{ host: "h", port: 6000 }],
+    database: "d",
+    user: "u",
+    password: "secret",
+    sslMode: "verify-ca",
+    sslRootCert: "/ca",
+    sslCert: "/cert",
+    sslKey: "/key",
+    targetSessionAttrs: "primary",
+    connectTimeoutMs: 7000,
+    sessionOptions: "-c work_mem=1MB",
+    passwordFile: "/pass",
+    applicationName: "me",
+  };
+  assertEquals(
+    postgres([], {
+      PGHOST: "h",
+      PGPORT: "6000",
+      PGDATABASE: "d",
+      PGUSER: "u",
+      PGPASSWORD: "secret",
+      PGSSLMODE: "verify-ca",
+      PGSSLROOTCERT: "/ca",
+      PGSSLCERT: "/cert",
+      PGSSLKEY: "/key",
+      PGTARGETSESSIONATTRS: "primary",
+      PGCONNECT_TIMEOUT: "7",
+      PGOPTIONS: "-c work_mem=1MB",
+      PGPASSFILE: "/pass",
+      PGAPPNAME: "me",
+    }, files),
+    expected,
+  );
+  assertEquals(
+    postgres(
+      [],
+      {
+        PG2KINESIS_PG_URL:
+          "postgres://u:secret@h:6000/d?sslmode=verify-ca&sslrootcert=/ca&sslcert=/cert&sslkey=/key" +
+          "&target_session_attrs=primary&connect_timeout=7&options=-c%20work_mem%3D1MB" +
+          "&passfile=/pass&application_name=me",
+      },
+      files,
+    ),
+    expected,
+  );
+});
+
+Deno.test("resolveConnection has defaults for the rest", () => {
+  const command = parseCommandLine(["-d", "x"], { USER: "os" }, hostWith());
+  assertEquals(command.kind === "run" && command.options.postgres, {
+    hosts: [{ host: "localhost", port: 5432 }],
+    database: "x",
+    user: "os",
+    password: undefined,
+    sslMode: "prefer",
+    sslRootCert: undefined,
+    sslCert: undefined,
+    sslKey: undefined,
+    targetSessionAttrs: "any",
+    connectTimeoutMs: 10_000,
+    sessionOptions: undefined,
+    passwordFile: undefined,
+    applicationName: "pg2kinesis",
+  });
+});
+
+Deno.test("resolveConnection looks for a local socket when no host is named", () => {
+  const hostOf = (args: string[], files: string[], env: Env = {}) =>
+    postgres(args, env, Object.fromEntries(files.map((file) => [file, ""]))).hosts[0]!.host;
+  assertEquals(hostOf([], ["/tmp/.s.PGSQL.5432"]), "/tmp");
+  assertEquals(
+    hostOf([], ["/tmp/.s.PGSQL.5432", "/var/run/postgresql/.s.PGSQL.5432"]),
+    "/var/run/postgresql",
+  );
+  assertEquals(hostOf(["-p", "5433"], ["/tmp/.s.PGSQL.5432"]), "localhost");
+  assertEquals(hostOf(["-p", "5433"], ["/run/postgresql/.s.PGSQL.5433"]), "/run/postgresql");
+  assertEquals(hostOf([], ["/tmp/.s.PGSQL.5432"], { PGHOST: "h" }), "h");
+  assertEquals(
+    hostOf(["--pg-url", "postgres:///d?host="], ["/tmp/.s.PGSQL.5432"], { PGHOST: "h" }),
+    "/tmp",
+  );
+});
+
+Deno.test("resolveConnection matches ports to hosts as libpq does", () => {
+  const hosts = (...args: string[]) =>
+    postgres(args).hosts.map(({ host, port }) => `${host} ${port}`).join();
+  assertEquals(hosts("-h", "a,b", "-p", "1"), "a 1,b 1");
+  assertEquals(hosts("-h", "a,b", "-p", "1,2"), "a 1,b 2");
+  assertEquals(hosts("-h", "a,b", "-p", "1,"), "a 1,b 5432");
+  assertEquals(hosts("-h", "a,,c"), "a 5432,localhost 5432,c 5432");
+  assertEquals(hosts("--pg-url", "postgres://a,b:2/d"), "a 5432,b 2");
+  assertMatch(
+    usageError(["-h", "a,b", "-p", "1,2,3"]),
+    /^--pg-port: 3 ports do not match 2 hosts; give one, or one for each host$/,
+  );
+  assertMatch(usageError(["-p", "1,2"]), /^--pg-port: 2 ports do not match 1 host;/);
+  assertMatch(
+    usageError([], { PGPORT: "x" }),
+    /^PGPORT: "x" is not a whole number from 1 to 65535$/,
+  );
+  assertMatch(usageError(["--pg-url", "postgres://h:0"]), /^--pg-url, port: "0" is not/);
+});
+
+Deno.test("resolveConnection takes an address for a host, but not both", () => {
+  assertEquals(postgres([], { PGHOSTADDR: "10.0.0.1" }).hosts[0]?.host, "10.0.0.1");
+  assertMatch(
+    usageError(["-h", "h"], { PGHOSTADDR: "10.0.0.1" }),
+    /^PGHOSTADDR: an address beside a host \(--pg-host\) is not supported; give one of them$/,
+  );
+});
+
+Deno.test("resolveConnection names what is missing", () => {
+  const without = (env: Env) => usageError([], { PGDATABASE: "", PGUSER: "", ...env });
+  assertEquals(
+    without({ PGDATABASE: "d" }),
+    "no role to log in as; give --pg-user (-u) or set PGUSER",
+  );
+  assertEquals(
+    without({ PGUSER: "u" }),
+    "no database to follow; give --pg-dbname (-d) or set PGDATABASE",
+  );
+});
+
+const ROOT = "/home/me/.postgresql/root.crt";
+const TLS:
+  readonly (readonly [what: string, args: string[], env: Env, files: string[], unknown])[] = [
+    ["prefers TLS", [], {}, [], ["prefer", undefined, undefined, undefined]],
+    ["finds the root certificate in the home folder", [], {}, [ROOT], [
+      "prefer",
+      ROOT,
+      undefined,
+      undefined,
+    ]],
+    [
+      "finds the client's certificate and key in the home folder",
+      [],
+      {},
+      ["/home/me/.postgresql/postgresql.crt", "/home/me/.postgresql/postgresql.key"],
+      [
+        "prefer",
+        undefined,
+        "/home/me/.postgresql/postgresql.crt",
+        "/home/me/.postgresql/postgresql.key",
+      ],
+    ],
+    ["makes system verify-full", ["--pg-sslrootcert", "system"], {}, [], [
+      "verify-full",
+      "system",
+      undefined,
+      undefined,
+    ]],
+    ["looks for no files without TLS", ["--pg-sslmode", "disable"], {}, [ROOT], [
+      "disable",
+      undefined,
+      undefined,
+      undefined,
+    ]],
+    ["needs no files on a socket", ["-h", "/tmp", "--pg-sslmode", "verify-full"], {}, [], [
+      "verify-full",
+      undefined,
+      undefined,
+      undefined,
+    ]],
+  ];
+
+for (const [what, args, env, files, expected] of TLS) {
+  Deno.test(`resolveConnection ${what}`, () => {
+    const found = postgres(
+      args,
+      { HOME: "/home/me", ...env },
+      Object.fromEntries(files.map((file) => [file, ""])),
+    );
+    assertEquals([found.sslMode, found.sslRootCert, found.sslCert, found.sslKey], expected);
+  });
+}
+
+Deno.test("resolveConnection refuses TLS settings that cannot hold", () => {
+  assertMatch(
+    usageError(["--pg-sslmode", "verify-full"]),
+    /^--pg-sslmode: verify-full needs certificates to trust; give --pg-sslrootcert FILE/,
+  );
+  assertMatch(
+    usageError([], { PGSSLMODE: "require", PGSSLROOTCERT: "system" }),
+    /^PGSSLMODE: require is too weak for PGSSLROOTCERT system; use verify-full$/,
+  );
+  assertMatch(
+    usageError([], { PGSSLCERT: "/cert" }, { "/cert": "" }),
+    /^the client certificate \/cert is there, but not its private key; give --pg-sslkey FILE$/,
+  );
+  assertMatch(usageError([], { PGSSLMODE: "on" }), /^PGSSLMODE: "on" is not one of disable, allow/);
+});
+
+Deno.test("resolveConnection refuses what it cannot promise, whatever its source", () => {
+  const url = (query: string) => usageError(["--pg-url", `postgres://h/d?${query}`]);
+  assertMatch(
+    url("channel_binding=require"),
+    /^--pg-url, channel_binding: channel_binding with this value is not supported; write prefer/,
+  );
+  assertMatch(url("sslcrl=/crl"), /sslcrl with this value is not supported; leave it out$/);
+  assertMatch(url("require_auth=scram-sha-256"), /require_auth/);
+  assertMatch(usageError([], { PGGSSENCMODE: "require" }), /^PGGSSENCMODE: .*; use TLS$/);
+  assertMatch(usageError([], { PGSSLMINPROTOCOLVERSION: "TLSv1.3" }), /^PGSSLMINPROTOCOLVERSION/);
+  assertEquals(
+    parseRun([
+      "--pg-url",
+      "postgres://h/d?channel_binding=prefer&gssencmode=disable&ssl_min_protocol_version=TLSv1.2",
+    ]).warnings,
+    [],
+  );
+});
+
+Deno.test("resolveConnection remarks on settings without effect, but not on a machine's variables", () => {
+  assertEquals(
+    parseRun(["--pg-url", "postgres://h/d?keepalives_idle=5"], { PGCLIENTENCODING: "LATIN1" })
+      .warnings,
+    ["--pg-url, keepalives_idle: keepalives_idle has no effect here"],
+  );
+});
+
+Deno.test("resolveConnection reads timeouts and session attributes as libpq does", () => {
+  const timeout = (text: string) => postgres([], { PGCONNECT_TIMEOUT: text }).connectTimeoutMs;
+  assertEquals(["0", "-1", "1", " 30 ", "999999999"].map(timeout), [
+    0,
+    0,
+    1000,
+    30_000,
+    2147483647,
+  ]);
+  assertMatch(
+    usageError([], { PGCONNECT_TIMEOUT: "10s" }),
+    /^PGCONNECT_TIMEOUT: "10s" is not a whole number of seconds$/,
+  );
+  assertMatch(
+    usageError([], { PGTARGETSESSIONATTRS: "master" }),
+    /^PGTARGETSESSIONATTRS: "master" is not one of any, read-write/,
+  );
+  assertEquals(
+    postgres(["--pg-url", "postgres://h?fallback_application_name=x"]).applicationName,
+    "x",
+  );
+});
+
+const libpqs = await findLibpqs();
+if (libpqs.length === 0) {
+  console.log("skipped: comparison of services with libpq, as this machine has none");
+}
+
+Deno.test({
+  name: "resolveConnection reads service files and variables as libpq itself does",
+  ignore: libpqs.length === 0,
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    try {
+      await Deno.mkdir(`${folder}/home`);
+      await Deno.mkdir(`${folder}/etc`);
+      await Deno.writeTextFile(
+        `${folder}/home/.pg_service.conf`,
+        "# mine\n\n[other]\nhost=other\nservice=ignored here\n[s]\n  host=one,two\nport=7\t\n" +
+          "#port=8\nport=9\ndbname=a = b\nuser= u\npassword=p=w\noptions=-c x=y\n[s]\nhost=three\n",
+      );
+      await Deno.writeTextFile(`${folder}/etc/pg_service.conf`, "[t]\r\nhost=four\r\nuser=z\r\n");
+      await Deno.writeTextFile(`${folder}/file.conf`, "[u] the rest is ignored\nhost=five\nuser=");
+      const base = { HOME: `${folder}/home`, PGSYSCONFDIR: `${folder}/etc` };
+      const environments: Env[] = [
+        { PGSERVICE: "s", PGHOST: "x", PGDATABASE: "x" },
+        { PGSERVICE: "s", PGSERVICEFILE: `${folder}/home/.pg_service.conf` },
+        { PGSERVICE: "t", PGDATABASE: "x", PGPORT: "5433" },
+        { PGSERVICE: "u", PGSERVICEFILE: `${folder}/file.conf`, PGDATABASE: "x" },
+        { PGSERVICE: "t", PGSERVICEFILE: `${folder}/file.conf`, PGDATABASE: "x" },
+        { PGHOST: "h", PGPORT: "1", PGUSER: "u", PGDATABASE: "d", PGAPPNAME: "n" },
+      ];
+      for (const environment of environments) {
+        const env: Env = { ...base, USER: "root", ...environment };
+        const { postgres } = resolveConnection([], env, thisHost);
+        const output = await new Deno.Command(Deno.execPath(), {
+          args: ["run", "-A", "--quiet", new URL("libpq.ts", import.meta.url).pathname],
+          env: { ...cleanEnvironment(), ...env } as Record<string, string>,
+          clearEnv: true,
+        }).output();
+        for (const theirs of JSON.parse(new TextDecoder().decode(output.stdout))) {
+          assertEquals(
+            {
+              host: postgres.hosts.map(({ host }) => host).join(),
+              port: [...new Set(postgres.hosts.map(({ port }) => port))].join(),
+              dbname: postgres.database,
+              user: postgres.user,
+              password: postgres.password,
+              options: postgres.sessionOptions ?? "",
+              sslmode: postgres.sslMode,
+            },
+            {
+              host: theirs.host,
+              port: theirs.port,
+              dbname: theirs.dbname,
+              user: theirs.user || "root",
+              password: theirs.password,
+              options: theirs.options,
+              sslmode: theirs.sslmode,
+            },
+            JSON.stringify(environment),
+          );
+        }
+      }
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+/** What Deno needs to find its packages, and nothing of libpq's. */
+function cleanEnvironment(): Env {
+  return {
+    DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`,
+    DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "system,mozilla",
+    PATH: Deno.env.get("PATH"),
+    NO_COLOR: "1",
+  };
+}
