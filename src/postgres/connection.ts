@@ -1,5 +1,5 @@
 import { lookup } from "node:dns/promises";
-import { Socket } from "node:net";
+import { isIP, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 // @ts-types="@types/pg"
 import pg from "pg";
@@ -208,7 +208,7 @@ async function logInByAnyAddress(
 
 /** All addresses of a host, in the system's order, as libpq tries them. */
 async function addressesOf(host: string, signal: AbortSignal): Promise<string[]> {
-  if (isSocketFolder(host)) return [host];
+  if (isSocketFolder(host) || isIP(host) !== 0) return [host];
   const found = await untilAborted(lookup(host, { all: true }), signal);
   return found.map(({ address }) => address);
 }

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import type { PostgresOptions, SslMode } from "../options.ts";
 import { RunError } from "../errors.ts";
@@ -52,7 +53,7 @@ async function tlsOptions(host: string, options: PostgresOptions): Promise<Conne
 
   const tls: ConnectionOptions = { rejectUnauthorized: verify };
   // An address is no server name (RFC 6066, section 3).
-  if (!isAddress(host)) tls.servername = host;
+  if (isIP(host) === 0) tls.servername = host;
   if (sslRootCert !== undefined) {
     const roots = sslRootCert === "system" ? await systemRoots() : await read(sslRootCert, "roots");
     if (roots !== undefined) tls.ca = roots;
@@ -136,8 +137,4 @@ function unreadable(path: string, what: string, cause: unknown): RunError {
     ? cause.message
     : String(cause);
   return new RunError(`cannot read the ${what} ${path}: ${found}`, { cause });
-}
-
-function isAddress(host: string): boolean {
-  return /^[0-9.]+$/.test(host) || host.includes(":");
 }

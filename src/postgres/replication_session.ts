@@ -1,0 +1,270 @@
+import { getLogger } from "@logtape/logtape";
+import { formatLsn, type Lsn, parseLsn } from "../lsn.ts";
+import type { SlotOptions } from "../options.ts";
+import type { Connection } from "./connection.ts";
+import { readCopyData, readNotice, writeStandbyStatus } from "./copy_data.ts";
+import { CopyStream } from "./copy_stream.ts";
+import { pluginOptions } from "./plugin_options.ts";
+import { failed, type PostgresError } from "./postgres_error.ts";
+import type { ReplicationMessage } from "./replication_message.ts";
+import { explainSlotFailure } from "./slot_failure.ts";
+
+const logger = getLogger(["pg2kinesis", "postgres"]);
+
+/** However patient the server is, it hears from us this often (invariant 3). */
+const MAX_STATUS_INTERVAL_MS = 10_000;
+/** Acknowledgements are many; what they confirm is sent no more often than this. */
+const MIN_CONFIRM_INTERVAL_MS = 100;
+/** For the server to read our last words and let go of the slot. */
+const CLOSE_TIMEOUT_MS = 1000;
+
+/** Who the server is, as IDENTIFY_SYSTEM tells it, and how patient. */
+export interface ServerIdentity {
+  readonly systemId: string;
+  readonly timeline: number;
+  /** End of the server's WAL when the session began. */
+  readonly walEnd: Lsn;
+  /** `server_version_num`: 150020. */
+  readonly version: number;
+  /** 0: it waits for ever. */
+  readonly walSenderTimeoutMs: number;
+}
+
+/** What a session tells the one who runs it. */
+export interface SessionEvents {
+  /** The messages of one read of the socket, and its size. True: read no more until `resume`. */
+  received(batch: ReplicationMessage[], bytes: number): boolean;
+  /** The connection is gone, or what it said was not understood. At most once, and nothing after it. */
+  lost(error: PostgresError): void;
+  /** What may be confirmed now. */
+  flushLsn(): Lsn;
+}
+
+/** One START_REPLICATION on one connection. */
+export class ReplicationSession {
+  #copy: CopyStream;
+  #batch: ReplicationMessage[] = [];
+  #last: ReplicationMessage | undefined;
+  #receivedLsn: Lsn = 0n;
+  #sentLsn: Lsn = 0n;
+  #sentAtMs = 0;
+  #statusTimer: ReturnType<typeof setInterval> | undefined;
+  #confirmTimer: ReturnType<typeof setTimeout> | undefined;
+  #state: "starting" | "streaming" | "closing" | "over" = "starting";
+
+  /**
+   * Starts streaming from `startLsn`, or from what the slot has confirmed, whichever is later. The
+   * connection belongs to the session from now on.
+   * @throws {PostgresError} one line with what to do.
+   */
+  static async start(
+    connection: Connection,
+    slot: SlotOptions,
+    startLsn: Lsn,
+    events: SessionEvents,
+  ): Promise<ReplicationSession> {
+    try {
+      const identity = await identify(connection);
+      const session = new ReplicationSession(connection, slot, identity, events);
+      await session.#start(startLsn);
+      return session;
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+  }
+
+  private constructor(
+    private readonly connection: Connection,
+    private readonly slot: SlotOptions,
+    readonly identity: ServerIdentity,
+    private readonly events: SessionEvents,
+  ) {
+    this.#copy = new CopyStream(connection, {
+      copyData: (bytes, start, end) => this.#takeCopyData(bytes, start, end),
+      notice: (message) => this.#takeNotice(message),
+      endOfRead: (bytes) => this.#endOfRead(bytes),
+      broken: (error) => this.#lose(failed(`cannot read from slot ${this.#name}`, error)),
+    });
+  }
+
+  /** The greatest LSN received. */
+  get receivedLsn(): Lsn {
+    const last = this.#last;
+    if (last !== undefined && last.kind !== "warning") {
+      const lsn = last.kind === "keepalive" ? last.walEnd : last.walStart;
+      // Changes of a transaction lie before the commits that were received earlier.
+      if (lsn > this.#receivedLsn) this.#receivedLsn = lsn;
+    }
+    return this.#receivedLsn;
+  }
+
+  /** The flush LSN that the server was told last. */
+  get sentLsn(): Lsn {
+    return this.#sentLsn;
+  }
+
+  get isReading(): boolean {
+    return this.#copy.gate.isOpen;
+  }
+
+  /** Reads on after `received` asked for a stop. */
+  resume(): void {
+    if (this.#state === "streaming") this.#copy.gate.start();
+  }
+
+  /** The flush LSN has advanced: the server hears of it soon. */
+  confirm(): void {
+    if (this.#confirmTimer !== undefined || this.#state !== "streaming") return;
+    const wait = this.#sentAtMs + MIN_CONFIRM_INTERVAL_MS - Date.now();
+    this.#confirmTimer = setTimeout(() => {
+      this.#confirmTimer = undefined;
+      if (this.events.flushLsn() > this.#sentLsn) this.#sendStatus("reply, please");
+    }, Math.max(wait, 0));
+  }
+
+  /**
+   * Sends the last status update, and waits until the server has read it and let go of the slot, but
+   * no longer than a second. COPY DONE would make the server send the open transaction to its end.
+   */
+  async close(): Promise<void> {
+    if (this.#state !== "streaming") return;
+    this.#state = "closing";
+    this.#stopTimers();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_TIMEOUT_MS));
+    this.#copy.end(this.#status("no reply"));
+    // What still comes is read and dropped: closing a socket with unread bytes would reset it.
+    this.#copy.gate.start();
+    await Promise.race([this.connection.lost, timeout]);
+    clearTimeout(timer);
+    this.destroy();
+  }
+
+  /** Lets go at once, without a last word. */
+  destroy(): void {
+    this.#state = "over";
+    this.#stopTimers();
+    this.connection.destroy();
+  }
+
+  get #name(): string {
+    return JSON.stringify(this.slot.name);
+  }
+
+  async #start(startLsn: Lsn): Promise<void> {
+    const options = pluginOptions(this.slot, this.identity.version)
+      .map(([name, value]) => `"${name}" '${value.replaceAll("'", "''")}'`).join(", ");
+    const command = `START_REPLICATION SLOT "${this.slot.name.replaceAll('"', '""')}" ` +
+      `LOGICAL ${formatLsn(startLsn)} (${options})`;
+    this.#state = "streaming";
+    let ended: Promise<Error | undefined>;
+    try {
+      ({ ended } = await this.#copy.start(command));
+    } catch (error) {
+      throw explainSlotFailure(failed(`cannot follow the slot ${this.#name}`, error), this.slot);
+    }
+    const lost = (why: unknown) =>
+      this.#lose(
+        explainSlotFailure(
+          failed(
+            `the connection to ${this.connection.place} that followed the slot ${this.#name} is lost`,
+            why,
+          ),
+          this.slot,
+        ),
+      );
+    ended.then((error) => lost(error ?? new Error("the server ended the replication")));
+    this.connection.lost.then(lost);
+    this.#statusTimer = setInterval(
+      () => this.#sendStatus("reply, please"),
+      statusIntervalMs(this.identity.walSenderTimeoutMs),
+    );
+  }
+
+  #takeCopyData(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#state !== "streaming") return;
+    const message = readCopyData(bytes, start, end);
+    this.#batch.push(message);
+    if (message.kind === "keepalive" && message.replyRequested) {
+      this.#last = message;
+      this.#sendStatus("no reply");
+    }
+  }
+
+  #takeNotice(message: Uint8Array): void {
+    const { severity, code, text } = readNotice(message);
+    // Class 57 announces that the server goes down; any other warning is of something left out.
+    if (severity === "WARNING" && !code.startsWith("57")) {
+      this.#batch.push({ kind: "warning", text, code });
+    } else {
+      logger.info("{place} says: {severity}: {text}", {
+        place: this.connection.place,
+        severity,
+        text,
+      });
+    }
+  }
+
+  #endOfRead(bytes: number): boolean {
+    if (this.#state !== "streaming" || this.#batch.length === 0) return false;
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#last = batch.findLast(({ kind }) => kind !== "warning") ?? this.#last;
+    return this.events.received(batch, bytes);
+  }
+
+  #lose(error: PostgresError): void {
+    if (this.#state !== "streaming") return;
+    this.destroy();
+    this.events.lost(error);
+  }
+
+  #sendStatus(reply: Reply): void {
+    if (this.#state === "streaming") this.#copy.write(this.#status(reply));
+  }
+
+  #status(reply: Reply): Uint8Array {
+    const flushed = this.events.flushLsn();
+    if (flushed > this.#sentLsn) this.#sentLsn = flushed;
+    this.#sentAtMs = Date.now();
+    const received = this.receivedLsn;
+    return writeStandbyStatus({
+      written: received > this.#sentLsn ? received : this.#sentLsn,
+      flushed: this.#sentLsn,
+      replyRequested: reply === "reply, please",
+      nowMs: this.#sentAtMs,
+    });
+  }
+
+  #stopTimers(): void {
+    clearInterval(this.#statusTimer);
+    clearTimeout(this.#confirmTimer);
+  }
+}
+
+type Reply = "reply, please" | "no reply";
+
+/** A third of the server's patience, at most ten seconds (invariant 3). */
+export function statusIntervalMs(walSenderTimeoutMs: number): number {
+  if (walSenderTimeoutMs === 0) return MAX_STATUS_INTERVAL_MS;
+  return Math.min(MAX_STATUS_INTERVAL_MS, walSenderTimeoutMs / 3);
+}
+
+async function identify(connection: Connection): Promise<ServerIdentity> {
+  const doing = `identify the server at ${connection.place}`;
+  const [system] = await connection.query(doing, "IDENTIFY_SYSTEM");
+  // On this connection, since a role may have a timeout of its own.
+  const [settings] = await connection.query(
+    doing,
+    "SELECT pg_catalog.current_setting('server_version_num') AS version, " +
+      "(SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout') AS timeout",
+  );
+  return {
+    systemId: system!.systemid!,
+    timeline: Number(system!.timeline),
+    walEnd: parseLsn(system!.xlogpos!),
+    version: Number(settings!.version),
+    walSenderTimeoutMs: Number(settings!.timeout),
+  };
+}

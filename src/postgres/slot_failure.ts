@@ -1,0 +1,63 @@
+import type { OutputPlugin, SlotOptions } from "../options.ts";
+import { PostgresError } from "./postgres_error.ts";
+
+/** How each plugin is installed, where it is not part of the server. */
+const INSTALL: Readonly<Record<OutputPlugin, string>> = {
+  pgoutput: "it is part of every server from 10 on",
+  test_decoding: "it comes with PostgreSQL's contrib package (postgresql-contrib)",
+  wal2json: "Debian: apt-get install postgresql-<version>-wal2json; Red Hat: wal2json_<version>",
+};
+
+/**
+ * What to do when a slot cannot be made, dropped or followed. `error` is what the server said;
+ * `libraries` the setting `output_plugin_libraries`, where it is known.
+ */
+export function explainSlotFailure(
+  error: PostgresError,
+  options: SlotOptions,
+  libraries?: string,
+): PostgresError {
+  const advice = adviceFor(error, options, libraries);
+  if (advice === undefined) return error;
+  return new PostgresError(`${error.message}; ${advice}`, {
+    transient: error.transient,
+    code: error.code,
+    cause: error.cause,
+  });
+}
+
+function adviceFor(
+  { message, code }: PostgresError,
+  { name, plugin }: SlotOptions,
+  libraries: string | undefined,
+): string | undefined {
+  if (/output_plugin_libraries|may not be used as an output plugin/.test(message)) {
+    const others = libraries ?? "pgoutput, test_decoding";
+    const all = others.trim() === "" ? plugin : `${others}, ${plugin}`;
+    return `run ALTER SYSTEM SET output_plugin_libraries = ${all} and then SELECT pg_reload_conf()`;
+  }
+  switch (code) {
+    case "58P01":
+      return `install the plugin ${plugin} on the server (${INSTALL[plugin]}), or choose another ` +
+        "with --pg-slot-output-plugin";
+    case "42501":
+      return "the role needs REPLICATION (on Amazon RDS: rds_replication)";
+    case "53400":
+      return "drop a slot that nobody needs (SELECT pg_drop_replication_slot('…')), or raise " +
+        "max_replication_slots and restart the server";
+    case "55006":
+      return "stop the client that uses it, or end it with pg_terminate_backend";
+    case "42704":
+      return /slot/.test(message)
+        ? `create it with --create-slot, or name another than ${
+          JSON.stringify(name)
+        } with --pg-slot-name`
+        : undefined;
+    case "55000":
+      return /can no longer (get changes|access)|invalidated|lost/.test(message)
+        ? "make the slot anew with --recreate-slot and fill the gap from the tables"
+        : undefined;
+    default:
+      return undefined;
+  }
+}
