@@ -29,6 +29,8 @@ const MD5_BYTES = 16;
 const MAX_HASH_KEY_DIGITS = 39;
 /** Tags, indexes and lengths of a record, a partition key and a hash key, and the MD5 behind them. */
 const MAX_FRAMING_BYTES = 64;
+/** Beside key and data of a lone user record that goes as an aggregate. */
+export const MAX_LONE_FRAMING_BYTES = MAX_FRAMING_BYTES + MAX_HASH_KEY_DIGITS;
 /** Up to here three bytes are set aside for each UTF-16 unit of a text; a longer one is measured. */
 const MEASURE_ABOVE_UNITS = 8 * 1024;
 
@@ -75,9 +77,9 @@ export class Aggregate {
     return this.#count;
   }
 
-  /** Bytes held. */
+  /** Bytes of user records and their keys. */
   get length(): number {
-    return this.#length;
+    return this.#length - MAGIC_BYTES;
   }
 
   /** Bytes of the Kinesis record as its limit counts them, partition key included. */
@@ -246,12 +248,18 @@ export function beginsWithMagic(data: Uint8Array): boolean {
  * Bytes of the smallest Kinesis record that carries one user record, as the limit counts them: plain,
  * or an aggregate of one. UTF-8 text never begins with the magic: C2 cannot follow F3 89 9A.
  */
-export function loneRecordBytes(partitionKey: string, data: string | Uint8Array): number {
+export function loneRecordBytes(
+  partitionKey: string,
+  data: string | Uint8Array,
+  hasHashKey: boolean,
+): number {
   const keyBytes = Buffer.byteLength(partitionKey);
   const dataBytes = typeof data === "string" ? Buffer.byteLength(data) : data.length;
   if (typeof data === "string" || !beginsWithMagic(data)) return keyBytes + dataBytes;
-  return MAGIC_BYTES + 1 + varintLength(keyBytes) + keyBytes + recordHeaderLength(2, dataBytes) +
-    dataBytes + MD5_BYTES + AGGREGATE_PARTITION_KEY.length;
+  const hashKeyBytes = hasHashKey ? 2 + MAX_HASH_KEY_DIGITS : 0;
+  return MAGIC_BYTES + 1 + varintLength(keyBytes) + keyBytes + hashKeyBytes +
+    recordHeaderLength(hasHashKey ? 4 : 2, dataBytes) + dataBytes + MD5_BYTES +
+    AGGREGATE_PARTITION_KEY.length;
 }
 
 /** Bytes of a Record before its data; `indexBytes` are its index fields. */

@@ -1,0 +1,138 @@
+import { Aggregate, type PutBody } from "./aggregate.ts";
+import type { KinesisApi } from "./api.ts";
+import type { BufferPool } from "./buffer_pool.ts";
+import { hashPartitionKey } from "./hash_key.ts";
+import type { LaneQueue, Pending, PutLimits, PutRequest, PutResult } from "./lane_queue.ts";
+import type { QueuedRecord } from "./queued_record.ts";
+import { covers, holds, type Shard } from "./shard_map.ts";
+import type { Ticket } from "./writer.ts";
+
+/** What all queues of a writer share. */
+export interface QueueContext {
+  readonly api: KinesisApi;
+  readonly streamName: string;
+  readonly pool: BufferPool;
+  readonly pending: Pending;
+}
+
+/** User records of one shard as aggregates, each put by one PutRecord that names its predecessor. */
+export class AggregateQueue implements LaneQueue {
+  readonly #context: QueueContext;
+  readonly #shard: Shard;
+  /** In order; records are added to the last one. Never long: pending bytes are bounded. */
+  #aggregates: Aggregate[] = [];
+  /** The first of `#aggregates` once it was asked for: it stays as it is until it is stored. */
+  #current: PutBody | undefined;
+  #lastSequenceNumber: string | undefined;
+  #bytes = 0;
+  #maxBytes: number;
+
+  constructor(context: QueueContext, shard: Shard, limits: PutLimits) {
+    this.#context = context;
+    this.#shard = shard;
+    this.#maxBytes = limits.bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#aggregates.length === 0;
+  }
+
+  get isFull(): boolean {
+    return this.#aggregates.length > 1;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add(
+    partitionKey: string,
+    data: string | Uint8Array,
+    everyShard: boolean,
+    ticket: Ticket,
+    position: number,
+  ): void {
+    const hashKey = everyShard ? this.#shard.startText : undefined;
+    let open = this.#open();
+    let before = open.length;
+    if (!open.tryAdd(partitionKey, data, hashKey, ticket, position, this.#maxBytes)) {
+      open = this.#begin(open.length);
+      before = 0;
+      open.tryAdd(partitionKey, data, hashKey, ticket, position, this.#maxBytes);
+    }
+    this.#count(open.length - before, 1);
+  }
+
+  next(limits: PutLimits): PutRequest {
+    this.#maxBytes = limits.bytes;
+    this.#current ??= this.#aggregates[0]!.seal(this.#shard.startText);
+    return { bytes: this.#aggregates[0]!.putBytes, records: 1 };
+  }
+
+  async send(signal: AbortSignal): Promise<PutResult> {
+    const { api, streamName } = this.#context;
+    const sequenceNumberForOrdering = this.#lastSequenceNumber;
+    const stored = await api.putRecord(
+      { streamName, sequenceNumberForOrdering, ...this.#current! },
+      signal,
+    );
+    if (stored.shardId !== this.#shard.id) return { movedTo: stored.shardId, refused: undefined };
+    this.#lastSequenceNumber = stored.sequenceNumber;
+    this.#acknowledgeFirst();
+    return { movedTo: undefined, refused: undefined };
+  }
+
+  takeApart(storedIn: Shard | undefined): Iterable<QueuedRecord> {
+    if (storedIn !== undefined && this.#isRightIn(storedIn, this.#aggregates[0]!)) {
+      this.#acknowledgeFirst();
+    }
+    const aggregates = this.#aggregates;
+    this.#aggregates = [];
+    this.#current = undefined;
+    for (const aggregate of aggregates) this.#count(-aggregate.length, -aggregate.count);
+    // Their buffers are left to the garbage collector: the records still point into them.
+    return recordsOf(aggregates);
+  }
+
+  /** Whether a shard may hold an aggregate: the rule by which the KCL drops it otherwise. */
+  #isRightIn(shard: Shard, aggregate: Aggregate): boolean {
+    // It covers the whole of this lane's shard, as after a merge.
+    if (covers(shard, this.#shard)) return true;
+    for (const { everyShard, partitionKey } of aggregate.records()) {
+      if (everyShard || !holds(shard, hashPartitionKey(partitionKey))) return false;
+    }
+    return true;
+  }
+
+  #acknowledgeFirst(): void {
+    const aggregate = this.#aggregates.shift()!;
+    this.#current = undefined;
+    this.#count(-aggregate.length, -aggregate.count);
+    aggregate.release();
+    aggregate.runs.acknowledge();
+  }
+
+  /** The aggregate that takes records: the last one, unless it is on its way. */
+  #open(): Aggregate {
+    const last = this.#aggregates.at(-1);
+    if (last === undefined) return this.#begin(0);
+    const isOnItsWay = this.#aggregates.length === 1 && this.#current !== undefined;
+    return isOnItsWay ? this.#begin(last.length) : last;
+  }
+
+  #begin(sizeHint: number): Aggregate {
+    const aggregate = new Aggregate(this.#context.pool, sizeHint);
+    this.#aggregates.push(aggregate);
+    return aggregate;
+  }
+
+  #count(bytes: number, records: number): void {
+    this.#bytes += bytes;
+    this.#context.pending.bytes += bytes;
+    this.#context.pending.records += records;
+  }
+}
+
+function* recordsOf(aggregates: readonly Aggregate[]): Generator<QueuedRecord> {
+  for (const aggregate of aggregates) yield* aggregate.records();
+}

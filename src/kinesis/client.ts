@@ -1,0 +1,198 @@
+import type { KinesisClient, KinesisClientConfig } from "@aws-sdk/client-kinesis";
+import { RunError } from "../errors.ts";
+import type { KinesisApi, PutRecordsResult, StreamSummary } from "./api.ts";
+import type { ListedShard } from "./shard_map.ts";
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** For a request with up to a mebibyte of data, and again for each further one. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const MIB = 1024 * 1024;
+/** Where DescribeStreamSummary says nothing: the limit that every stream begins with. */
+const DEFAULT_MAX_RECORD_KIB = 1024;
+const SHARDS_PER_PAGE = 1000;
+
+/**
+ * Connects to Kinesis with the AWS SDK's own settings (AWS_REGION, AWS_PROFILE,
+ * AWS_ENDPOINT_URL_KINESIS, IMDS …), over which `settings` win. The SDK takes 80 ms to load, so it is
+ * loaded when it is needed.
+ */
+export async function connectKinesis(
+  settings: Pick<KinesisClientConfig, "endpoint" | "region" | "credentials"> = {},
+): Promise<KinesisApi> {
+  const [sdk, { NodeHttpHandler }] = await Promise.all([
+    import("@aws-sdk/client-kinesis"),
+    import("@smithy/node-http-handler"),
+  ]);
+  // One connection for each lane, kept open. HTTP/1.1: see FACTS.md for why not the SDK's default.
+  const agent = { keepAlive: true, maxSockets: Infinity };
+  const client = new sdk.KinesisClient({
+    requestHandler: new NodeHttpHandler({
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      throwOnRequestTimeout: true,
+      socketTimeout: REQUEST_TIMEOUT_MS,
+      httpAgent: agent,
+      httpsAgent: agent,
+    }),
+    // Retries are the lanes': the SDK would send a request again behind their back and give up.
+    maxAttempts: 1,
+    ...regionFromEnvironment(),
+    ...settings,
+  });
+  try {
+    return new SdkKinesis(sdk, client, await resolveSettings(client));
+  } catch (error) {
+    client.destroy();
+    throw error;
+  }
+}
+
+/** AWS_DEFAULT_REGION, which the SDK does not know, counts when AWS_REGION is not set. */
+function regionFromEnvironment(): { region?: string } {
+  const region = Deno.env.get("AWS_REGION") || Deno.env.get("AWS_DEFAULT_REGION");
+  return region ? { region } : {};
+}
+
+/** Finds region and credentials now, so that their absence is told as what it is. */
+async function resolveSettings(client: KinesisClient): Promise<string> {
+  let region: string;
+  try {
+    region = await client.config.region();
+  } catch (cause) {
+    throw new RunError(
+      "no AWS region found: set AWS_REGION, or a region in the profile that AWS_PROFILE names",
+      { cause },
+    );
+  }
+  try {
+    await client.config.credentials();
+  } catch (cause) {
+    throw new RunError(
+      "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, " +
+        `or run where a role gives them (${firstLine(cause)})`,
+      { cause },
+    );
+  }
+  return region;
+}
+
+type Sdk = typeof import("@aws-sdk/client-kinesis");
+
+class SdkKinesis implements KinesisApi {
+  constructor(
+    private readonly sdk: Sdk,
+    private readonly client: KinesisClient,
+    readonly region: string,
+  ) {}
+
+  async putRecord(request: Parameters<KinesisApi["putRecord"]>[0], signal: AbortSignal) {
+    const answer = await this.client.send(
+      new this.sdk.PutRecordCommand({
+        StreamName: request.streamName,
+        PartitionKey: request.partitionKey,
+        Data: request.data,
+        ExplicitHashKey: request.explicitHashKey,
+        SequenceNumberForOrdering: request.sequenceNumberForOrdering,
+      }),
+      { abortSignal: signal, requestTimeout: timeoutFor(request.data.length) },
+    );
+    return {
+      shardId: present("PutRecord", "ShardId", answer.ShardId),
+      sequenceNumber: present("PutRecord", "SequenceNumber", answer.SequenceNumber),
+    };
+  }
+
+  async putRecords(
+    streamName: string,
+    records: Parameters<KinesisApi["putRecords"]>[1],
+    signal: AbortSignal,
+  ): Promise<readonly PutRecordsResult[]> {
+    const bytes = records.reduce((sum, record) => sum + record.data.length, 0);
+    const { Records = [] } = await this.client.send(
+      new this.sdk.PutRecordsCommand({
+        StreamName: streamName,
+        Records: records.map((record) => ({
+          PartitionKey: record.partitionKey,
+          Data: record.data,
+          ExplicitHashKey: record.explicitHashKey,
+        })),
+      }),
+      { abortSignal: signal, requestTimeout: timeoutFor(bytes) },
+    );
+    if (Records.length !== records.length) {
+      throw badAnswer("PutRecords", `${Records.length} results for ${records.length} records`);
+    }
+    return Records.map(({ ErrorCode, ErrorMessage, ShardId }) =>
+      ErrorCode
+        ? { kind: "refused", code: ErrorCode, message: ErrorMessage ?? "" }
+        : { kind: "stored", shardId: present("PutRecords", "ShardId", ShardId) }
+    );
+  }
+
+  async listShards(streamName: string, signal: AbortSignal): Promise<readonly ListedShard[]> {
+    const shards: ListedShard[] = [];
+    let token: string | undefined;
+    do {
+      const page = await this.client.send(
+        new this.sdk.ListShardsCommand(
+          token === undefined
+            ? { StreamName: streamName, MaxResults: SHARDS_PER_PAGE }
+            : { NextToken: token, MaxResults: SHARDS_PER_PAGE },
+        ),
+        { abortSignal: signal },
+      );
+      shards.push(...page.Shards ?? []);
+      token = page.NextToken;
+    } while (token !== undefined);
+    return shards;
+  }
+
+  async describeStream(streamName: string, signal: AbortSignal): Promise<StreamSummary> {
+    const { StreamDescriptionSummary: summary } = await this.client.send(
+      new this.sdk.DescribeStreamSummaryCommand({ StreamName: streamName }),
+      { abortSignal: signal },
+    );
+    return {
+      status: present("DescribeStreamSummary", "StreamStatus", summary?.StreamStatus),
+      createdAt: summary?.StreamCreationTimestamp?.getTime(),
+      mode: summary?.StreamModeDetails?.StreamMode === "ON_DEMAND" ? "on-demand" : "provisioned",
+      openShards: summary?.OpenShardCount,
+      maxRecordBytes: (summary?.MaxRecordSizeInKiB ?? DEFAULT_MAX_RECORD_KIB) * 1024,
+      distribution: summary?.RecordDistributionStrategy,
+    };
+  }
+
+  async createStream(streamName: string, shardCount: number, signal: AbortSignal): Promise<void> {
+    await this.client.send(
+      new this.sdk.CreateStreamCommand({
+        StreamName: streamName,
+        ...shardCount === 0
+          ? { StreamModeDetails: { StreamMode: "ON_DEMAND" } }
+          : { ShardCount: shardCount },
+      }),
+      { abortSignal: signal },
+    );
+  }
+
+  close(): void {
+    this.client.destroy();
+  }
+}
+
+function timeoutFor(bytes: number): number {
+  return REQUEST_TIMEOUT_MS * Math.max(1, Math.ceil(bytes / MIB));
+}
+
+function present<T>(operation: string, field: string, value: T | undefined): T {
+  if (value === undefined) throw badAnswer(operation, `no ${field}`);
+  return value;
+}
+
+/** An answer that cannot be one of Kinesis: like a broken connection, something to try again. */
+function badAnswer(operation: string, found: string): Error {
+  return Object.assign(new Error(`${operation} was answered with ${found}`), { code: "BadAnswer" });
+}
+
+function firstLine(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0]!;
+}

@@ -1,0 +1,171 @@
+import type { Backoff } from "./backoff.ts";
+import type { Clock } from "./clock.ts";
+import type { LaneQueue, PutLimits, PutRequest, PutResult } from "./lane_queue.ts";
+import type { Pacer } from "./pacing.ts";
+import { type Asked, classify, type Failure, type Refusal } from "./put_error.ts";
+import type { Shard } from "./shard_map.ts";
+import { LaneStats } from "./stats.ts";
+import type { Trouble } from "./trouble.ts";
+
+/** What a lane tells the writer. */
+export interface LaneOwner {
+  /** Something was stored: there may be room. */
+  stored(): void;
+  /** A put failed in a way that will pass. */
+  failed(): void;
+  /** A put was answered by another shard. The lane waits to be retired. */
+  moved(lane: Lane): void;
+  /** A put was refused: is it to be tried again all the same? Otherwise the run is over. */
+  refused(lane: Lane, failure: Refusal, error: unknown): Promise<boolean>;
+  /** The lane itself is broken. */
+  broken(error: unknown): void;
+}
+
+export interface LaneContext {
+  readonly owner: LaneOwner;
+  readonly clock: Clock;
+  readonly limits: PutLimits;
+  readonly lingerMs: number;
+  readonly asked: Asked;
+  /** Aborts when the writer closes. */
+  readonly closing: AbortSignal;
+}
+
+/**
+ * Puts the records of one shard, one request at a time. What fails is sent again, unchanged, before
+ * anything later, for as long as it takes.
+ */
+export class Lane {
+  /** The shard that took a put instead of this lane's. */
+  movedTo: string | undefined;
+  readonly stats = new LaneStats();
+  /** Refusals in a row. */
+  refusals = 0;
+  /** Ends with the present run; `#isRunning` tells at once when that is. */
+  #running = Promise.resolve();
+  #isRunning = false;
+  #isRetired = false;
+  #isLingering = false;
+  /** Ends the present pause early. */
+  #wake = new AbortController();
+
+  constructor(
+    readonly shard: Shard,
+    readonly queue: LaneQueue,
+    private readonly context: LaneContext,
+    private readonly pacer: Pacer,
+    private readonly backoff: Backoff,
+    private readonly trouble: Trouble,
+  ) {}
+
+  /** Starts to send what is queued unless that goes on already; `now` also ends a linger. */
+  send(now = false): void {
+    if (!this.#isRunning) {
+      if (this.queue.isEmpty || this.#isStopped) return;
+      this.#running = this.#run(now);
+    } else if (this.#isLingering && (now || this.queue.isFull)) {
+      this.#wake.abort();
+    }
+  }
+
+  /** Stops for good and resolves when no request is under way; the queue keeps what is not stored. */
+  retire(): Promise<void> {
+    this.#isRetired = true;
+    this.#wake.abort();
+    return this.#running;
+  }
+
+  get #isStopped(): boolean {
+    return this.#isRetired || this.movedTo !== undefined;
+  }
+
+  async #run(now: boolean): Promise<void> {
+    this.#isRunning = true;
+    try {
+      await this.#linger(now);
+      while (!this.#isStopped && !this.queue.isEmpty) {
+        const waitMs = this.pacer.waitMs(this.context.clock.now());
+        if (waitMs > 0) await this.#pause(waitMs);
+        else await this.#put(this.queue.next(this.pacer.limits(this.context.limits)));
+      }
+    } catch (error) {
+      this.#isRetired = true;
+      this.context.owner.broken(error);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  async #linger(now: boolean): Promise<void> {
+    const { lingerMs } = this.context;
+    if (now || lingerMs === 0 || this.queue.isFull) return;
+    this.#isLingering = true;
+    await this.#pause(lingerMs);
+    this.#isLingering = false;
+  }
+
+  async #put(request: PutRequest): Promise<void> {
+    const { clock, closing, owner } = this.context;
+    const startedMs = clock.now();
+    this.pacer.started(startedMs, request.bytes, request.records);
+    this.stats.puts++;
+    let result: PutResult;
+    try {
+      result = await this.queue.send(closing);
+    } catch (error) {
+      if (!closing.aborted) await this.#onError(error, request);
+      else this.#isRetired = true;
+      return;
+    }
+    this.pacer.answered(clock.now() - startedMs);
+    this.stats.bytes += request.bytes - (result.refused?.bytes ?? 0);
+    this.stats.records += request.records - (result.refused?.records ?? 0);
+    if (result.movedTo !== undefined) {
+      this.movedTo = result.movedTo;
+      owner.moved(this);
+    }
+    if (result.refused !== undefined) {
+      const { code, message, bytes, records } = result.refused;
+      if (records < request.records) this.backoff.reset();
+      owner.stored();
+      await this.#onError(Object.assign(new Error(message), { name: code }), { bytes, records });
+    } else {
+      this.backoff.reset();
+      this.refusals = 0;
+      this.trouble.over(clock.now(), this.#what);
+      owner.stored();
+    }
+  }
+
+  async #onError(error: unknown, request: PutRequest): Promise<void> {
+    const { clock, owner, asked } = this.context;
+    const failure = classify(error, asked);
+    if (failure.kind === "refused") {
+      this.refusals++;
+      if (await owner.refused(this, failure, error)) await this.#retry(failure);
+      else this.#isRetired = true;
+      return;
+    }
+    this.stats.failures[failure.reason]++;
+    if (failure.reason === "throttled") {
+      this.pacer.throttled(clock.now(), request.bytes, request.records);
+    }
+    owner.failed();
+    await this.#retry(failure);
+  }
+
+  async #retry(failure: Failure): Promise<void> {
+    this.trouble.failed(this.context.clock.now(), this.#what, failure.detail);
+    await this.#pause(this.backoff.nextMs());
+  }
+
+  get #what(): string {
+    return `putting into ${this.shard.id} of stream ${this.context.asked.stream}`;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (this.#isStopped) return;
+    this.#wake = new AbortController();
+    await this.context.clock.sleep(ms, this.#wake.signal);
+  }
+}

@@ -1,0 +1,67 @@
+import type { QueuedRecord } from "./queued_record.ts";
+import type { Shard } from "./shard_map.ts";
+import type { Ticket } from "./writer.ts";
+
+/** Bytes and user records that were taken and are not acknowledged, of all lanes together. */
+export class Pending {
+  bytes = 0;
+  records = 0;
+}
+
+/** One request on its way. Sending it again sends the same until it is stored. */
+export interface PutRequest {
+  /** As the shard's limits count them, partition keys included. */
+  readonly bytes: number;
+  /** Kinesis records, not user records. */
+  readonly records: number;
+}
+
+/** How far a request came. What was stored in the lane's shard is acknowledged already. */
+export interface PutResult {
+  /** A shard other than the lane's that now holds some of it. */
+  readonly movedTo: string | undefined;
+  /** What the service did not take, to be sent again. */
+  readonly refused: Refused | undefined;
+}
+
+export interface Refused {
+  readonly bytes: number;
+  readonly records: number;
+  /** The first of them, as the service put it. */
+  readonly code: string;
+  readonly message: string;
+}
+
+/** What a request may hold now. */
+export interface PutLimits {
+  readonly bytes: number;
+  readonly records: number;
+}
+
+/**
+ * The records of one shard in the order of their positions, and the one way to put them there: as
+ * aggregates or as they are.
+ */
+export interface LaneQueue {
+  readonly isEmpty: boolean;
+  /** True when waiting longer would not make the next request any larger. */
+  readonly isFull: boolean;
+  readonly bytes: number;
+  /** Never refuses. `everyShard`: the record stands for all keys of the shard. */
+  add(
+    partitionKey: string,
+    data: string | Uint8Array,
+    everyShard: boolean,
+    ticket: Ticket,
+    position: number,
+  ): void;
+  /** What is first in line; the queue must not be empty. */
+  next(limits: PutLimits): PutRequest;
+  /** Puts what `next` gave. */
+  send(signal: AbortSignal): Promise<PutResult>;
+  /**
+   * Ends the queue: what is not acknowledged, by position. `storedIn` is the shard that answered
+   * instead of the lane's own, if one did: what it holds rightly is acknowledged, not given.
+   */
+  takeApart(storedIn: Shard | undefined): Iterable<QueuedRecord>;
+}

@@ -1,0 +1,22 @@
+import type { StreamOptions } from "../options.ts";
+import { connectKinesis } from "./client.ts";
+import { systemClock } from "./clock.ts";
+import { openStream } from "./stream.ts";
+import { StreamWriter } from "./stream_writer.ts";
+
+/** Connects to Kinesis, finds or makes the stream, and opens a writer on it. */
+export async function openWriter(
+  options: StreamOptions,
+  signal: AbortSignal,
+): Promise<StreamWriter> {
+  const api = await connectKinesis();
+  try {
+    const stream = await openStream(api, options, systemClock, Math.random, signal);
+    const { aggregation, lingerMs } = options;
+    const clock = systemClock;
+    return new StreamWriter({ api, stream, aggregation, lingerMs, clock, random: Math.random });
+  } catch (error) {
+    api.close();
+    throw error;
+  }
+}

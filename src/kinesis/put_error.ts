@@ -1,0 +1,141 @@
+import { RunError } from "../errors.ts";
+
+/** What an error of the service or the network means for what was asked. */
+export type Failure =
+  /** The same request will do later. */
+  | {
+    readonly kind: "retry";
+    readonly reason: "throttled" | "service" | "network" | "credentials";
+    readonly detail: string;
+  }
+  /** The request itself was refused; what to do about it. */
+  | {
+    readonly kind: "refused";
+    readonly detail: string;
+    readonly advice: string;
+    /** The cause may lie in the stream, which is to be looked at before the refusal is believed. */
+    readonly doubt: "stream" | "shard" | undefined;
+  };
+
+export type Refusal = Extract<Failure, { kind: "refused" }>;
+
+/** Where and how something was asked of Kinesis. */
+export interface Asked {
+  /** What was tried, for a person: `put into`, `describe`. */
+  readonly verb: string;
+  readonly stream: string;
+  readonly region: string;
+  /** The IAM action that allows it. */
+  readonly action: string;
+}
+
+const THROTTLED = new Set([
+  "ProvisionedThroughputExceededException",
+  "LimitExceededException",
+  "ThrottlingException",
+  "Throttling",
+  "KMSThrottlingException",
+  "RequestLimitExceeded",
+  "TooManyRequestsException",
+]);
+
+const SERVICE = new Set([
+  "InternalFailure",
+  "InternalFailureException",
+  "InternalServerError",
+  "ServiceUnavailable",
+  "ServiceUnavailableException",
+  "ResourceInUseException",
+]);
+
+/** Temporary credentials that ran out; the SDK fetches or reads new ones. */
+const CREDENTIALS_TO_RENEW = new Set([
+  "ExpiredToken",
+  "ExpiredTokenException",
+  "RequestExpired",
+  "CredentialsProviderError",
+  "TokenProviderError",
+  "ProviderError",
+]);
+
+/** Errors of this program, not of a connection. */
+const BUGS = new Set(["RangeError", "ReferenceError", "TypeError"]);
+
+const CREDENTIALS_ADVICE = "check the access key that the AWS settings of this process lead to";
+
+/** Advice for each error that trying again does not mend, by the name that the service gives it. */
+const ADVICE: Readonly<Record<string, (asked: Asked) => string>> = {
+  AccessDeniedException: ({ action, stream }) => `allow ${action} on stream/${stream} in IAM`,
+  ResourceNotFoundException: ({ region }) =>
+    `there is no such stream in ${region}: check --stream-name and the region, or use --create-stream`,
+  KMSAccessDeniedException: () => "allow kms:GenerateDataKey on the stream's key",
+  KMSDisabledException: () => "enable the KMS key that encrypts the stream",
+  KMSInvalidStateException: () => "the KMS key that encrypts the stream must be enabled",
+  KMSNotFoundException: () =>
+    "the KMS key that encrypts the stream is gone: give the stream another",
+  KMSOptInRequired: () => "the AWS account is not signed up for KMS",
+  UnrecognizedClientException: () => CREDENTIALS_ADVICE,
+  InvalidClientTokenId: () => CREDENTIALS_ADVICE,
+  IncompleteSignature: () => CREDENTIALS_ADVICE,
+  MissingAuthenticationTokenException: () => CREDENTIALS_ADVICE,
+  InvalidSignatureException: () => "check the secret access key and this machine's clock",
+  SignatureDoesNotMatch: () => "check the secret access key and this machine's clock",
+  OptInRequired: () => "the AWS account is not signed up for Kinesis in this region",
+};
+
+/** What an error means. Errors with a 4xx status that are not known are refusals. */
+export function classify(error: unknown, asked: Asked): Failure {
+  const { name, status, code, message } = readError(error);
+  const detail = `${name === "Error" && code ? code : name}: ${message}`;
+  if (THROTTLED.has(name) || status === 429) return { kind: "retry", reason: "throttled", detail };
+  if (CREDENTIALS_TO_RENEW.has(name)) return { kind: "retry", reason: "credentials", detail };
+  // The SDK measures the clock's error from such an answer and signs the next request by it.
+  if (/signature (expired|not yet current)/i.test(message)) {
+    return { kind: "retry", reason: "credentials", detail };
+  }
+  const advice = ADVICE[name];
+  if (advice !== undefined) {
+    const doubt = name === "ResourceNotFoundException" ? "stream" : undefined;
+    return { kind: "refused", detail, advice: advice(asked), doubt };
+  }
+  if (SERVICE.has(name) || (status !== undefined && status >= 500)) {
+    return { kind: "retry", reason: "service", detail };
+  }
+  if (status !== undefined && status >= 400) {
+    // A closed shard's sequence number may be an invalid argument for the shard that follows it.
+    const doubt = name === "InvalidArgumentException" ? "shard" : undefined;
+    return { kind: "refused", detail, advice: "this is not mended by trying again", doubt };
+  }
+  if (BUGS.has(name) && code === undefined) {
+    return { kind: "refused", detail, advice: "please report it", doubt: undefined };
+  }
+  return { kind: "retry", reason: "network", detail };
+}
+
+/** The one line for the operator. */
+export function refusalError(
+  failure: Pick<Refusal, "detail" | "advice">,
+  asked: Asked,
+  cause: unknown,
+): RunError {
+  return new RunError(
+    `cannot ${asked.verb} stream ${asked.stream} (${asked.region}): ${failure.detail}; ${failure.advice}`,
+    { cause },
+  );
+}
+
+function readError(error: unknown) {
+  const { name, message, code, $metadata, $response } = Object(error) as {
+    name?: string;
+    message?: string;
+    code?: string;
+    $metadata?: { httpStatusCode?: number };
+    $response?: { statusCode?: number };
+  };
+  return {
+    name: String(name ?? "Error"),
+    message: String(message || error).split("\n", 1)[0]!.trim(),
+    code,
+    status: $metadata?.httpStatusCode ?? $response?.statusCode,
+  };
+}

@@ -1,0 +1,154 @@
+import { getLogger } from "@logtape/logtape";
+import { RunError } from "../errors.ts";
+import type { StreamOptions } from "../options.ts";
+import type { KinesisApi, StreamSummary } from "./api.ts";
+import { Backoff } from "./backoff.ts";
+import type { Clock } from "./clock.ts";
+import { type Asked, classify, refusalError } from "./put_error.ts";
+import { ShardMap } from "./shard_map.ts";
+
+/** How often a stream that is being made is looked at. */
+const POLL_MS = 500;
+/** At the start a person waits: what fails for this long is told instead of tried again. */
+const PATIENCE_MS = 15_000;
+
+const log = getLogger(["pg2kinesis", "kinesis"]);
+
+/** A stream that was found ready. */
+export interface OpenStream {
+  readonly name: string;
+  readonly summary: StreamSummary;
+  readonly shards: ShardMap;
+}
+
+/** Finds the stream, or makes it where `--create-stream` says so, and waits until it takes records. */
+export async function openStream(
+  api: KinesisApi,
+  options: Pick<StreamOptions, "name" | "create" | "shardCount">,
+  clock: Clock,
+  random: () => number,
+  signal: AbortSignal,
+): Promise<OpenStream> {
+  const { name } = options;
+  const ask = <T>(verb: string, action: string, call: () => Promise<T>) =>
+    patiently({ verb, stream: name, region: api.region, action }, call, clock, random, signal);
+  const describe = () =>
+    ask("find", "kinesis:DescribeStreamSummary", () => api.describeStream(name, signal));
+
+  let summary: StreamSummary | undefined;
+  if (options.create) summary = await describeOrCreate(api, options, describe, ask, signal);
+  summary ??= await describe();
+  for (let wasTold = false; summary.status === "CREATING"; wasTold = true) {
+    if (!wasTold) log.info("stream {name} is being created, waiting", { name });
+    await clock.sleep(POLL_MS, signal);
+    signal.throwIfAborted();
+    summary = await describe();
+  }
+  if (summary.status !== "ACTIVE" && summary.status !== "UPDATING") {
+    throw new RunError(
+      `stream ${name} (${api.region}) must be ACTIVE or UPDATING, found ${summary.status}: ` +
+        "wait until it is gone, then make it again or use --create-stream",
+    );
+  }
+  if (summary.distribution === "AUTO") {
+    throw new RunError(
+      `stream ${name} (${api.region}) spreads records over its shards without regard to partition ` +
+        "keys (RecordDistributionStrategy AUTO), so no order could be kept: use a stream with " +
+        "UNIFORM_HASH distribution by partition key",
+    );
+  }
+  const listed = await ask(
+    "list the shards of",
+    "kinesis:ListShards",
+    () => api.listShards(name, signal),
+  );
+  const shards = ShardMap.fromListing(listed);
+  const { mode, maxRecordBytes } = summary;
+  log.info(
+    "stream {name} in {region}: {shards} shards, {mode}, records up to {maxRecordBytes} bytes",
+    {
+      name,
+      region: api.region,
+      shards: shards.open.length,
+      mode,
+      maxRecordBytes,
+    },
+  );
+  return { name, summary, shards };
+}
+
+type Ask = <T>(verb: string, action: string, call: () => Promise<T>) => Promise<T>;
+
+async function describeOrCreate(
+  api: KinesisApi,
+  { name, shardCount }: Pick<StreamOptions, "name" | "shardCount">,
+  describe: () => Promise<StreamSummary>,
+  ask: Ask,
+  signal: AbortSignal,
+): Promise<StreamSummary | undefined> {
+  try {
+    return await describe();
+  } catch (error) {
+    if (!(error instanceof RunError) || !hasName(error.cause, "ResourceNotFoundException")) {
+      throw error;
+    }
+  }
+  const size = shardCount === 0 ? "in on-demand mode" : `with ${shardCount} shards`;
+  log.info("creating stream {name} {size}", { name, size });
+  await ask("create", "kinesis:CreateStream", async () => {
+    try {
+      await api.createStream(name, shardCount, signal);
+    } catch (error) {
+      // Somebody else, or a try of ours whose answer was lost, was first.
+      if (!hasName(error, "ResourceInUseException")) throw error;
+    }
+  });
+  return undefined;
+}
+
+/** Tries again what may pass, for as long as a person would wait; then says what is wrong. */
+async function patiently<T>(
+  asked: Asked,
+  call: () => Promise<T>,
+  clock: Clock,
+  random: () => number,
+  signal: AbortSignal,
+): Promise<T> {
+  const backoff = new Backoff(random);
+  const deadline = clock.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = classify(error, asked);
+      if (failure.kind === "refused") throw refusalError(failure, asked, error);
+      if (failure.reason === "credentials" || clock.now() >= deadline) {
+        throw refusalError(
+          { detail: failure.detail, advice: ADVICE[failure.reason] },
+          asked,
+          error,
+        );
+      }
+      const { verb, stream } = asked;
+      log.warn("cannot {verb} stream {stream} yet: {detail}", {
+        verb,
+        stream,
+        detail: failure.detail,
+      });
+      await clock.sleep(backoff.nextMs(), signal);
+      signal.throwIfAborted();
+    }
+  }
+}
+
+const ADVICE = {
+  throttled: "the account's limit for such requests is used up: start again later",
+  service: "Kinesis does not work at the moment: start again later",
+  network: "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the way to that host",
+  credentials: "get new AWS credentials and check this machine's clock",
+} as const;
+
+function hasName(error: unknown, name: string): boolean {
+  return error instanceof Error && error.name === name;
+}

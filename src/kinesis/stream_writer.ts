@@ -1,0 +1,298 @@
+import { getLogger } from "@logtape/logtape";
+import { RunError } from "../errors.ts";
+import { loneRecordBytes, MAX_LONE_FRAMING_BYTES } from "./aggregate.ts";
+import { AggregateQueue, type QueueContext } from "./aggregate_queue.ts";
+import type { KinesisApi } from "./api.ts";
+import { Backoff } from "./backoff.ts";
+import { BufferPool } from "./buffer_pool.ts";
+import type { Clock } from "./clock.ts";
+import { hashPartitionKey } from "./hash_key.ts";
+import { Lane, type LaneContext } from "./lane.ts";
+import { Pending, type PutLimits } from "./lane_queue.ts";
+import { Pacer } from "./pacing.ts";
+import { fitPartitionKey } from "./partition_key.ts";
+import { type Asked, type Refusal, refusalError } from "./put_error.ts";
+import { RecordQueue } from "./record_queue.ts";
+import { regroup } from "./reshard.ts";
+import { ShardFollower } from "./shard_follower.ts";
+import type { Shard, ShardMap } from "./shard_map.ts";
+import type { LaneStats, WriterStats } from "./stats.ts";
+import type { OpenStream } from "./stream.ts";
+import { StreamWatch } from "./stream_watch.ts";
+import { Trouble } from "./trouble.ts";
+import type { RecordWriter, Ticket } from "./writer.ts";
+
+const MIB = 1024 * 1024;
+/** An aggregate is no larger than what a shard takes in a second, even where a record may be. */
+const MAX_PUT_BYTES = MIB;
+const MAX_PUT_RECORDS = 500;
+const DEFAULT_HIGH_WATER_BYTES = 16 * MIB;
+const MAX_FREE_BUFFER_BYTES = 8 * MIB;
+/** A refusal that a closed shard may explain is believed when this many listings do not. */
+const MAX_DOUBTS = 8;
+
+const log = getLogger(["pg2kinesis", "kinesis"]);
+
+export interface StreamWriterOptions {
+  readonly api: KinesisApi;
+  readonly stream: OpenStream;
+  readonly aggregation: "kpl" | "none";
+  readonly lingerMs: number;
+  /** Bytes that may wait before `flush` waits; 16 MiB unless given. */
+  readonly highWaterBytes?: number;
+  readonly clock: Clock;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+}
+
+interface Waiter {
+  readonly isOver: () => boolean;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** Puts user records into one stream: a lane for each open shard, all of them bounded together. */
+export class StreamWriter implements RecordWriter {
+  /** Resolves, never rejects, when the writer cannot go on: with what to tell the operator. */
+  readonly failure: Promise<RunError>;
+  #resolveFailure!: (error: RunError) => void;
+  /** Why nothing is put any more: a RunError, or that the writer was closed. */
+  #stopped: Error | undefined;
+  #map: ShardMap;
+  /** One for each of the map's open shards, in its order. */
+  #lanes: readonly Lane[];
+  #nextPosition = 0;
+  #waiters: Waiter[] = [];
+  #reshards = 0;
+  /** What the lanes of closed shards had done. */
+  readonly #closedLanes: LaneStats[] = [];
+  readonly #closing = new AbortController();
+  readonly #pending = new Pending();
+  readonly #limits: PutLimits;
+  readonly #highWaterBytes: number;
+  readonly #queueContext: QueueContext;
+  readonly #laneContext: LaneContext;
+  readonly #asked: Asked;
+  readonly #follower: ShardFollower;
+  readonly #watch: StreamWatch;
+
+  constructor(private readonly options: StreamWriterOptions) {
+    const { api, stream, clock, random, lingerMs } = options;
+    const { maxRecordBytes, createdAt } = stream.summary;
+    const closing = this.#closing.signal;
+    this.failure = new Promise((resolve) => this.#resolveFailure = resolve);
+    this.#limits = { bytes: Math.min(MAX_PUT_BYTES, maxRecordBytes), records: MAX_PUT_RECORDS };
+    this.#highWaterBytes = options.highWaterBytes ?? DEFAULT_HIGH_WATER_BYTES;
+    this.#queueContext = {
+      api,
+      streamName: stream.name,
+      pool: new BufferPool(MAX_FREE_BUFFER_BYTES),
+      pending: this.#pending,
+    };
+    this.#asked = {
+      verb: "put into",
+      stream: stream.name,
+      region: api.region,
+      action: options.aggregation === "kpl" ? "kinesis:PutRecord" : "kinesis:PutRecords",
+    };
+    this.#watch = new StreamWatch(api, stream.name, createdAt, clock, closing);
+    this.#laneContext = {
+      owner: {
+        stored: () => this.#endWaits(),
+        failed: () => this.#watch.nudge(),
+        moved: () => this.#follower.follow(),
+        refused: (lane, failure, error) => this.#onRefused(lane, failure, error),
+        broken: (error) => this.#fail(error),
+      },
+      clock,
+      limits: this.#limits,
+      lingerMs,
+      asked: this.#asked,
+      closing,
+    };
+    this.#map = stream.shards;
+    this.#lanes = stream.shards.open.map((shard) => this.#newLane(shard));
+    this.#follower = new ShardFollower(
+      {
+        lanes: () => this.#lanes,
+        switchTo: (map, closed) => this.#switchTo(map, closed),
+        broken: (error) => this.#fail(error),
+      },
+      { api, streamName: stream.name, clock, random, trouble: newTrouble(), closing },
+    );
+    this.#watch.run().then((error) => error && this.#fail(error), (error) => this.#fail(error));
+  }
+
+  get pendingBytes(): number {
+    return this.#pending.bytes;
+  }
+
+  add(
+    partitionKey: string,
+    data: string | Uint8Array,
+    ticket: Ticket,
+    route?: "every shard",
+  ): number {
+    const key = fitPartitionKey(partitionKey);
+    const { maxRecordBytes } = this.options.stream.summary;
+    // Measuring a text takes time; nearly all are short enough however they are encoded.
+    if ((key.length + data.length) * 3 + MAX_LONE_FRAMING_BYTES > maxRecordBytes) {
+      const bytes = loneRecordBytes(key, data, route !== undefined);
+      if (bytes > maxRecordBytes) return bytes;
+    }
+    const position = this.#nextPosition++;
+    const lanes = this.#lanes;
+    // Also when nothing is put any more: what is expected and never stored is never confirmed.
+    ticket.expect(route === undefined ? 1 : lanes.length);
+    if (this.#stopped !== undefined) return 0;
+    if (route !== undefined) {
+      for (const lane of lanes) lane.queue.add(key, data, true, ticket, position);
+    } else {
+      const place = lanes.length === 1 ? 0 : this.#map.indexOf(hashPartitionKey(key));
+      lanes[place]!.queue.add(key, data, false, ticket, position);
+    }
+    return 0;
+  }
+
+  flush(): Promise<void> {
+    for (const lane of this.#lanes) lane.send();
+    return this.#wait(() => this.#pending.bytes < this.#highWaterBytes);
+  }
+
+  drain(signal?: AbortSignal): Promise<void> {
+    for (const lane of this.#lanes) lane.send(true);
+    return this.#wait(() => this.#pending.records === 0, signal);
+  }
+
+  close(): void {
+    this.#stop(new Error("the Kinesis writer is closed"));
+    this.options.api.close();
+  }
+
+  stats(): WriterStats {
+    const all = [...this.#closedLanes, ...this.#lanes.map((lane) => lane.stats)];
+    const sum = (value: (stats: LaneStats) => number) =>
+      all.reduce((total, stats) => total + value(stats), 0);
+    return {
+      userRecords: this.#nextPosition,
+      puts: sum((stats) => stats.puts),
+      records: sum((stats) => stats.records),
+      bytes: sum((stats) => stats.bytes),
+      failures: {
+        throttled: sum((stats) => stats.failures.throttled),
+        service: sum((stats) => stats.failures.service),
+        network: sum((stats) => stats.failures.network),
+        credentials: sum((stats) => stats.failures.credentials),
+      },
+      reshards: this.#reshards,
+      pendingBytes: this.#pending.bytes,
+      pendingRecords: this.#pending.records,
+      shards: this.#lanes.map(({ shard, queue }) => ({
+        shardId: shard.id,
+        pendingBytes: queue.bytes,
+      })),
+    };
+  }
+
+  #newLane(shard: Shard): Lane {
+    const { aggregation, stream, random } = this.options;
+    const queue = aggregation === "kpl"
+      ? new AggregateQueue(this.#queueContext, shard, this.#limits)
+      : new RecordQueue(this.#queueContext, shard);
+    const pacer = new Pacer(stream.summary.mode);
+    return new Lane(shard, queue, this.#laneContext, pacer, new Backoff(random), newTrouble());
+  }
+
+  #switchTo(map: ShardMap, closed: readonly Lane[]): void {
+    if (this.#stopped !== undefined) return;
+    const staying = new Map(this.#lanes.map((lane) => [lane.shard.id, lane]));
+    for (const lane of closed) {
+      staying.delete(lane.shard.id);
+      this.#closedLanes.push(lane.stats);
+    }
+    this.#lanes = map.open.map((shard) => staying.get(shard.id) ?? this.#newLane(shard));
+    const lanes = new Map(this.#lanes.map((lane) => [lane.shard, lane]));
+    this.#map = map;
+    this.#reshards++;
+    regroup(closed, map, (shard) => lanes.get(shard)!.queue);
+    const names = (some: Iterable<Lane>) => Array.from(some, ({ shard }) => shard.id).join(", ");
+    log.info("stream {stream} was resharded: {closed} closed, records go on to {opened}", {
+      stream: this.options.stream.name,
+      closed: names(closed),
+      opened: names(this.#lanes.filter(({ shard }) => !staying.has(shard.id))),
+    });
+    for (const lane of this.#lanes) lane.send(true);
+    this.#endWaits();
+  }
+
+  async #onRefused(lane: Lane, failure: Refusal, error: unknown): Promise<boolean> {
+    if (failure.doubt !== undefined) {
+      const wrong = await this.#watch.look();
+      if (wrong !== undefined) {
+        this.#fail(wrong);
+        return false;
+      }
+      if (failure.doubt === "stream") return true;
+      if (lane.refusals < MAX_DOUBTS) {
+        await this.#follower.look(lane);
+        return true;
+      }
+    }
+    this.#fail(refusalError(failure, this.#asked, error));
+    return false;
+  }
+
+  #fail(cause: unknown): void {
+    const error = cause instanceof RunError ? cause : new RunError(
+      `the Kinesis writer broke: ${cause}; please report it with the log of --log-level debug`,
+      { cause },
+    );
+    if (this.#stop(error)) this.#resolveFailure(error);
+  }
+
+  #stop(reason: Error): boolean {
+    if (this.#stopped !== undefined) return false;
+    this.#stopped = reason;
+    this.#closing.abort();
+    for (const lane of this.#lanes) lane.retire();
+    this.#endWaits();
+    return true;
+  }
+
+  #wait(isOver: () => boolean, signal?: AbortSignal): Promise<void> {
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    if (isOver()) return Promise.resolve();
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        this.#waiters = this.#waiters.filter((other) => other !== waiter);
+        reject(signal!.reason);
+      };
+      const waiter: Waiter = {
+        isOver,
+        resolve: () => {
+          signal?.removeEventListener("abort", onAbort);
+          resolve();
+        },
+        reject,
+      };
+      this.#waiters.push(waiter);
+      signal?.addEventListener("abort", onAbort);
+    });
+  }
+
+  #endWaits(): void {
+    const waiters = this.#waiters;
+    if (waiters.length === 0) return;
+    this.#waiters = [];
+    for (const waiter of waiters) {
+      if (this.#stopped !== undefined) waiter.reject(this.#stopped);
+      else if (waiter.isOver()) waiter.resolve();
+      else this.#waiters.push(waiter);
+    }
+  }
+}
+
+function newTrouble(): Trouble {
+  return new Trouble((text) => log.warn(text), (text) => log.info(text));
+}

@@ -1,0 +1,45 @@
+/** A trouble that lasts is told again this often. */
+const REPEAT_MS = 10_000;
+
+/**
+ * Says what goes wrong at a sane rate: at once, then every ten seconds with how long and how often,
+ * and once more when it is over.
+ */
+export class Trouble {
+  #since: number | undefined;
+  #tries = 0;
+  #toldAtMs = -Infinity;
+  #wasTold = false;
+
+  constructor(
+    private readonly warn: (text: string) => void,
+    private readonly inform: (text: string) => void,
+  ) {}
+
+  /** `what` failed for this reason; it will be tried again. */
+  failed(nowMs: number, what: string, reason: string): void {
+    this.#since ??= nowMs;
+    this.#tries++;
+    if (nowMs - this.#toldAtMs < REPEAT_MS) return;
+    this.#toldAtMs = nowMs;
+    this.#wasTold = true;
+    const soFar = this.#tries === 1 ? "" : `, ${this.#tries} tries in ${this.#seconds(nowMs)} s`;
+    this.warn(`${what} failed and is tried again (${reason}${soFar})`);
+  }
+
+  /** `what` went well. */
+  over(nowMs: number, what: string): void {
+    if (this.#since === undefined) return;
+    const seconds = this.#seconds(nowMs);
+    if (this.#wasTold) {
+      this.inform(`${what} works again after ${seconds} s, ${this.#tries} failures`);
+    }
+    this.#since = undefined;
+    this.#tries = 0;
+    this.#wasTold = false;
+  }
+
+  #seconds(nowMs: number): string {
+    return ((nowMs - this.#since!) / 1000).toFixed(1);
+  }
+}
