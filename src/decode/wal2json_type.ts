@@ -3,7 +3,12 @@ import { jsonStringText, scanJsonString } from "./json_bytes.ts";
 import { scanIdentifier, scanQuotedIdentifier } from "./sql_identifier.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
-const QUOTE = 0x22, DOT = 0x2E, OPEN_PARENTHESIS = 0x28, OPEN_BRACKET = 0x5B, CLOSE_BRACKET = 0x5D;
+const QUOTE = 0x22,
+  BACKSLASH = 0x5C,
+  DOT = 0x2E,
+  OPEN_PARENTHESIS = 0x28,
+  OPEN_BRACKET = 0x5B,
+  CLOSE_BRACKET = 0x5D;
 
 /** What follows a type: its column's value, the next column of a key, or the end of the message. */
 const VALUE = ascii(',"value":');
@@ -11,10 +16,12 @@ const NEXT_COLUMN = ascii('},{"name":"');
 const END_OF_MESSAGE = ascii("}]}");
 
 /**
- * Reads a column's type name. Type names with quotes make wal2json print invalid JSON: 2.5 and before
- * put the name as it is between quotes (`"type":""My Type""`), 2.6 leaves the outer quotes off
- * (`"type":"My Schema"."My Type"`). Both can be read without doubt, because a quote inside a name is
- * doubled, so that none of the texts that may follow a type can stand inside one.
+ * Reads a column's type name. wal2json puts a name that begins with a quote into the message as it is,
+ * without escapes, and takes the name's quotes for the string's: `"type":"My Schema"."My Type"` and
+ * `"type":"back\slash"` are no valid JSON. Older versions put quotes around it: `"type":""My Type""`.
+ * All can be read without doubt, because a quote inside a name is doubled, so that none of the texts
+ * that may follow a type can stand inside one. A name that JSON can read is given without its quotes,
+ * as every reader of wal2json sees it.
  * https://github.com/eulerto/wal2json/blob/master/wal2json.c (pg_decode_write_tuple)
  */
 export function readType(
@@ -23,10 +30,12 @@ export function readType(
 ): { readonly text: string; readonly end: number } | undefined {
   const stringEnd = scanJsonString(bytes, start);
   if (stringEnd !== -1 && typeEndsAt(bytes, stringEnd)) {
-    return named(jsonStringText(bytes, start + 1, stringEnd - 1), stringEnd);
+    const read = isEscaped(bytes, start + 1) ? jsonStringText : decodeUtf8;
+    return named(read(bytes, start + 1, stringEnd - 1), stringEnd);
   }
-  const quoted = bytes[start] === QUOTE ? scanRawType(bytes, start + 1, true) : -1;
-  if (quoted !== -1) return named(decodeUtf8(bytes, start + 1, quoted), quoted + 1);
+  if (bytes[start] !== QUOTE) return undefined;
+  const wrapped = scanRawType(bytes, start + 1, true);
+  if (wrapped !== -1) return named(decodeUtf8(bytes, start + 1, wrapped), wrapped + 1);
   const bare = scanRawType(bytes, start, false);
   if (bare !== -1) return named(decodeUtf8(bytes, start, bare), bare);
   return undefined;
@@ -34,6 +43,16 @@ export function readType(
 
 function named(text: string | undefined, end: number) {
   return text === undefined ? undefined : { text, end };
+}
+
+/**
+ * Whether a type that JSON can read was escaped: `\"My Type\"[]` and `schema.\"My Type\"` were. Another
+ * one with a backslash is a quoted name that has it, and one without is the same either way.
+ */
+function isEscaped(bytes: Uint8Array, start: number): boolean {
+  const schemaEnd = scanIdentifier(bytes, start);
+  const quote = schemaEnd !== -1 && bytes[schemaEnd] === DOT ? schemaEnd + 1 : start;
+  return bytes[quote] === BACKSLASH && bytes[quote + 1] === QUOTE;
 }
 
 function typeEndsAt(bytes: Uint8Array, at: number): boolean {
