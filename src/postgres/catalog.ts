@@ -1,0 +1,177 @@
+import { getLogger } from "@logtape/logtape";
+import { TABLES_QUERY, TYPES_QUERY } from "./catalog_queries.ts";
+import type { PostgresOptions } from "../options.ts";
+import { connect, type Connection, type TextRow } from "./connection.ts";
+import type { Catalog, KnownTable } from "./known_table.ts";
+import { PostgresError } from "./postgres_error.ts";
+
+const logger = getLogger(["pg2kinesis", "postgres"]);
+
+/** Of one name. Changes still to come were made under the last few. */
+const MAX_KEYS_KEPT = 8;
+/** Names of tables that are gone; the longest gone are forgotten first. */
+const MAX_GONE_TABLES = 10_000;
+/** Types that were asked for and are not known, until the next refresh. */
+const MAX_WANTED_TYPES = 1000;
+
+/** A catalog that holds a connection until it is closed. */
+export interface PgCatalog extends Catalog {
+  close(): void;
+}
+
+/**
+ * Reads `pg_catalog` of the database, for which a role needs no right on any table.
+ * @throws {PostgresError} one line; the signal's reason when it aborts while connecting.
+ */
+export async function loadCatalog(
+  postgres: PostgresOptions,
+  signal?: AbortSignal,
+): Promise<PgCatalog> {
+  const catalog = new LoadedCatalog(() => connect(postgres, "ordinary", signal));
+  try {
+    await catalog.refresh();
+    return catalog;
+  } catch (error) {
+    catalog.close();
+    throw error;
+  }
+}
+
+class LoadedCatalog implements PgCatalog {
+  version = 0;
+  #connection: Connection | undefined;
+  #closed = false;
+  #present: ReadonlyMap<string, KnownTable> = new Map();
+  /** In the order in which they went. */
+  readonly #gone: Map<string, KnownTable> = new Map();
+  readonly #types: Map<number, Map<number, string>> = new Map();
+  readonly #wantedTypes: Map<string, readonly [oid: number, typmod: number]> = new Map();
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+
+  constructor(private readonly connect: () => Promise<Connection>) {}
+
+  table(qualifiedName: string): KnownTable | undefined {
+    return this.#present.get(qualifiedName) ?? this.#gone.get(qualifiedName);
+  }
+
+  tables(): Iterable<KnownTable> {
+    return this.#present.values();
+  }
+
+  /** One that is not known is asked for by the next refresh: old WAL may have types no table has now. */
+  typeName(oid: number, typmod: number): string | undefined {
+    const name = this.#types.get(oid)?.get(typmod);
+    if (name === undefined && this.#wantedTypes.size < MAX_WANTED_TYPES) {
+      this.#wantedTypes.set(`${oid} ${typmod}`, [oid, typmod]);
+    }
+    return name;
+  }
+
+  /**
+   * Calls during a refresh share the one after it, since what they look for may be younger than
+   * what the running one sees.
+   */
+  refresh(): Promise<void> {
+    if (this.#running === undefined) {
+      this.#running = this.#refresh().finally(() => this.#running = undefined);
+      return this.#running;
+    }
+    this.#next ??= this.#running.catch(() => {}).then(() => {
+      this.#next = undefined;
+      return this.refresh();
+    });
+    return this.#next;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#connection?.destroy();
+  }
+
+  async #refresh(): Promise<void> {
+    const { tables, types } = await this.#read();
+    this.#keepTables(tables);
+    for (const { oid, typmod, name } of types) {
+      let byTypmod = this.#types.get(Number(oid));
+      if (byTypmod === undefined) this.#types.set(Number(oid), byTypmod = new Map());
+      byTypmod.set(Number(typmod), name!);
+    }
+    this.#wantedTypes.clear();
+    this.version++;
+  }
+
+  /** A connection that was lost since the last time is replaced once. */
+  async #read(): Promise<{ readonly tables: TextRow[]; readonly types: TextRow[] }> {
+    const kept = this.#connection;
+    if (kept !== undefined) {
+      try {
+        return await this.#ask(kept);
+      } catch (error) {
+        if (!(error instanceof PostgresError && error.transient) || this.#closed) throw error;
+        logger.debug("the catalog's connection is opened anew: {error}", { error: error.message });
+        kept.destroy();
+        this.#connection = undefined;
+      }
+    }
+    const connection = await this.connect();
+    if (this.#closed) connection.destroy();
+    this.#connection = connection;
+    return await this.#ask(connection);
+  }
+
+  async #ask(connection: Connection) {
+    const wanted = [...this.#wantedTypes.values()];
+    const tables = await connection.query("read the catalog's tables", TABLES_QUERY);
+    const types = await connection.query("read the catalog's types", TYPES_QUERY, [
+      wanted.map(([oid]) => oid),
+      wanted.map(([, typmod]) => typmod),
+    ]);
+    return { tables, types };
+  }
+
+  #keepTables(rows: readonly TextRow[]): void {
+    const present = new Map<string, KnownTable>();
+    for (const row of rows) {
+      const name = `${row.schema}.${row.name}`;
+      const twin = present.get(name);
+      if (twin !== undefined) {
+        logger.warn("two tables have the name {name}, one with a dot in its own name", { name });
+      }
+      present.set(name, tableOf(row, twin ?? this.table(name)));
+    }
+    for (const [name, table] of this.#present) {
+      if (!present.has(name)) this.#gone.set(name, table);
+    }
+    for (const name of present.keys()) this.#gone.delete(name);
+    for (const name of this.#gone.keys()) {
+      if (this.#gone.size <= MAX_GONE_TABLES) break;
+      this.#gone.delete(name);
+    }
+    this.#present = present;
+  }
+}
+
+/** `earlier` is what was known under the same name. */
+function tableOf(row: TextRow, earlier: KnownTable | undefined): KnownTable {
+  const key = columns(row.key) ?? [];
+  const others = earlier?.keys.filter((known) => !sameNames(known, key)) ?? [];
+  const parent = columns(row.parent);
+  return {
+    schema: row.schema!,
+    table: row.name!,
+    keys: [key, ...others].slice(0, MAX_KEYS_KEPT),
+    replicaIdentity: row.identity as KnownTable["replicaIdentity"],
+    identityColumns: columns(row.identity_key),
+    partitionOf: parent && `${parent[0]}.${parent[1]}`,
+  };
+}
+
+/** A JSON list of names. */
+function columns(text: string | null | undefined): string[] | undefined {
+  return text === null || text === undefined ? undefined : JSON.parse(text);
+}
+
+function sameNames(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((name, index) => name === right[index]);
+}
