@@ -1,12 +1,10 @@
 import type { RunOptions } from "../options.ts";
 import { RunError, UsageError } from "../errors.ts";
 import { redact, registerSecret } from "../telemetry/redaction.ts";
+import { EXIT } from "./exit.ts";
 import { MASK_SALT_VARIABLE } from "./flags.ts";
 import { writeOut } from "./output.ts";
 import { type Command, parseCommandLine } from "./parse.ts";
-
-/** What ends the process. Distinct, so that a supervisor can tell a typo from a failure. */
-export const EXIT = { ok: 0, runFailed: 1, usage: 2 } as const;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

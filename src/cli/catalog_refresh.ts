@@ -1,0 +1,23 @@
+import { getLogger } from "@logtape/logtape";
+import type { Catalog } from "../postgres/known_table.ts";
+
+const logger = getLogger(["pg2kinesis", "catalog"]);
+
+/** Reads the catalog again every `intervalMs` (0: never) and on SIGHUP. A failure is only logged. */
+export function keepFresh(catalog: Catalog, intervalMs: number): Disposable {
+  const refresh = () => {
+    catalog.refresh().then(
+      () => logger.info("read the tables and their keys again"),
+      (error) => logger.warn("{message}; the keys known so far count", { message: error.message }),
+    );
+  };
+  const timer = intervalMs > 0 ? setInterval(refresh, intervalMs) : undefined;
+  const hasSignal = Deno.build.os !== "windows";
+  if (hasSignal) Deno.addSignalListener("SIGHUP", refresh);
+  return {
+    [Symbol.dispose]: () => {
+      clearInterval(timer);
+      if (hasSignal) Deno.removeSignalListener("SIGHUP", refresh);
+    },
+  };
+}

@@ -1,0 +1,137 @@
+import { getLogger } from "@logtape/logtape";
+import { Checkpoint } from "../checkpoint.ts";
+import { createDecoder } from "../decode/create_decoder.ts";
+import { DecodeError } from "../decode/decoder.ts";
+import { RunError } from "../errors.ts";
+import { createFormatter } from "../format/create.ts";
+import { openWriter } from "../kinesis/open_writer.ts";
+import type { StreamWriter } from "../kinesis/stream_writer.ts";
+import { formatLsn } from "../lsn.ts";
+import type { RunOptions } from "../options.ts";
+import { runPipeline } from "../pipeline.ts";
+import { loadCatalog } from "../postgres/catalog.ts";
+import { connect } from "../postgres/connection.ts";
+import { prepareSlot } from "../postgres/slot.ts";
+import { openSource } from "../postgres/source.ts";
+import { Publisher } from "../publisher.ts";
+import { Progress, reportProgress } from "../telemetry/progress.ts";
+import { keepFresh } from "./catalog_refresh.ts";
+import { onStopSignal } from "./stop_signal.ts";
+
+/** When reading has ended, what was read has this long to be stored. What is not comes again. */
+const DRAIN_MS = 5_000;
+
+const logger = getLogger(["pg2kinesis", "run"]);
+
+/**
+ * The main job: follows the slot until a stop signal or a failure.
+ * @throws {RunError} one line for the operator; or a `UsageError`.
+ */
+export async function run(options: RunOptions): Promise<void> {
+  using stop = onStopSignal();
+  try {
+    await follow(options, stop.signal);
+  } catch (error) {
+    // Whatever a stop interrupts fails in its own way; nothing was lost by it.
+    if (!stop.signal.aborted) throw forOperator(error);
+    logger.debug("stopped with {error}", { error });
+  }
+  logger.info("stopped");
+}
+
+async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
+  const { postgres, slot: slotOptions, stream, policy } = options;
+  await using parts = new AsyncDisposableStack();
+
+  // The stream comes before the slot: a slot that nobody can empty only piles up WAL.
+  const opening = openWriter(stream, stop);
+  parts.defer(() => opening.then((writer) => writer.close(), () => {}));
+  const ordinary = await connect(postgres, "ordinary", stop);
+  parts.defer(() => ordinary.destroy());
+  // Making a slot waits for all transactions that are running; a stop does not.
+  stop.addEventListener("abort", () => ordinary.destroy(), { once: true });
+  const catalog = await loadCatalog(postgres, stop);
+  parts.defer(() => catalog.close());
+  const writer = await opening;
+  const formatter = await createFormatter(options.format, slotOptions.plugin, catalog);
+  const slot = await prepareSlot(ordinary, slotOptions);
+
+  const reading = new AbortController();
+  const checkpoint = new Checkpoint(slot.confirmedFlushLsn, () => source.confirm());
+  const source = await openSource({
+    postgres,
+    slot: slotOptions,
+    startLsn: slot.confirmedFlushLsn,
+    flushLsn: () => checkpoint.flushLsn,
+    signal: AbortSignal.any([stop, reading.signal]),
+  });
+  parts.defer(() => source.close());
+  parts.use(keepFresh(catalog, policy.refreshPkeysMs));
+  const progress = new Progress();
+  parts.defer(reportProgress(progress, () => ({
+    flushLsn: checkpoint.flushLsn,
+    receivedLsn: source.stats.receivedLsn,
+    pendingBytes: writer.pendingBytes,
+  })));
+  logger.info("following slot {slot} ({plugin}) of database {database} from {lsn}, into {stream}", {
+    slot: slot.name,
+    plugin: slot.plugin,
+    database: postgres.database,
+    lsn: formatLsn(slot.confirmedFlushLsn),
+    stream: stream.name,
+  });
+
+  const { maxRecordBytes } = writer;
+  const publisher = new Publisher({
+    ...{ formatter, writer, catalog, progress, maxRecordBytes },
+    policy: { ...policy, onOversize: stream.onOversize },
+  });
+  const typeName = (oid: number, typmod: number) => catalog.typeName(oid, typmod);
+  const decoder = createDecoder(slot.plugin, { typeName });
+  const pipeline = runPipeline({
+    ...{ source, decoder, catalog, publisher, writer, checkpoint, progress },
+  });
+  try {
+    await Promise.race([pipeline, rejection(writer), aborted(stop)]);
+  } finally {
+    reading.abort();
+    await drain(pipeline, writer);
+    logger.info("confirming {lsn}", { lsn: formatLsn(checkpoint.flushLsn) });
+  }
+}
+
+async function rejection(writer: StreamWriter): Promise<never> {
+  throw await writer.failure;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+  });
+}
+
+/** Stores what was read, as far as that can be had soon. */
+async function drain(pipeline: Promise<void>, writer: StreamWriter): Promise<void> {
+  const deadline = AbortSignal.timeout(DRAIN_MS);
+  // The pipeline may be waiting for room in the writer; its own failure was seen by the caller.
+  await Promise.race([pipeline.catch(() => {}), writer.failure, aborted(deadline)]);
+  try {
+    await writer.drain(deadline);
+  } catch (error) {
+    if (!deadline.aborted) return;
+    logger.warn(
+      "{bytes} bytes were not stored within {seconds} s; they are not confirmed and come again",
+      { bytes: writer.pendingBytes, seconds: DRAIN_MS / 1000, error },
+    );
+  }
+}
+
+function forOperator(error: unknown): unknown {
+  if (!(error instanceof DecodeError)) return error;
+  return new RunError(
+    `${error.message}; nothing from there on was confirmed. Please report it; meanwhile another ` +
+      "plugin (--pg-slot-output-plugin with a new slot) may read it",
+    { cause: error },
+  );
+}

@@ -1,0 +1,65 @@
+import type { Checkpoint } from "./checkpoint.ts";
+import { type Decoder, UnknownTypeError } from "./decode/decoder.ts";
+import type { TransactionEvent } from "./decode/event.ts";
+import type { RecordWriter, Ticket } from "./kinesis/writer.ts";
+import type { Catalog } from "./postgres/known_table.ts";
+import type { ReplicationMessage } from "./postgres/replication_message.ts";
+import type { Publisher } from "./publisher.ts";
+import type { Progress } from "./telemetry/progress.ts";
+
+/** The stages, in the order of the data. */
+export interface Stages {
+  readonly source: AsyncIterable<readonly ReplicationMessage[]>;
+  readonly decoder: Decoder;
+  readonly catalog: Catalog;
+  readonly publisher: Publisher;
+  readonly writer: RecordWriter;
+  readonly checkpoint: Checkpoint;
+  readonly progress: Progress;
+}
+
+/**
+ * Takes every change from the slot to the writer, until the source ends or a stage fails. Awaits once
+ * a batch, not once a row; the writer's `flush` waits while its buffers are full, and nothing is read
+ * in the meantime.
+ */
+export async function runPipeline(stages: Stages): Promise<void> {
+  const { source, decoder, catalog, publisher, writer, checkpoint, progress } = stages;
+  let ticket: Ticket | undefined;
+
+  for await (const batch of source) {
+    for (const message of batch) {
+      if (message.kind === "keepalive") {
+        checkpoint.mark(message.walEnd);
+        continue;
+      }
+      if (message.kind === "warning") {
+        publisher.leftOut(message);
+        continue;
+      }
+      progress.bytes += message.payload.length;
+      let event: TransactionEvent | undefined;
+      try {
+        event = decoder.decode(message);
+      } catch (error) {
+        if (!(error instanceof UnknownTypeError)) throw error;
+        await catalog.refresh();
+        event = decoder.decode(message);
+      }
+      if (event === undefined) continue;
+      if (event.kind === "begin") {
+        ticket = checkpoint.begin();
+        progress.xid = event.transaction.xid;
+      } else if (event.kind === "commit") {
+        checkpoint.commit(event.endLsn);
+        ticket = undefined;
+        progress.transactions++;
+      } else {
+        progress.changes++;
+        const waiting = publisher.publish(event, ticket ?? checkpoint.standalone());
+        if (waiting !== undefined) await waiting;
+      }
+    }
+    await writer.flush();
+  }
+}

@@ -1,0 +1,171 @@
+import { getLogger } from "@logtape/logtape";
+import { RunError } from "./errors.ts";
+import type { Change, Emit, FormatProblem, Formatter } from "./format/formatter.ts";
+import type { RecordWriter, Ticket } from "./kinesis/writer.ts";
+import { formatLsn } from "./lsn.ts";
+import type { PolicyOptions, StreamOptions } from "./options.ts";
+import type { Catalog } from "./postgres/known_table.ts";
+import type { ServerWarning } from "./postgres/replication_message.ts";
+import type { Progress } from "./telemetry/progress.ts";
+
+const logger = getLogger(["pg2kinesis", "publish"]);
+
+export interface PublisherParts {
+  readonly formatter: Formatter;
+  readonly writer: RecordWriter;
+  readonly catalog: Catalog;
+  readonly progress: Progress;
+  readonly policy: PolicyOptions & Pick<StreamOptions, "onOversize">;
+  /** Bytes that one record of the stream may have. */
+  readonly maxRecordBytes: number;
+}
+
+/**
+ * Formats one change after the other and hands the records to the writer. What cannot be published
+ * stops the run, or goes by the policy that the operator chose.
+ */
+export class Publisher {
+  readonly #parts: PublisherParts;
+  /** Of the change that is being published; `emit` is one function, not one a row. */
+  #change: Change | undefined;
+  #ticket: Ticket | undefined;
+  #emitted = 0;
+  readonly #warnedTables = new Set<string>();
+
+  constructor(parts: PublisherParts) {
+    this.#parts = parts;
+  }
+
+  /** Publishes one change. A promise comes back only in the rare case that the catalog must be read. */
+  publish(change: Change, ticket: Ticket): Promise<void> | undefined {
+    const problem = this.#format(change, ticket);
+    if (problem === undefined) return undefined;
+    if (problem.kind === "unknown-table") return this.#publishAfterRefresh(change, ticket);
+    this.#leaveOut(change, problem);
+  }
+
+  /** The walsender says that it left a change out (invariant 7). */
+  leftOut(warning: ServerWarning): void {
+    const { onPluginSkip } = this.#parts.policy;
+    if (onPluginSkip === "stop") {
+      throw new RunError(
+        `PostgreSQL left a change out: ${warning.text}; give the table a replica identity ` +
+          `(ALTER TABLE … REPLICA IDENTITY FULL, or a primary key), or go on without such changes ` +
+          `with --on-plugin-skip warn`,
+      );
+    }
+    this.#parts.progress.skipped++;
+    logger.warn("PostgreSQL left a change out: {text}", { text: warning.text });
+  }
+
+  async #publishAfterRefresh(change: Change, ticket: Ticket): Promise<void> {
+    await this.#parts.catalog.refresh();
+    const problem = this.#format(change, ticket);
+    if (problem !== undefined) this.#leaveOut(change, problem);
+  }
+
+  #format(change: Change, ticket: Ticket): FormatProblem | undefined {
+    this.#change = change;
+    this.#ticket = ticket;
+    this.#emitted = 0;
+    return this.#parts.formatter.format(change, this.#emit);
+  }
+
+  readonly #emit: Emit = (partitionKey, data, route) => {
+    const index = this.#emitted++;
+    const bytes = this.#parts.writer.add(partitionKey, data, this.#ticket!, route);
+    if (bytes > 0) this.#oversize(index, bytes);
+  };
+
+  /** The record can never be stored: its place in the order is taken by what the policy says. */
+  #oversize(index: number, bytes: number): void {
+    const change = this.#change!;
+    const { policy, maxRecordBytes, formatter, writer, progress } = this.#parts;
+    const what = `the record of ${describe(change)} has ${bytes} bytes, and the stream takes ` +
+      `${maxRecordBytes}`;
+    switch (policy.onOversize) {
+      case "stop":
+        throw new RunError(
+          `${what}; raise the stream's MaxRecordSizeInKiB (up to 10240), or choose ` +
+            `--on-oversize key-only (the change without its columns) or --on-oversize skip`,
+        );
+      case "skip":
+        progress.skipped++;
+        logger.warn("skipped: {what}", { what });
+        return;
+      case "key-only": {
+        let position = 0;
+        formatter.formatKeyOnly(change, (partitionKey, data, route) => {
+          if (position++ !== index) return;
+          const still = writer.add(partitionKey, data, this.#ticket!, route);
+          if (still > 0) {
+            throw new RunError(`${what}; without its columns it still has ${still} bytes`);
+          }
+        });
+        logger.warn("published without its columns: {what}", { what });
+        return;
+      }
+      default:
+        return policy.onOversize satisfies never;
+    }
+  }
+
+  #leaveOut(change: Change, problem: FormatProblem): void {
+    const { policy, progress } = this.#parts;
+    const { flag, goesOn, hint } = this.#rule(problem.kind, policy);
+    if (!goesOn) {
+      throw new RunError(
+        `cannot publish ${describe(change)}: ${problem.reason}; ${hint}, or choose ${flag}`,
+      );
+    }
+    progress.skipped++;
+    const warned = `${problem.kind} ${problem.table}`;
+    if (this.#warnedTables.has(warned)) return;
+    this.#warnedTables.add(warned);
+    logger.warn("leaving out {change}, and all like it from now on: {reason}", {
+      change: describe(change),
+      reason: problem.reason,
+    });
+  }
+
+  #rule(kind: FormatProblem["kind"], policy: PolicyOptions) {
+    switch (kind) {
+      case "no-key":
+        return {
+          goesOn: policy.onMissingPkey === "skip",
+          flag: "--on-missing-pkey skip",
+          hint: "give the table a primary key, publish whole rows with --full-change",
+        };
+      case "key-not-sent":
+        return {
+          goesOn: policy.onPluginSkip === "warn",
+          flag: "--on-plugin-skip warn",
+          hint: "give the table a replica identity that holds its primary key " +
+            "(ALTER TABLE … REPLICA IDENTITY DEFAULT or FULL)",
+        };
+      case "unknown-table":
+        return {
+          goesOn: policy.onUnknownTable === "skip",
+          flag: "--on-unknown-table skip",
+          hint: "leave the table out with --exclude-table",
+        };
+      default:
+        return kind satisfies never;
+    }
+  }
+}
+
+/** "update of public.orders at LSN 0/16B3748 (xid 731)". */
+function describe(change: Change): string {
+  const lsn = formatLsn(change.lsn);
+  const xid = change.transaction === undefined ? "" : ` (xid ${change.transaction.xid})`;
+  switch (change.kind) {
+    case "truncate":
+      return `the truncate of ${change.relations.map((r) => r.qualifiedName).join(", ")} ` +
+        `at LSN ${lsn}${xid}`;
+    case "message":
+      return `the logical message "${change.prefix}" at LSN ${lsn}${xid}`;
+    default:
+      return `the ${change.kind} of ${change.relation.qualifiedName} at LSN ${lsn}${xid}`;
+  }
+}
