@@ -81,19 +81,29 @@ export class FullChangeFormatter implements Formatter {
     if (newRow !== undefined) data += "," + table.columns.write(newRow);
     if (kind !== "insert") {
       const oldKeys = this.#oldKeys(change, key.kind === "key" ? key.columns : []);
-      if (oldKeys.length > 0) data += ',"oldkeys":{' + table.oldKeys.write(oldKeys) + "}";
+      if (oldKeys !== undefined) data += ',"oldkeys":{' + table.oldKeys.write(oldKeys) + "}";
     }
     const text = key.kind === "key" ? keyText(key) : undefined;
     emit(this.partitionKey(relation.qualifiedName, transaction, text), data + mark + "}}");
     return undefined;
   }
 
-  #oldKeys(change: RowChange, key: readonly Column[]): readonly Column[] {
+  #oldKeys(change: RowChange, key: readonly Column[]): readonly Column[] | undefined {
     const { oldRow, newRow } = change;
-    if (oldRow !== undefined) return withoutNulls(oldRow);
-    if (newRow === undefined) return [];
+    if (oldRow !== undefined) return this.#withoutNulls(change, oldRow);
+    if (newRow === undefined) return undefined;
     const identity = this.#identityColumns(change, key);
+    if (identity.length === 0) return undefined;
     return newRow.filter((column) => identity.includes(column.name));
+  }
+
+  /** An identity's columns are never NULL: there wal2json's null is a NaN. In a FULL row it may be both. */
+  #withoutNulls(change: RowChange, oldRow: readonly Column[]): readonly Column[] {
+    if (!oldRow.some(({ value }) => value === null)) return oldRow;
+    if (this.plugin !== "wal2json") return oldRow.filter(({ value }) => value !== null);
+    const identity = this.catalog.table(change.relation.qualifiedName)?.replicaIdentity;
+    if (identity === "d" || identity === "i") return oldRow;
+    return oldRow.filter(({ name, value }) => value !== null || change.keyNames?.includes(name));
   }
 
   /** None with "nothing" and a deferrable key: the new row's need not be what it was. */
@@ -133,11 +143,4 @@ interface TableState {
   readonly names: string;
   readonly columns: ColumnArrays;
   readonly oldKeys: ColumnArrays;
-}
-
-function withoutNulls(columns: readonly Column[]): readonly Column[] {
-  for (const column of columns) {
-    if (column.value === null) return columns.filter(({ value }) => value !== null);
-  }
-  return columns;
 }

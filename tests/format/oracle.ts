@@ -1,0 +1,198 @@
+// @ts-types="@types/pg"
+import type pg from "pg";
+import { createDecoder } from "../../src/decode/create_decoder.ts";
+import { createFormatter } from "../../src/format/create.ts";
+import type { Formatter } from "../../src/format/formatter.ts";
+import type { Decoder } from "../../src/decode/decoder.ts";
+import { parseLsn } from "../../src/lsn.ts";
+import type { FormatOptions, OutputPlugin } from "../../src/options.ts";
+import { makeXLogData } from "../fixtures/fixture.ts";
+import { NO_DEBIAN_POSTGRES } from "../support/debian_postgres.ts";
+import { freshDatabase } from "../support/shared_postgres.ts";
+import type { Row, TestPostgres } from "../support/test_postgres.ts";
+import { OPTIONS } from "./made_up.ts";
+import { type Query, TestCatalog } from "./test_catalog.ts";
+
+export const PLUGINS: readonly OutputPlugin[] = ["test_decoding", "wal2json", "pgoutput"];
+
+/** Debian's. */
+const MAJOR = 15;
+
+/** A statement of one of three sessions. */
+export interface Step {
+  readonly session: "a" | "b" | "c";
+  readonly sql: string;
+  readonly since?: number;
+}
+
+type Sessions = Readonly<Record<Step["session"], pg.Client>>;
+
+/** What a run asks each plugin for. */
+const PLUGIN_OPTIONS: Readonly<Record<OutputPlugin, string>> = {
+  test_decoding: "",
+  wal2json: ", 'format-version', '2', 'include-xids', '1', 'include-timestamp', '1'" +
+    ", 'include-lsn', '1', 'include-pk', '1', 'include-transaction', '1'",
+  pgoutput: ", 'proto_version', '1', 'publication_names', 'PUBLICATIONS', 'messages', 'true'",
+};
+
+/** The session settings of both connections of a run (invariant 8). */
+const SETTINGS = `set datestyle = 'ISO'; set intervalstyle = 'postgres';
+  set extra_float_digits = 1; set bytea_output = 'hex'; set client_encoding = 'UTF8'`;
+
+/** A record that was published, `data` parsed without losing a digit. */
+export interface Published {
+  readonly key: string;
+  // deno-lint-ignore no-explicit-any
+  readonly data: any;
+}
+
+/**
+ * Runs `use` with slots in a new database in which `prepare` has been done, and with three sessions.
+ * Prints why when it has to skip.
+ */
+export async function withOracle(
+  server: TestPostgres | undefined,
+  setup: { prepare: string; publications: string; options: Partial<FormatOptions> },
+  use: (oracle: Oracle, sessions: Sessions) => Promise<void>,
+): Promise<void> {
+  if (server === undefined) return console.log(NO_DEBIAN_POSTGRES);
+  await using db = await freshDatabase(server);
+  const connect = () => server.connect({ database: db.database });
+  const sessions = { a: await connect(), b: await connect(), c: await connect() };
+  const reader = await connect();
+  try {
+    await sessions.a.query(setup.prepare);
+    const query = async (text: string) => (await reader.query(text)).rows;
+    const oracle = await Oracle.create(query, db.slot, setup.publications, setup.options);
+    await use(oracle, sessions);
+  } finally {
+    for (const client of [reader, ...Object.values(sessions)]) await client.end();
+  }
+}
+
+/**
+ * Slots of all plugins in one database, read through the decoders and a formatter, and one slot of
+ * wal2json's own format 1 to compare with.
+ */
+export class Oracle {
+  readonly published: Record<OutputPlugin, Published[]> = {
+    test_decoding: [],
+    wal2json: [],
+    pgoutput: [],
+  };
+  /** wal2json's format 1, one change after the other; without types, which it may print wrongly. */
+  readonly expected: Row[] = [];
+  /** The same with types; undefined where it was not valid JSON. */
+  readonly expectedWithTypes: (Row | undefined)[] = [];
+  readonly #stages = new Map<OutputPlugin, { decoder: Decoder; formatter: Formatter }>();
+
+  private constructor(
+    private readonly query: Query,
+    readonly catalog: TestCatalog,
+    private readonly publications: string,
+    private readonly slot: string,
+  ) {}
+
+  static async create(
+    query: Query,
+    slot: string,
+    publications: string,
+    options: Partial<FormatOptions>,
+  ): Promise<Oracle> {
+    await query(SETTINGS);
+    const catalog = new TestCatalog(query);
+    await catalog.refresh();
+    const oracle = new Oracle(query, catalog, publications, slot);
+    await query(`select pg_create_logical_replication_slot('${slot}_oracle', 'wal2json')`);
+    for (const plugin of PLUGINS) {
+      await query(`select pg_create_logical_replication_slot('${slot}_${plugin}', '${plugin}')`);
+      oracle.#stages.set(plugin, {
+        decoder: createDecoder(plugin, {
+          typeName: (oid, typmod) => catalog.typeName(oid, typmod),
+        }),
+        formatter: await createFormatter({ ...OPTIONS, ...options }, plugin, catalog),
+      });
+    }
+    return oracle;
+  }
+
+  /** Runs the statements, each on its session; the plugins follow closely. */
+  async run(steps: readonly Step[], sessions: Sessions): Promise<void> {
+    for (const { session, sql, since } of steps) {
+      if (since !== undefined && since > MAJOR) continue;
+      // The plugins know a table as it was, pg_catalog as it is.
+      if (/\b(alter|drop)\b/.test(sql)) await this.drain();
+      await sessions[session].query(sql);
+    }
+    await this.drain();
+  }
+
+  /** Publishes what all slots hold. */
+  async drain(plugins = PLUGINS): Promise<void> {
+    await this.catalog.refresh();
+    for (const plugin of plugins) await this.#drain(plugin);
+    await this.#drainOracle();
+  }
+
+  async #drain(plugin: OutputPlugin): Promise<void> {
+    const { decoder, formatter } = this.#stages.get(plugin)!;
+    const options = PLUGIN_OPTIONS[plugin].replace("PUBLICATIONS", this.publications);
+    const messages = await this.query(
+      `select lsn, data from pg_logical_slot_get_binary_changes('${this.slot}_${plugin}', null, null
+       ${options})`,
+    );
+    for (const { lsn, data } of messages) {
+      const event = decoder.decode(makeXLogData(parseLsn(lsn), data));
+      if (event === undefined || event.kind === "begin" || event.kind === "commit") continue;
+      const problem = formatter.format(event, (key, text) => {
+        this.published[plugin].push({
+          key,
+          data: parseExactly((text as string).replace("0,CDC,", "")),
+        });
+      });
+      if (problem !== undefined) throw new Error(`${plugin} ${problem.table}: ${problem.reason}`);
+    }
+  }
+
+  async #drainOracle(): Promise<void> {
+    const read = (what: string, options: string) =>
+      this.query(
+        `select data from pg_logical_slot_${what}_changes('${this.slot}_oracle', null, null,
+         'include-xids', '1'${options})`,
+      );
+    const typed = (await read("peek", "")).filter(isTransaction);
+    const plain = (await read("get", ", 'include-types', '0'")).filter(isTransaction);
+    plain.forEach(({ data }, index) => {
+      const { xid, change } = parseExactly(data);
+      const withTypes = tryParse(typed[index]!.data)?.change;
+      change.forEach((row: Row, position: number) => {
+        this.expected.push({ xid, change: row });
+        this.expectedWithTypes.push(withTypes && { xid, change: withTypes[position] });
+      });
+    });
+  }
+}
+
+/** A message outside of a transaction stands alone, and sometimes begins with a comma too many. */
+function isTransaction({ data }: Row): boolean {
+  return data.startsWith('{"xid":');
+}
+
+function tryParse(json: string): Row | undefined {
+  try {
+    return parseExactly(json);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Parses JSON with every number as the string `number <its text>`: a parser would round it. */
+// deno-lint-ignore no-explicit-any
+export function parseExactly(json: string): any {
+  return JSON.parse(
+    json.replace(
+      /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g,
+      (token) => token.startsWith('"') ? token : `"number ${token}"`,
+    ),
+  );
+}
