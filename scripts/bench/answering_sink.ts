@@ -1,0 +1,235 @@
+/**
+ * A Kinesis service that only answers, in a process of its own: `answering_sink.ts --shards N
+ * [--keep]`. It must cost far less than what is measured, so it speaks HTTP over a bare socket, reads
+ * a body straight to where it stays, and of a PutRecord looks at the end alone, where the keys are.
+ *
+ * Prints its port, then answers DescribeStreamSummary, ListShards, PutRecord and PutRecords (JSON 1.1),
+ * `GET /stats` with {@linkcode SinkStats}, and, with `--keep`, `GET /puts` with {@linkcode KeptPut}s.
+ */
+import { createHash } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { cpuUsage } from "node:process";
+import { parseArgs } from "node:util";
+
+/** What the sink has counted. */
+export interface SinkStats {
+  /** PutRecord and PutRecords requests. */
+  puts: number;
+  /** Kinesis records in them. */
+  records: number;
+  /** Bytes of data in them, without base64. */
+  dataBytes: number;
+  /** Bytes of their bodies as they came. */
+  bodyBytes: number;
+  /** Milliseconds since 1970, to the microsecond; 0 before the first. */
+  firstPutAt: number;
+  lastPutAt: number;
+  /** User and system time of the sink itself. */
+  cpuSeconds: number;
+}
+
+/** One Kinesis record, as it was stored. */
+export interface KeptPut {
+  /** When it was acknowledged: milliseconds since 1970, to the microsecond. */
+  at: number;
+  /** base64. */
+  data: string;
+}
+
+const { values: args } = parseArgs({
+  options: { shards: { type: "string", default: "1" }, keep: { type: "boolean", default: false } },
+});
+const shardCount = BigInt(args.shards);
+
+const HASH_KEYS = 1n << 128n;
+/** Keys, stream name and sequence number of a PutRecord fit in, with their field names. */
+const TAIL_BYTES = 2048;
+const FIRST_BUFFER_BYTES = 256 * 1024;
+const DATA_FIRST = '{"Data":"';
+
+const stats: SinkStats = {
+  puts: 0,
+  records: 0,
+  dataBytes: 0,
+  bodyBytes: 0,
+  firstPutAt: 0,
+  lastPutAt: 0,
+  cpuSeconds: 0,
+};
+const kept: KeptPut[] = [];
+const encoder = new TextEncoder();
+let sequence = 0;
+
+const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+console.log(listener.addr.port);
+for await (const connection of listener) {
+  connection.setNoDelay();
+  serve(connection).catch((error) => {
+    // A measured program that is killed resets its connections.
+    if (
+      !(error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe)
+    ) {
+      console.error(error);
+    }
+  });
+}
+
+async function serve(connection: Deno.TcpConn): Promise<void> {
+  let buffer = Buffer.alloc(FIRST_BUFFER_BYTES);
+  let length = 0;
+  while (true) {
+    let bodyStart = -1;
+    let end = -1;
+    while (end === -1 || length < end) {
+      if (length === buffer.length || end > buffer.length) {
+        const larger = Buffer.alloc(Math.max(end, buffer.length * 2));
+        buffer.copy(larger, 0, 0, length);
+        buffer = larger;
+      }
+      const read = await connection.read(buffer.subarray(length));
+      if (read === null) return;
+      length += read;
+      if (end !== -1) continue;
+      const headEnd = buffer.subarray(0, length).indexOf("\r\n\r\n");
+      if (headEnd === -1) continue;
+      bodyStart = headEnd + 4;
+      const head = latin1(buffer, 0, headEnd);
+      end = bodyStart + Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
+    }
+    const head = latin1(buffer, 0, bodyStart);
+    const answer = encoder.encode(httpAnswer(answerTo(head, buffer.subarray(bodyStart, end))));
+    for (let sent = 0; sent < answer.length;) {
+      sent += await connection.write(answer.subarray(sent));
+    }
+    buffer.copyWithin(0, end, length);
+    length -= end;
+  }
+}
+
+function httpAnswer(body: string): string {
+  return "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\n" +
+    `x-amzn-requestid: 00000000-0000-0000-0000-000000000000\r\n` +
+    `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+function answerTo(head: string, body: Buffer): string {
+  if (head.startsWith("GET /stats")) {
+    const { user, system } = cpuUsage();
+    return JSON.stringify({ ...stats, cpuSeconds: (user + system) / 1e6 });
+  }
+  if (head.startsWith("GET /puts")) return JSON.stringify(kept);
+  const operation = /\r\nx-amz-target: Kinesis_20131202\.(\w+)/i.exec(head)?.[1];
+  switch (operation) {
+    case "PutRecord":
+      return putRecord(body);
+    case "PutRecords":
+      return putRecords(body);
+    case "DescribeStreamSummary":
+      return describeStreamSummary(JSON.parse(body.toString()).StreamName);
+    case "ListShards":
+      return JSON.stringify({
+        Shards: Array.from({ length: Number(shardCount) }, (_, i) => shard(i)),
+      });
+    default:
+      throw new Error(`the sink has no answer to ${operation ?? head}`);
+  }
+}
+
+function putRecord(body: Buffer): string {
+  const tail = latin1(body, Math.max(0, body.length - TAIL_BYTES), body.length);
+  const dataEnd = tail.indexOf('",');
+  const dataFirst = dataEnd !== -1 && latin1(body, 0, DATA_FIRST.length) === DATA_FIRST;
+  let hashKey: string | undefined;
+  let dataBytes: number;
+  if (dataFirst && !args.keep) {
+    hashKey = /"ExplicitHashKey":"(\d+)"/.exec(tail)?.[1];
+    const padding = tail.endsWith("==", dataEnd) ? 2 : tail.endsWith("=", dataEnd) ? 1 : 0;
+    dataBytes = (body.length - tail.length + dataEnd - DATA_FIRST.length) / 4 * 3 - padding;
+  } else {
+    const { Data, ExplicitHashKey } = JSON.parse(body.toString());
+    hashKey = ExplicitHashKey;
+    dataBytes = Buffer.byteLength(Data, "base64");
+    if (args.keep) kept.push({ at: now(), data: Data });
+  }
+  hashKey ??= hashOf(JSON.parse(body.toString()).PartitionKey);
+  count(body, 1, dataBytes);
+  return JSON.stringify({ SequenceNumber: nextSequenceNumber(), ShardId: shardIdOf(hashKey) });
+}
+
+function putRecords(body: Buffer): string {
+  const { Records } = JSON.parse(body.toString());
+  let dataBytes = 0;
+  const results: { SequenceNumber: string; ShardId: string }[] = [];
+  for (const { Data, PartitionKey, ExplicitHashKey } of Records) {
+    dataBytes += Buffer.byteLength(Data, "base64");
+    if (args.keep) kept.push({ at: now(), data: Data });
+    results.push({
+      SequenceNumber: nextSequenceNumber(),
+      ShardId: shardIdOf(ExplicitHashKey ?? hashOf(PartitionKey)),
+    });
+  }
+  count(body, results.length, dataBytes);
+  return JSON.stringify({ FailedRecordCount: 0, Records: results });
+}
+
+function count(body: Buffer, records: number, dataBytes: number): void {
+  stats.puts++;
+  stats.records += records;
+  stats.dataBytes += dataBytes;
+  stats.bodyBytes += body.length;
+  stats.lastPutAt = now();
+  if (stats.firstPutAt === 0) stats.firstPutAt = stats.lastPutAt;
+}
+
+function latin1(buffer: Buffer, start: number, end: number): string {
+  return buffer.toString("latin1", start, end);
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+function nextSequenceNumber(): string {
+  return "4959" + String(++sequence).padStart(52, "0");
+}
+
+function hashOf(partitionKey: string): string {
+  return BigInt("0x" + createHash("md5").update(partitionKey).digest("hex")).toString();
+}
+
+function shardIdOf(hashKey: string): string {
+  return shardId(Number((BigInt(hashKey) * shardCount) >> 128n));
+}
+
+function shardId(index: number): string {
+  return `shardId-${String(index).padStart(12, "0")}`;
+}
+
+/** The shards have equal shares of the hash keys; the first key of the i-th is its share rounded up. */
+function shard(index: number) {
+  const start = (i: number) => (BigInt(i) * HASH_KEYS + shardCount - 1n) / shardCount;
+  return {
+    ShardId: shardId(index),
+    HashKeyRange: {
+      StartingHashKey: String(start(index)),
+      EndingHashKey: String(start(index + 1) - 1n),
+    },
+    SequenceNumberRange: { StartingSequenceNumber: "4959" + "0".repeat(52) },
+  };
+}
+
+function describeStreamSummary(streamName: string): string {
+  return JSON.stringify({
+    StreamDescriptionSummary: {
+      StreamName: streamName,
+      StreamARN: `arn:aws:kinesis:us-east-1:000000000000:stream/${streamName}`,
+      StreamStatus: "ACTIVE",
+      StreamModeDetails: { StreamMode: "PROVISIONED" },
+      RetentionPeriodHours: 24,
+      StreamCreationTimestamp: 1_700_000_000,
+      EnhancedMonitoring: [],
+      EncryptionType: "NONE",
+      OpenShardCount: Number(shardCount),
+    },
+  });
+}

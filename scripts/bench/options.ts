@@ -1,0 +1,57 @@
+import { parseArgs } from "node:util";
+
+export interface BenchOptions {
+  /** Searched in the names of groups and contenders. */
+  readonly only: RegExp;
+  readonly runs: number;
+  readonly transactions: number;
+  readonly rowsOfOneTransaction: number;
+  readonly steadySeconds: number;
+  readonly csvPath: string;
+  /** Where the program's CPU profiles go; undefined for none. */
+  readonly profileDir: string | undefined;
+}
+
+const HELP = `Measures pg2kinesis end to end beside pg_recvlogical, on a server of its own.
+
+deno task bench [options]
+  --only REGEX     what to measure: groups ("test_decoding", "one transaction", "steady load",
+                   "start") and "group: contender" names; pg_recvlogical always takes part
+  --runs N         runs of each, in alternating order (default 3)
+  --quick          a tenth of the data, and a short load
+  --csv FILE       where the raw runs go (default docs/bench/DATE.csv)
+  --profile DIR    write CPU profiles of the program there (deno --cpu-prof); not for an executable
+
+PG2KINESIS_BIN names an executable to measure instead of main.ts.
+Needs Debian's postgresql-15, postgresql-15-wal2json and openssl.`;
+
+/** Reads the command line; undefined when it asked for help. */
+export function readOptions(args: readonly string[], today: string): BenchOptions | undefined {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { type: "string", default: "" },
+      runs: { type: "string", default: "3" },
+      quick: { type: "boolean", default: false },
+      csv: { type: "string", default: `docs/bench/${today}.csv` },
+      profile: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return undefined;
+  }
+  const runs = Number(values.runs);
+  if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs} is no count`);
+  const { quick } = values;
+  return {
+    only: new RegExp(values.only),
+    runs,
+    transactions: quick ? 5_000 : 50_000,
+    rowsOfOneTransaction: quick ? 500_000 : 5_000_000,
+    steadySeconds: quick ? 5 : 30,
+    csvPath: values.csv,
+    profileDir: values.profile,
+  };
+}
