@@ -29,26 +29,26 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(USAGE);
     return args.includes("--help") ? 0 : 2;
   }
-  await using stack = new AsyncDisposableStack();
-  stopOnSignal(stack);
+  await using parts = new Parts();
   try {
-    return await demo(stack, args.includes("--keep"));
+    const code = await demo(parts, args.includes("--keep"));
+    await parts.unlessInterrupted();
+    return code;
   } catch (error) {
-    // What a signal has torn down fails; its own end is under way.
-    if (stack.disposed) return await new Promise(() => {});
+    await parts.unlessInterrupted();
     return failed(error instanceof Error ? error.message : String(error));
   }
 }
 
-async function demo(stack: AsyncDisposableStack, keep: boolean): Promise<number> {
+async function demo(parts: Parts, keep: boolean): Promise<number> {
   step(`Starting PostgreSQL and kinesalite with a stream of ${SHARDS} shards`);
-  const kinesis = stack.use(await startKinesalite());
+  const kinesis = await parts.start(() => startKinesalite());
   await kinesis.createStream(STREAM, SHARDS);
-  const server = stack.use(await startEmbeddedPostgres());
+  const server = await parts.start(() => startEmbeddedPostgres());
   await createDatabase(server);
 
   step("Starting pg2kinesis");
-  const program = stack.use(await startPg2kinesis(server, kinesis));
+  const program = await parts.start(() => startPg2kinesis(server, kinesis));
   await waitFor(async () => program.exitCode !== undefined || await isSlotActive(server), {
     what: `pg2kinesis to follow the slot ${SLOT}`,
   });
@@ -63,12 +63,8 @@ async function demo(stack: AsyncDisposableStack, keep: boolean): Promise<number>
   await waitFor(async () => program.exitCode !== undefined || await isConfirmed(server, end), {
     what: `the slot to be confirmed up to ${end}`,
   });
-  if (!keep) {
-    const code = await program.stop();
-    if (code !== 0) return failed(`pg2kinesis ended with exit code ${code}`);
-  } else if (program.exitCode !== undefined) {
-    return failed(`pg2kinesis ended with exit code ${program.exitCode}`);
-  }
+  const code = keep ? program.exitCode ?? 0 : await program.stop();
+  if (code !== 0) return failed(`pg2kinesis ended with exit code ${code}`);
 
   step("Reading the stream back, aggregates taken apart by AWS's own deaggregator");
   const stream = await readBack(kinesis.client, STREAM);
@@ -79,6 +75,44 @@ async function demo(stack: AsyncDisposableStack, keep: boolean): Promise<number>
   console.log(`\n${describeComparison(comparison)}`);
   if (keep) await new Promise(() => setInterval(() => {}, 60_000));
   return isAllWell(comparison) ? 0 : 1;
+}
+
+/** What was started. A signal takes it down, then ends the process. */
+class Parts implements AsyncDisposable {
+  readonly #stack = new AsyncDisposableStack();
+  #starting: Promise<unknown> = Promise.resolve();
+  #interrupted = false;
+
+  constructor() {
+    for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+      Deno.addSignalListener(signal, () => this.#interrupt(code));
+    }
+  }
+
+  async start<T extends AsyncDisposable>(start: () => Promise<T>): Promise<T> {
+    await this.unlessInterrupted();
+    const starting = start();
+    this.#starting = starting;
+    return this.#stack.use(await starting);
+  }
+
+  /** Never comes back once a signal has come: what follows would only fail. */
+  async unlessInterrupted(): Promise<void> {
+    if (this.#interrupted) await new Promise(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+
+  async #interrupt(code: number): Promise<void> {
+    if (this.#interrupted) return;
+    this.#interrupted = true;
+    // A half-started part can be taken down only once it is whole.
+    await this.#starting.catch(() => {});
+    await this.#stack.disposeAsync();
+    Deno.exit(code);
+  }
 }
 
 async function createDatabase(server: TestPostgres): Promise<void> {
@@ -145,10 +179,16 @@ function printShards(stream: StoredStream): void {
 /** The life of one row, as a consumer reads it. */
 function printSample(stream: StoredStream): void {
   const byRow = Map.groupBy(stream.records, ({ partitionKey }) => partitionKey);
-  const sample = [...byRow].find(([, records]) => records.length >= SAMPLE_RECORDS);
+  const kindOf = (text: string) => /"kind":"(insert|update|delete)"/.exec(text)?.[1];
+  const sample =
+    [...byRow].find(([, records]) =>
+      new Set(records.slice(0, SAMPLE_RECORDS).map(({ text }) => kindOf(text))).size === 3
+    ) ?? [...byRow][0];
   if (sample === undefined) return;
   const [partitionKey, records] = sample;
-  console.log(`\n  The first of ${records.length} with the partition key ${partitionKey}:`);
+  console.log(
+    `\n  One row, partition key ${partitionKey}, the first of its ${records.length} changes:`,
+  );
   for (const { text } of records.slice(0, SAMPLE_RECORDS)) console.log(`  ${text}`);
 }
 
@@ -162,17 +202,6 @@ Everything is still up, and pg2kinesis follows the slot:
   export ${env.join(" ")}
   aws kinesis list-shards --stream-name ${STREAM}
 Press Ctrl-C to stop it all (or: kill ${Deno.pid}).`);
-}
-
-/** Takes everything down on Ctrl-C and its like, then ends. */
-function stopOnSignal(stack: AsyncDisposableStack): void {
-  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
-    Deno.addSignalListener(signal, async () => {
-      // A second signal finds it disposed of, and ends at once.
-      await stack.disposeAsync();
-      Deno.exit(code);
-    });
-  }
 }
 
 function step(text: string): void {
