@@ -121,7 +121,7 @@ function explainNetwork(error: unknown, attempt: Attempt, options: PostgresOptio
   switch (errorCode(error)) {
     case "ECONNREFUSED":
       return later(
-        "nothing listens there; check --pg-host and --pg-port, and that the server runs",
+        "connection refused: nothing listens there; check --pg-host and --pg-port, and that the server runs",
       );
     case "ENOENT":
       return later(

@@ -5,7 +5,7 @@ import type { Connection, TextRow } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
 import { checkPublications } from "./publications.ts";
 import { checkServer, type ServerFacts } from "./server_facts.ts";
-import { explainSlotFailure } from "./slot_failure.ts";
+import { allowPlugin, explainSlotFailure } from "./slot_failure.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -29,6 +29,7 @@ export async function prepareSlot(
   options: SlotOptions,
 ): Promise<SlotInfo> {
   const server = await checkServer(connection, options.plugin);
+  checkPluginIsAllowed(server.outputPluginLibraries, options);
   const existing = await findSlot(connection, options.name);
   if (existing !== undefined && !options.recreate) {
     checkSlot(existing, server, options);
@@ -46,10 +47,19 @@ export async function prepareSlot(
   // A publication younger than the slot cannot be read by it.
   if (options.plugin === "pgoutput") await checkPublications(connection, options.publications);
   if (existing !== undefined) await dropSlot(connection, existing, options);
-  await createSlot(connection, server, options);
+  await createSlot(connection, options);
   const made = await findSlot(connection, options.name);
   if (made === undefined) throw wrong(`the slot ${quote(options.name)} is gone again; start again`);
   return { ...identity(made, options), created: true, server };
+}
+
+/** Newer releases have a list of the plugins that may be used; it counts for existing slots too. */
+function checkPluginIsAllowed(libraries: string | undefined, { plugin }: SlotOptions): void {
+  if (libraries === undefined || libraries.includes(plugin)) return;
+  throw wrong(
+    `the server does not allow the plugin ${plugin}: output_plugin_libraries is ` +
+      `${quote(libraries)}; ${allowPlugin(libraries, plugin)}`,
+  );
 }
 
 function identity(slot: TextRow, options: SlotOptions) {
@@ -125,7 +135,8 @@ function invalidation(slot: TextRow): string | undefined {
 
 function activeElsewhere(slot: TextRow, name: string): PostgresError {
   return new PostgresError(
-    `the slot ${name} is in use by the server's process ${slot.active_pid}; stop that client, or ` +
+    `the slot ${name} is active: the server's process ${slot.active_pid} serves it to another ` +
+      "client; stop that one, or " +
       `end it with SELECT pg_terminate_backend(${slot.active_pid})`,
     { transient: true, code: "55006" },
   );
@@ -153,7 +164,6 @@ async function dropSlot(
 
 async function createSlot(
   connection: Connection,
-  server: ServerFacts,
   options: SlotOptions,
 ): Promise<void> {
   logger.info(
@@ -166,7 +176,7 @@ async function createSlot(
     // The function asks for the same right as the replication command: REPLICATION.
     text: "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot($1, $2)",
     values: [options.name, options.plugin],
-  }, server);
+  });
 }
 
 async function ask(
@@ -174,14 +184,11 @@ async function ask(
   options: SlotOptions,
   doing: string,
   statement: { readonly text: string; readonly values: readonly unknown[] },
-  server?: ServerFacts,
 ): Promise<void> {
   try {
     await connection.query(doing, statement.text, statement.values);
   } catch (error) {
-    throw error instanceof PostgresError
-      ? explainSlotFailure(error, options, server?.outputPluginLibraries)
-      : error;
+    throw error instanceof PostgresError ? explainSlotFailure(error, options) : error;
   }
 }
 

@@ -8,16 +8,15 @@ const INSTALL: Readonly<Record<OutputPlugin, string>> = {
   wal2json: "Debian: apt-get install postgresql-<version>-wal2json; Red Hat: wal2json_<version>",
 };
 
-/**
- * What to do when a slot cannot be made, dropped or followed. `error` is what the server said;
- * `libraries` the setting `output_plugin_libraries`, where it is known.
- */
-export function explainSlotFailure(
-  error: PostgresError,
-  options: SlotOptions,
-  libraries?: string,
-): PostgresError {
-  const advice = adviceFor(error, options, libraries);
+/** The statements that add a plugin to `output_plugin_libraries`; the list is not quoted. */
+export function allowPlugin(libraries: string, plugin: OutputPlugin): string {
+  const list = libraries.trim() === "" ? plugin : `${libraries}, ${plugin}`;
+  return `run ALTER SYSTEM SET output_plugin_libraries = ${list} and then SELECT pg_reload_conf()`;
+}
+
+/** What to do when a slot cannot be made, dropped or followed; `error` is what the server said. */
+export function explainSlotFailure(error: PostgresError, options: SlotOptions): PostgresError {
+  const advice = adviceFor(error, options);
   if (advice === undefined) return error;
   return new PostgresError(`${error.message}; ${advice}`, {
     transient: error.transient,
@@ -29,12 +28,10 @@ export function explainSlotFailure(
 function adviceFor(
   { message, code }: PostgresError,
   { name, plugin }: SlotOptions,
-  libraries: string | undefined,
 ): string | undefined {
-  if (/output_plugin_libraries|may not be used as an output plugin/.test(message)) {
-    const others = libraries ?? "pgoutput, test_decoding";
-    const all = others.trim() === "" ? plugin : `${others}, ${plugin}`;
-    return `run ALTER SYSTEM SET output_plugin_libraries = ${all} and then SELECT pg_reload_conf()`;
+  // The list is checked before; it may have changed since.
+  if (/may not be used as an output plugin/.test(message)) {
+    return allowPlugin("pgoutput, test_decoding", plugin);
   }
   switch (code) {
     case "58P01":
