@@ -8,7 +8,7 @@ export interface ServerFacts {
   readonly version: number;
   readonly database: string;
   readonly isStandby: boolean;
-  /** The setting of newer releases that allows plugins; undefined where there is none. */
+  /** The setting of newer releases that allows plugins; undefined where it is not, or not shown to us. */
   readonly outputPluginLibraries: string | undefined;
 }
 
@@ -33,7 +33,9 @@ export async function checkServer(
             pg_catalog.current_database() AS database,
             pg_catalog.current_setting('server_encoding') AS encoding,
             pg_catalog.pg_is_in_recovery()::text AS standby,
-            pg_catalog.current_setting('output_plugin_libraries', true) AS libraries,
+            -- current_setting() would fail for a role that may not see it.
+            (SELECT setting FROM pg_catalog.pg_settings
+              WHERE name = 'output_plugin_libraries') AS libraries,
             r.rolname AS role, (r.rolsuper OR r.rolreplication)::text AS may_replicate,
             -- On Amazon RDS the right comes from membership in this role.
             EXISTS (SELECT FROM pg_catalog.pg_roles g WHERE g.rolname = 'rds_replication'

@@ -8,10 +8,16 @@ const INSTALL: Readonly<Record<OutputPlugin, string>> = {
   wal2json: "Debian: apt-get install postgresql-<version>-wal2json; Red Hat: wal2json_<version>",
 };
 
-/** The statements that add a plugin to `output_plugin_libraries`; the list is not quoted. */
-export function allowPlugin(libraries: string, plugin: OutputPlugin): string {
-  const list = libraries.trim() === "" ? plugin : `${libraries}, ${plugin}`;
-  return `run ALTER SYSTEM SET output_plugin_libraries = ${list} and then SELECT pg_reload_conf()`;
+/**
+ * The statements that add a plugin to `output_plugin_libraries`, whose list is not quoted.
+ * `libraries` is what it names now; undefined where the role may not see that.
+ */
+export function allowPlugin(libraries: string | undefined, plugin: OutputPlugin): string {
+  const now = libraries ?? "pgoutput, test_decoding";
+  const list = now.trim() === "" ? plugin : `${now}, ${plugin}`;
+  const caution = libraries === undefined ? " (and what the list names now)" : "";
+  return `run ALTER SYSTEM SET output_plugin_libraries = ${list}${caution} and then ` +
+    "SELECT pg_reload_conf()";
 }
 
 /** What to do when a slot cannot be made, dropped or followed; `error` is what the server said. */
@@ -31,7 +37,7 @@ function adviceFor(
 ): string | undefined {
   // The list is checked before; it may have changed since.
   if (/may not be used as an output plugin/.test(message)) {
-    return allowPlugin("pgoutput, test_decoding", plugin);
+    return allowPlugin(undefined, plugin);
   }
   switch (code) {
     case "58P01":
