@@ -61,7 +61,7 @@ deno_from_npm() {
     echo "taking Deno $npm_deno from npm into $1" >&2
     draft=$(mktemp -d "$1.XXXXXX") || return 1
     # The package's install script only copies the executable, and npm may skip it.
-    if ! npm install --prefix "$draft" --cache "$draft/cache" --no-audit --no-fund \
+    if ! npm install --prefix "$draft" --cache "$draft/cache" --no-audit --no-fund --no-update-notifier \
       --ignore-scripts --loglevel=error "deno@$npm_deno" >&2; then
       rm -rf "$draft"
       echo "cannot install deno@$npm_deno with npm; its messages are above" >&2

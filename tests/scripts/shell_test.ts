@@ -1,0 +1,116 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { join } from "@std/path";
+import { denoDir } from "../support/pg2kinesis.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+const SCRIPTS = ["scripts/find_deno.sh", "scripts/test.sh", "scripts/demo.sh"];
+/** A test that is quick and passes, to be run through test.sh. */
+const QUICK = ["tests/scripts/comparison_test.ts", "--filter", "compare finds"];
+
+for (const script of SCRIPTS) {
+  Deno.test(`${script} is a shell script that sh can read`, async () => {
+    const { code, stderr } = await sh(["-n", script]);
+    assertEquals([code, stderr], [0, ""]);
+  });
+}
+
+Deno.test("test.sh ends with the count of the tests", async () => {
+  const { code, stdout } = await sh(["scripts/test.sh", ...QUICK]);
+  assertEquals(stdout.trimEnd().split("\n").at(-1), "4 passed, 0 failed");
+  assertEquals(code, 0);
+});
+
+Deno.test("test.sh counts failed and skipped tests, and fails", async () => {
+  await using scratch = await scratchDir();
+  const file = join(scratch.path, "some_test.ts");
+  await Deno.writeTextFile(
+    file,
+    `Deno.test("a", () => {});
+     Deno.test("b", () => { throw new Error("no"); });
+     Deno.test("c", { ignore: true }, () => {});`,
+  );
+  const { code, stdout } = await sh(["scripts/test.sh", "--no-config", "--no-lock", file]);
+  assertEquals(stdout.trimEnd().split("\n").at(-1), "1 passed, 1 failed, 1 skipped");
+  assertEquals(code, 1);
+});
+
+Deno.test("test.sh counts a module that does not compile as a failure", async () => {
+  await using scratch = await scratchDir();
+  const file = join(scratch.path, "some_test.ts");
+  await Deno.writeTextFile(file, `const number: number = "text";`);
+  const { code, stdout } = await sh(["scripts/test.sh", "--no-config", "--no-lock", file]);
+  assertEquals(stdout.trimEnd().split("\n").at(-1), "0 passed, 1 failed");
+  assertEquals(code, 1);
+});
+
+for (const [version, answer] of [["2.3.7", "too old"], ["1.46.3", "too old"], ["x", "too old"]]) {
+  Deno.test(`find_deno passes over Deno ${version} and names npm where that is missing too`, async () => {
+    await using scratch = await scratchDir();
+    await fakeDeno(scratch.path, version!);
+    const { code, stderr } = await sh(["scripts/test.sh", ...QUICK], {
+      PATH: await toolsWithoutNpm(scratch.path),
+    });
+    assertEquals(code, 1);
+    assertMatch(stderr, new RegExp(`deno is Deno .*${answer}: 2.4 is needed`));
+    assertMatch(stderr, /cannot find Deno 2\.4 or newer, nor npm to take it from/);
+  });
+}
+
+for (const version of ["2.4.0", "2.10.1", "3.0.0"]) {
+  Deno.test(`find_deno takes Deno ${version} from PATH`, async () => {
+    await using scratch = await scratchDir();
+    await fakeDeno(scratch.path, version);
+    const { code, stdout } = await sh(
+      ["-c", `set -eu; . ${ROOT}/scripts/find_deno.sh; find_deno`],
+      { PATH: await toolsWithoutNpm(scratch.path) },
+    );
+    assertEquals([code, stdout], [0, `${scratch.path}/deno\n`]);
+  });
+}
+
+Deno.test("demo.sh refuses an argument that it does not know", async () => {
+  const { code, stderr } = await sh(["scripts/demo.sh", "--kep"]);
+  assertMatch(stderr, /^usage: sh scripts\/demo.sh \[--keep\]/);
+  assertEquals(code, 2);
+});
+
+async function sh(args: readonly string[], env: Record<string, string> = {}) {
+  const { code, stdout, stderr } = await new Deno.Command("sh", {
+    args: [...args],
+    cwd: ROOT,
+    env: { DENO_DIR: denoDir(), ...env },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Puts a `deno` into the directory that knows nothing but its version. */
+async function fakeDeno(directory: string, version: string): Promise<void> {
+  const path = join(directory, "deno");
+  await Deno.writeTextFile(path, `#!/bin/sh\necho "deno ${version} (stable, release)"\n`);
+  await Deno.chmod(path, 0o755);
+}
+
+/** A `PATH` with that directory and the tools of a bare system, but neither Deno nor npm. */
+async function toolsWithoutNpm(directory: string): Promise<string> {
+  const tools = join(directory, "tools");
+  await Deno.mkdir(tools);
+  for (const tool of ["sh", "sed", "mkdir", "dirname", "id", "uname", "rm", "mktemp"]) {
+    for (const place of ["/bin", "/usr/bin"]) {
+      try {
+        await Deno.stat(join(place, tool));
+        await Deno.symlink(join(place, tool), join(tools, tool));
+        break;
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
+    }
+  }
+  return `${directory}:${tools}`;
+}
+
+async function scratchDir(): Promise<{ path: string } & AsyncDisposable> {
+  const path = await Deno.makeTempDir({ prefix: "pg2k_sh_" });
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
