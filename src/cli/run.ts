@@ -44,8 +44,10 @@ async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
   await using parts = new AsyncDisposableStack();
 
   // The stream comes before the slot: a slot that nobody can empty only piles up WAL.
-  const opening = openWriter(stream, stop);
+  const failed = new AbortController();
+  const opening = openWriter(stream, AbortSignal.any([stop, failed.signal]));
   parts.defer(() => opening.then((writer) => writer.close(), () => {}));
+  parts.defer(() => failed.abort());
   const ordinary = await connect(postgres, "ordinary", stop);
   parts.defer(() => ordinary.destroy());
   // Making a slot waits for all transactions that are running; a stop does not.

@@ -163,17 +163,13 @@ async function expectOneLine(bad: BadInput, db: FreshDatabase, kinesis: TestKine
   for (const pattern of bad.says) assertMatch(errors[0]!, pattern);
 }
 
-/** Flags may be given once: a case's own replace the usual ones. */
-function withOverrides(flags: string[], own: string[]): string[] {
+/** A flag may be given once: a case's own stand for the usual ones. */
+function withOverrides(usual: readonly string[], own: readonly string[]): string[] {
   const kept: string[] = [];
-  for (let i = 0; i < flags.length; i += 2) {
-    if (!own.includes(flags[i]!)) kept.push(flags[i]!, flags[i + 1]!);
+  for (let i = 0; i < usual.length; i += 2) {
+    if (!own.includes(usual[i]!)) kept.push(...usual.slice(i, i + 2));
   }
-  return [
-    ...own.filter((word) => !word.startsWith("-") && own.indexOf(word) === 0),
-    ...kept,
-    ...own.filter((word, index) => word.startsWith("-") || index !== 0),
-  ];
+  return [...own, ...kept];
 }
 
 Deno.test("pg2kinesis says that wal_level is not logical", async () => {
