@@ -1,12 +1,11 @@
 /**
  * Runs the scenario of `tests/fixtures/` on real servers and writes what the output plugins made of
- * it to `tests/fixtures/<plugin>-<major>.json`:
+ * it to `tests/fixtures/<plugin>-<major>.jsonl`:
  *
  *     deno run -A scripts/capture_fixtures.ts
  *
  * Needs Debian's postgresql-15 with wal2json; 18 comes from npm. A test captures again and compares.
  */
-import { join } from "@std/path";
 import { captureFixtures } from "../tests/fixtures/capture.ts";
 import { fixturePath, writeFixture } from "../tests/fixtures/fixture.ts";
 import { findDebianPostgres, startDebianPostgres } from "../tests/support/debian_postgres.ts";
@@ -22,6 +21,6 @@ for (const start of [startDebianPostgres, startEmbeddedPostgres]) {
   for (const fixture of await captureFixtures(server)) {
     const path = fixturePath(fixture.plugin, fixture.major);
     await writeFixture(path, fixture);
-    console.log(`${join(path)}: ${fixture.messages.length} messages`);
+    console.log(`${path}: ${fixture.messages.length} messages`);
   }
 }

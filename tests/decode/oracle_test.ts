@@ -3,7 +3,13 @@
  * in the same plugin, read by JSON.parse), and the plugins with each other.
  */
 import { assert, assertEquals } from "@std/assert";
-import { type Column, type RowChange, UNCHANGED } from "../../src/decode/event.ts";
+import { formatLsn } from "../../src/lsn.ts";
+import {
+  type Column,
+  type RowChange,
+  type TransactionEvent,
+  UNCHANGED,
+} from "../../src/decode/event.ts";
 import { type Fixture, readFixture } from "../fixtures/fixture.ts";
 import { decodeFixture } from "./decoding.ts";
 
@@ -17,7 +23,7 @@ function asWal2json({ type, value }: Column): string | null {
 }
 
 async function rowChanges(fixture: Fixture): Promise<RowChange[]> {
-  const events = await decodeFixture(fixture);
+  const events = decodeFixture(fixture);
   return events.filter((event): event is RowChange =>
     event.kind === "insert" || event.kind === "update" || event.kind === "delete"
   );
@@ -164,6 +170,59 @@ function compare(change: RowChange, other: RowChange, plugin: string): void {
     const isGenerated = column.name === "twice" && plugin === "pgoutput";
     assert(isGenerated || column.value === UNCHANGED, `${where}: ${column.name} is missing`);
   }
+}
+
+for (const major of [15, 18]) {
+  Deno.test(`the decoders give the same transactions, messages and truncates of ${major}`, async () => {
+    const testDecoding = decodeFixture(await readFixture("test_decoding", major));
+    const pgoutput = decodeFixture(await readFixture("pgoutput", major));
+    assertEquals(pgoutput.flatMap(showMessage), testDecoding.flatMap(showMessage));
+    // pgoutput does not publish the tables of `loose`, and leaves out empty transactions.
+    assertEquals(pgoutput.flatMap(showTruncate), testDecoding.flatMap(showTruncate));
+    if (major === 18) return;
+    const wal2json = decodeFixture(await readFixture("wal2json", major));
+    const untilZero = (
+      message: string[],
+    ) => [...message.slice(0, -1), message.at(-1)!.split("00,")[0]];
+    assertEquals(
+      wal2json.flatMap(showMessage).map(untilZero),
+      testDecoding.flatMap(showMessage).map(untilZero),
+    );
+    const [begins, others] = [wal2json, pgoutput].map((events) => {
+      const transactions = events.flatMap((event) =>
+        event.kind === "begin" ? [event.transaction] : []
+      );
+      return new Map(transactions.map((transaction) => [transaction.xid, transaction]));
+    });
+    for (const [xid, transaction] of others!) assertEquals(begins!.get(xid), transaction);
+    assert(others!.size > 150);
+    // Its commits come in the same order, each confirmed at the same LSN.
+    const commits = (events: TransactionEvent[]) =>
+      events.flatMap((event) =>
+        event.kind === "commit" && others!.has(event.transaction.xid)
+          ? [[event.transaction.xid, event.endLsn]]
+          : []
+      );
+    assertEquals(commits(wal2json), commits(pgoutput));
+    assertEquals(commits(testDecoding), commits(pgoutput));
+  });
+}
+
+function showMessage(event: TransactionEvent): string[][] {
+  if (event.kind !== "message") return [];
+  const content = [...event.content].map((byte) => `${byte.toString(16).padStart(2, "0")},`).join(
+    "",
+  );
+  return [[String(event.transaction?.xid), formatLsn(event.lsn), event.prefix, content]];
+}
+
+function showTruncate(event: TransactionEvent): unknown[] {
+  if (event.kind !== "truncate") return [];
+  const { transaction, cascade, restartIdentity, relations } = event;
+  // pgoutput names the partitions only.
+  const tables = relations.map((relation) => relation.qualifiedName)
+    .filter((table) => table !== "public.measured");
+  return [[transaction.xid, cascade, restartIdentity, tables]];
 }
 
 /** Types that were renamed later, or that the plugins quote differently. */
