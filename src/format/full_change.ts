@@ -3,6 +3,7 @@ import type { OutputPlugin } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
 import { ColumnArrays, COLUMNS, OLD_KEYS } from "./column_arrays.ts";
 import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
+import { HiddenKeyWarning } from "./hidden_key.ts";
 import type { PartitionKeyOf } from "./partition_key.ts";
 import { RelationCache } from "./relation_cache.ts";
 import { type KeyPreference, keyText, type RowKeys } from "./row_key.ts";
@@ -30,6 +31,7 @@ export class FullChangeFormatter implements Formatter {
   readonly #tables: RelationCache<TableState>;
   /** Whose key an update that changes it is stored under: as in the formats of the key alone. */
   readonly #prefer: KeyPreference;
+  readonly #hiddenKey = new HiddenKeyWarning();
   #transaction: TransactionInfo | undefined;
   #head = "";
 
@@ -75,6 +77,7 @@ export class FullChangeFormatter implements Formatter {
     const { kind, relation, transaction, newRow } = change;
     const key = this.keys.find(change, this.#prefer);
     if (key.kind === "unknown-table") return key;
+    if (key.kind === "key-not-sent") this.#hiddenKey.warn(key);
 
     const table = this.#tables.get(relation);
     let data = this.#headOf(transaction) + '"kind":"' + kind + '",' + table.names;

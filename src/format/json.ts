@@ -5,6 +5,7 @@ import type { OutputPlugin, PartitionKeyChoice } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
 import { ColumnObject } from "./column_object.ts";
 import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
+import { HiddenKeyWarning } from "./hidden_key.ts";
 import { oldRowAsSent, rowAfter } from "./json_rows.ts";
 import { choosePartitionKey, messageName, type PartitionKeyOf } from "./partition_key.ts";
 import { RelationCache } from "./relation_cache.ts";
@@ -20,8 +21,9 @@ import { TransactionText } from "./transaction_text.ts";
  *
  * - `op`: insert, update, delete, truncate or message.
  * - `commit_lsn` and `ts` (the commit's time) are not known with test_decoding and left out there.
- * - `key`: whenever the table has a primary key. `before`: the old row or the old key when PostgreSQL
- *   sent one. `after`: the new row.
+ * - `key`: whenever the table has a primary key; only a delete of a table with REPLICA IDENTITY USING
+ *   INDEX has `before` alone where the index lacks the key. `before`: the old row or the old key when
+ *   PostgreSQL sent one. `after`: the new row.
  * - `unchanged`: the columns whose TOASTed value PostgreSQL did not send. Where it stands in the old
  *   row (REPLICA IDENTITY FULL, or a long key) `after` takes it from there; else `after` lacks it.
  *   wal2json does not say which columns it left out: with it only those found in the old row are named.
@@ -36,6 +38,7 @@ export class JsonFormatter implements Formatter {
   readonly #tables: RelationCache<TableState>;
   readonly #partitionKey: PartitionKeyOf;
   readonly #splitsMoves: boolean;
+  readonly #hiddenKey = new HiddenKeyWarning();
   readonly #transaction = new TransactionText();
 
   constructor(
@@ -74,7 +77,10 @@ export class JsonFormatter implements Formatter {
 
   #formatRow(change: RowChange, emit: Emit, keyOnly: boolean): FormatProblem | undefined {
     const found = this.keys.find(change, "new");
-    if (found.kind === "unknown-table" || found.kind === "key-not-sent") return found;
+    if (found.kind === "unknown-table") return found;
+    // A delete that names no row at all is of no use to anyone.
+    if (change.kind === "delete" && change.oldRow === undefined) return nothingSent(change);
+    if (found.kind === "key-not-sent") this.#hiddenKey.warn(found);
     const key = found.kind === "key" ? found : undefined;
     const table = this.#tables.get(change.relation);
 
@@ -166,6 +172,14 @@ function newTableState({ schema, table }: Relation): TableState {
     key: new ColumnObject(),
     before: new ColumnObject(),
     after: new ColumnObject(),
+  };
+}
+
+function nothingSent({ relation: { qualifiedName } }: RowChange): FormatProblem {
+  return {
+    kind: "key-not-sent",
+    table: qualifiedName,
+    reason: "the table has no replica identity, so PostgreSQL does not say which row was deleted",
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Column, Relation, RowChange } from "../decode/event.ts";
+import { type Column, type Relation, type RowChange, UNCHANGED } from "../decode/event.ts";
 import type { OutputPlugin } from "../options.ts";
 import type { Catalog, KnownTable } from "../postgres/known_table.ts";
 import type { FormatProblem } from "./formatter.ts";
@@ -22,7 +22,8 @@ export type KeyPreference = "old" | "new";
  * keys that the catalog knows, and put in that key's order. While the catalog knows no such key it is
  * asked to refresh, once; if that does not help, the plugin's order (table order) stands.
  *
- * Otherwise the catalog names the key: the present one if the change has all its columns, else the
+ * Otherwise (test_decoding; other replica identities with pgoutput; a deferrable key, which wal2json
+ * takes for none) the catalog names the key: the present one if the change has all its columns, else the
  * first earlier one of which that is true.
  */
 export class RowKeys {
@@ -48,14 +49,29 @@ export class RowKeys {
   find(change: RowChange, prefer: KeyPreference): RowKey | FormatProblem {
     const table = this.#tables.get(change.relation);
     const pluginNames = change.keyNames;
-    if (pluginNames !== undefined) {
+    if (pluginNames !== undefined && pluginNames.length > 0) {
       const names = this.#inKeyOrder(table, change.relation, pluginNames);
       if (names === undefined) return unknownKeyOrder(change.relation, pluginNames);
-      if (names.length === 0) return noKey(change.relation);
       return this.#read(change, names, prefer) ?? keyNotSent(change, names);
     }
-    if (table.known === undefined) return unknownTable(change.relation);
-    const keys = table.known.keys;
+    if (table.known !== undefined) return this.#findInCatalog(change, table.known, prefer);
+    // wal2json's empty list stands for no key, but for a deferrable one too.
+    return pluginNames === undefined || this.#mustAsk(change.relation, pluginNames)
+      ? unknownTable(change.relation)
+      : noKey(change.relation);
+  }
+
+  /** The key in `oldRow` alone; undefined unless all of it is there. */
+  inOldRow(change: RowChange, key: RowKey): RowKey | undefined {
+    return this.#readOld(change, key.columns.map((column) => column.name));
+  }
+
+  #findInCatalog(
+    change: RowChange,
+    known: KnownTable,
+    prefer: KeyPreference,
+  ): RowKey | FormatProblem {
+    const { keys } = known;
     if (keys.length === 0 || keys[0]!.length === 0) return noKey(change.relation);
     let hadNone = false;
     for (const names of keys) {
@@ -63,15 +79,20 @@ export class RowKeys {
       if (key !== undefined) return key;
       hadNone ||= names.length === 0;
     }
-    if (hidesOldKeys(change, table.known)) return keyNotSent(change, keys[0]!);
+    if (hidesKey(change, known, keys[0]!)) return keyNotSent(change, keys[0]!);
     // Perhaps the table had no primary key when this change was made.
     return hadNone ? noKey(change.relation) : unknownKey(change.relation, keys[0]!);
   }
 
-  /** The key in `oldRow` alone; undefined unless all of it is there. */
-  inOldRow(change: RowChange, key: RowKey): RowKey | undefined {
+  #read(change: RowChange, names: readonly string[], prefer: KeyPreference): RowKey | undefined {
+    return prefer === "old"
+      ? this.#readOld(change, names) ?? this.#readNew(change, names)
+      : this.#readNew(change, names);
+  }
+
+  #readOld(change: RowChange, names: readonly string[]): RowKey | undefined {
     const columns: Column[] = [];
-    for (const { name } of key.columns) {
+    for (const name of names) {
       const column = change.oldColumn(name);
       if (!this.#hasValue(column)) return undefined;
       columns.push(column);
@@ -79,29 +100,15 @@ export class RowKeys {
     return { kind: "key", columns };
   }
 
-  #read(change: RowChange, names: readonly string[], prefer: KeyPreference): RowKey | undefined {
-    if (prefer === "old") {
-      const columns = this.#readAll(names, (name) => change.oldColumn(name));
-      if (columns !== undefined) return { kind: "key", columns };
-    }
-    const columns = this.#readAll(names, (name) => {
-      const column = change.newColumn(name);
-      return this.#hasValue(column) ? column : change.oldColumn(name);
-    });
-    return columns && { kind: "key", columns };
-  }
-
-  #readAll(
-    names: readonly string[],
-    column: (name: string) => Column | undefined,
-  ): Column[] | undefined {
+  #readNew(change: RowChange, names: readonly string[]): RowKey | undefined {
     const columns: Column[] = [];
     for (const name of names) {
-      const found = column(name);
-      if (!this.#hasValue(found)) return undefined;
-      columns.push(found);
+      let column = change.newColumn(name);
+      if (!this.#hasValue(column)) column = change.oldColumn(name);
+      if (!this.#hasValue(column)) return undefined;
+      columns.push(column);
     }
-    return columns;
+    return { kind: "key", columns };
   }
 
   #hasValue(column: Column | undefined): column is Column {
@@ -119,14 +126,17 @@ export class RowKeys {
     if (table.ordered !== undefined && sameNames(names, table.pluginNames!)) return table.ordered;
     table.pluginNames = names;
     table.ordered = table.known?.keys.find((key) => sameSet(key, names));
-    if (table.ordered === undefined) {
-      const asked = JSON.stringify([relation.qualifiedName, names]);
-      const version = this.catalog.version;
-      const askedAt = this.#asked.get(asked);
-      if (askedAt === undefined) this.#asked.set(asked, version);
-      else if (askedAt !== version) table.ordered = names;
-    }
+    if (table.ordered === undefined && !this.#mustAsk(relation, names)) table.ordered = names;
     return table.ordered;
+  }
+
+  /** Whether the catalog has not been read again since it was first asked for this key. */
+  #mustAsk({ qualifiedName }: Relation, names: readonly string[]): boolean {
+    const key = JSON.stringify([qualifiedName, names]);
+    const { version } = this.catalog;
+    const askedAt = this.#asked.get(key);
+    if (askedAt === undefined) this.#asked.set(key, version);
+    return askedAt === undefined || askedAt === version;
   }
 }
 
@@ -144,10 +154,13 @@ export function keyText(key: RowKey): string {
   return JSON.stringify(columns.map((column) => column.value));
 }
 
-function hidesOldKeys(change: RowChange, known: KnownTable): boolean {
+function hidesKey(change: RowChange, known: KnownTable, names: readonly string[]): boolean {
+  if (change.kind !== "delete") {
+    return names.some((name) => change.newColumn(name)?.value === UNCHANGED);
+  }
   // Whatever the catalog says, a delete without any column is one without replica identity.
-  return change.kind === "delete" &&
-    (change.oldRow === undefined || known.replicaIdentity === "i" || known.replicaIdentity === "n");
+  return change.oldRow === undefined || known.replicaIdentity === "i" ||
+    known.replicaIdentity === "n";
 }
 
 function unknownTable({ qualifiedName }: Relation): FormatProblem {

@@ -184,8 +184,6 @@ Deno.test("a table without primary key is a problem, and nothing is emitted", as
     const { records, problem } = tryFormat(await make("CSV", "test_decoding", catalog), insert);
     assertEquals([records, problem?.kind, problem?.table], [[], "no-key", "public.t"]);
   }
-  const said = row("insert", { keyNames: [], newRow: [["id", "integer", "1"]] });
-  assertEquals(tryFormat(await make("CSV", "wal2json"), said).problem?.kind, "no-key");
 });
 
 Deno.test("a key whose value was not sent again is taken from the old key", async () => {

@@ -227,7 +227,7 @@ Deno.test("JSON of a composite key is in key order", async () => {
   assertEquals(record!.key, 'public.orders:["true","1"]');
 });
 
-Deno.test("JSON of a table without primary key has no key; a hidden key is a problem", async () => {
+Deno.test("JSON of a table without primary key has no key, and goes by the table's name", async () => {
   const change = row("delete", { ...orders, oldRow: [["n", "text", "a"]] });
   const [record] = format(await make("pgoutput", { keys: [[]], replicaIdentity: "f" }), change);
   assertEquals([record!.key, parse(record).key, parse(record).before], [
@@ -235,8 +235,24 @@ Deno.test("JSON of a table without primary key has no key; a hidden key is a pro
     undefined,
     { n: "a" },
   ]);
-  const hidden = tryFormat(await make("pgoutput", { replicaIdentity: "i" }), change);
-  assertEquals([hidden.records, hidden.problem?.kind], [[], "key-not-sent"]);
+});
+
+Deno.test("JSON of a delete whose replica identity hides the key has before alone", async () => {
+  const change = row("delete", { ...orders, oldRow: [["code", "text", "a"]] });
+  const [record] = format(await make("pgoutput", { replicaIdentity: "i" }), change);
+  assertEquals([record!.key, parse(record).key, parse(record).before], [
+    "public.orders",
+    undefined,
+    { code: "a" },
+  ]);
+});
+
+Deno.test("JSON has no delete that names no row", async () => {
+  for (const keys of [[["id"]], [[]]]) {
+    const formatter = await make("test_decoding", { keys, replicaIdentity: "n" });
+    const { records, problem } = tryFormat(formatter, row("delete", orders));
+    assertEquals([records, problem?.kind], [[], "key-not-sent"]);
+  }
 });
 
 Deno.test("JSON of TRUNCATE: an object a table with the next seq, to every shard", async () => {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { RowChange } from "../../src/decode/event.ts";
+import { type RowChange, UNCHANGED } from "../../src/decode/event.ts";
 import { type KeyPreference, keyText, RowKeys } from "../../src/format/row_key.ts";
 import type { OutputPlugin } from "../../src/options.ts";
 import { MadeUpCatalog, row } from "./made_up.ts";
@@ -78,6 +78,17 @@ Deno.test("RowKeys.find with test_decoding: a table, or a key, that the catalog 
   assertEquals(find(keys, change), "1");
 });
 
+Deno.test("RowKeys.find asks the catalog where wal2json says that there is no key: it may be deferrable", async () => {
+  const catalog = new MadeUpCatalog({ "public.t": { keys: [["a"]] }, "public.u": { keys: [[]] } });
+  const keys = new RowKeys("wal2json", catalog);
+  const change = (table: string) => row("insert", { table, keyNames: [], newRow: AB });
+  assertEquals(find(keys, change("public.t")), "1");
+  assertEquals(find(keys, change("public.u")), "<no-key>");
+  assertEquals(find(keys, change("public.new")), "<unknown-table>");
+  await catalog.refresh();
+  assertEquals(find(keys, change("public.new")), "<no-key>");
+});
+
 Deno.test("RowKeys.find: a change from before the table had a primary key has none", () => {
   const catalog = new MadeUpCatalog({ "public.t": { keys: [["id"], []] } });
   const keys = new RowKeys("test_decoding", catalog);
@@ -94,6 +105,12 @@ Deno.test("RowKeys.find: a delete whose replica identity hides the key", () => {
     assertEquals(find(keys, byIndex), "<key-not-sent>");
     assertEquals(find(keys, row("delete", { keyNames })), "<key-not-sent>");
   }
+});
+
+Deno.test("RowKeys.find: a TOASTed key that neither row has", () => {
+  const catalog = new MadeUpCatalog({ "public.t": { keys: [["a"]], replicaIdentity: "i" } });
+  const change = row("update", { newRow: [["a", "text", UNCHANGED], ["b", "integer", "2"]] });
+  assertEquals(find(new RowKeys("test_decoding", catalog), change), "<key-not-sent>");
 });
 
 Deno.test("RowKeys.find prefers the old key only where the old row has all of it", () => {

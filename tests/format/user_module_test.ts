@@ -16,7 +16,12 @@ import {
 } from "./made_up.ts";
 
 const catalog = () =>
-  new MadeUpCatalog({ "public.orders": {}, "public.payments": {}, "public.scratch": {} });
+  new MadeUpCatalog({
+    "public.orders": {},
+    "public.payments": {},
+    "public.scratch": {},
+    "public.keyless": { keys: [[]] },
+  });
 
 function load(path: string): Promise<Formatter> {
   return createFormatter({ ...OPTIONS, formatter: path }, "pgoutput", catalog());
@@ -207,9 +212,9 @@ Deno.test("a user's formatter needs no key, but waits for the catalog where the 
     const formatter = await load(path);
     const change = row("insert", { table: "public.new", newRow: [["id", "integer", "1"]] });
     assertEquals(tryFormat(formatter, change).problem?.kind, "unknown-table");
-    const keyless = row("insert", { table: "public.new", keyNames: [], newRow: [] });
+    const keyless = row("insert", { table: "public.keyless", newRow: [] });
     assertEquals(format(formatter, keyless), [
-      { key: "public.new", data: "undefined", route: undefined },
+      { key: "public.keyless", data: "undefined", route: undefined },
     ]);
   });
 });
