@@ -1,5 +1,5 @@
 import { Aggregate, type PutBody } from "./aggregate.ts";
-import type { KinesisApi } from "./api.ts";
+import type { KinesisApi, StoredAt } from "./api.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import { hashPartitionKey } from "./hash_key.ts";
 import type { LaneQueue, Pending, PutLimits, PutRequest, PutResult } from "./lane_queue.ts";
@@ -23,6 +23,7 @@ export class AggregateQueue implements LaneQueue {
   #aggregates: Aggregate[] = [];
   /** The first of `#aggregates` once it was asked for: it stays as it is until it is stored. */
   #current: PutBody | undefined;
+  #answer: StoredAt | undefined;
   #lastSequenceNumber: string | undefined;
   #bytes = 0;
   #maxBytes: number;
@@ -69,15 +70,19 @@ export class AggregateQueue implements LaneQueue {
     return { bytes: this.#aggregates[0]!.putBytes, records: 1 };
   }
 
-  async send(signal: AbortSignal): Promise<PutResult> {
+  async send(signal: AbortSignal): Promise<void> {
     const { api, streamName } = this.#context;
     const sequenceNumberForOrdering = this.#lastSequenceNumber;
-    const stored = await api.putRecord(
+    this.#answer = await api.putRecord(
       { streamName, sequenceNumberForOrdering, ...this.#current! },
       signal,
     );
-    if (stored.shardId !== this.#shard.id) return { movedTo: stored.shardId, refused: undefined };
-    this.#lastSequenceNumber = stored.sequenceNumber;
+  }
+
+  settle(): PutResult {
+    const { shardId, sequenceNumber } = this.#answer!;
+    if (shardId !== this.#shard.id) return { movedTo: shardId, refused: undefined };
+    this.#lastSequenceNumber = sequenceNumber;
     this.#acknowledgeFirst();
     return { movedTo: undefined, refused: undefined };
   }

@@ -1,6 +1,6 @@
 import type { Backoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
-import type { LaneQueue, PutLimits, PutRequest, PutResult } from "./lane_queue.ts";
+import type { LaneQueue, PutLimits, PutRequest } from "./lane_queue.ts";
 import type { Pacer } from "./pacing.ts";
 import { type Asked, classify, type Failure, type Refusal } from "./put_error.ts";
 import type { Shard } from "./shard_map.ts";
@@ -109,14 +109,14 @@ export class Lane {
     const startedMs = clock.now();
     this.pacer.started(startedMs, request.bytes, request.records);
     this.stats.puts++;
-    let result: PutResult;
     try {
-      result = await this.queue.send(closing);
+      await this.queue.send(closing);
     } catch (error) {
       if (!closing.aborted) await this.#onError(error, request);
       else this.#isRetired = true;
       return;
     }
+    const result = this.queue.settle();
     this.pacer.answered(clock.now() - startedMs);
     this.stats.bytes += request.bytes - (result.refused?.bytes ?? 0);
     this.stats.records += request.records - (result.refused?.records ?? 0);

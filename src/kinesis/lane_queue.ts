@@ -57,8 +57,10 @@ export interface LaneQueue {
   ): void;
   /** What is first in line; the queue must not be empty. */
   next(limits: PutLimits): PutRequest;
-  /** Puts what `next` gave. */
-  send(signal: AbortSignal): Promise<PutResult>;
+  /** Puts what `next` gave; resolves when that was answered. */
+  send(signal: AbortSignal): Promise<void>;
+  /** Acknowledges what the answer says is stored. */
+  settle(): PutResult;
   /**
    * Ends the queue: what is not acknowledged, by position. `storedIn` is the shard that answered
    * instead of the lane's own, if one did: what it holds rightly is acknowledged, not given.

@@ -25,6 +25,7 @@ const encoder = new TextEncoder();
 /**
  * User records of one shard as they are, put by PutRecords. Such a request promises no order, so none
  * has two records of one partition key: the second waits until the first is stored, while others pass.
+ * A record for every shard (a TRUNCATE) goes alone and none passes it: it stands for all keys.
  */
 export class RecordQueue implements LaneQueue {
   readonly #context: QueueContext;
@@ -34,6 +35,7 @@ export class RecordQueue implements LaneQueue {
   #first = 0;
   /** Places in `#waiting` of the present request's records. */
   #chosen: number[] = [];
+  #results: readonly PutRecordsResult[] = [];
   #bytes = 0;
 
   constructor(context: QueueContext, shard: Shard) {
@@ -83,20 +85,22 @@ export class RecordQueue implements LaneQueue {
     let bytes = 0;
     this.#chosen = [];
     for (let i = this.#first; i < end && this.#chosen.length < maxRecords; i++) {
-      const { partitionKey, putBytes } = this.#waiting[i]!;
+      const { partitionKey, putBytes, everyShard } = this.#waiting[i]!;
+      if (everyShard && i > this.#first) break;
       if (keys.has(partitionKey)) continue;
       if (this.#chosen.length > 0 && bytes + putBytes > limits.bytes) break;
       keys.add(partitionKey);
       this.#chosen.push(i);
       bytes += putBytes;
+      if (everyShard) break;
     }
     return { bytes, records: this.#chosen.length };
   }
 
-  async send(signal: AbortSignal): Promise<PutResult> {
+  async send(signal: AbortSignal): Promise<void> {
     const { api, streamName } = this.#context;
     const records = this.#chosen.map((place) => this.#waiting[place]!);
-    const results = await api.putRecords(
+    this.#results = await api.putRecords(
       streamName,
       records.map((record) => ({
         partitionKey: record.partitionKey.toWellFormed(),
@@ -105,15 +109,19 @@ export class RecordQueue implements LaneQueue {
       })),
       signal,
     );
-    const movedTo = results.find((result) =>
-      result.kind === "stored" && result.shardId !== this.#shard.id
-    ) as { shardId: string } | undefined;
+  }
+
+  settle(): PutResult {
+    const results = this.#results;
+    const records = this.#chosen.map((place) => this.#waiting[place]!);
     const stored = new Set<WaitingRecord>();
+    let movedTo: string | undefined;
     results.forEach((result, i) => {
       if (this.#isStored(result, records[i]!)) stored.add(records[i]!);
+      if (result.kind === "stored" && result.shardId !== this.#shard.id) movedTo = result.shardId;
     });
     this.#remove(stored);
-    return { movedTo: movedTo?.shardId, refused: summarizeRefused(results, records) };
+    return { movedTo, refused: summarizeRefused(results, records) };
   }
 
   takeApart(storedIn: Shard | undefined): Iterable<QueuedRecord> {

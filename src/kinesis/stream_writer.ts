@@ -28,8 +28,8 @@ const MAX_PUT_BYTES = MIB;
 const MAX_PUT_RECORDS = 500;
 const DEFAULT_HIGH_WATER_BYTES = 16 * MIB;
 const MAX_FREE_BUFFER_BYTES = 8 * MIB;
-/** A refusal that a closed shard may explain is believed when this many listings do not. */
-const MAX_DOUBTS = 8;
+/** A refusal that a closed shard may explain is believed when this many listings do not: some 15 s. */
+const MAX_DOUBTS = 12;
 
 const log = getLogger(["pg2kinesis", "kinesis"]);
 
@@ -125,6 +125,11 @@ export class StreamWriter implements RecordWriter {
 
   get pendingBytes(): number {
     return this.#pending.bytes;
+  }
+
+  /** Bytes that one record of the stream may have, its partition key included. */
+  get maxRecordBytes(): number {
+    return this.options.stream.summary.maxRecordBytes;
   }
 
   add(
