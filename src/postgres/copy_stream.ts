@@ -68,9 +68,4 @@ export class CopyStream {
   write(message: Uint8Array): void {
     if (this.connection.stream.writable) this.connection.stream.write(message);
   }
-
-  /** Writes the last message and says that no more will come. */
-  end(message: Uint8Array): void {
-    if (this.connection.stream.writable) this.connection.stream.end(message);
-  }
 }

@@ -6,7 +6,7 @@ import { readCopyData, readNotice, writeStandbyStatus } from "./copy_data.ts";
 import { CopyStream } from "./copy_stream.ts";
 import { pluginOptions } from "./plugin_options.ts";
 import { failed, type PostgresError } from "./postgres_error.ts";
-import type { ReplicationMessage } from "./replication_message.ts";
+import type { Keepalive, ReplicationMessage } from "./replication_message.ts";
 import { explainSlotFailure } from "./slot_failure.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
@@ -15,8 +15,9 @@ const logger = getLogger(["pg2kinesis", "postgres"]);
 const MAX_STATUS_INTERVAL_MS = 10_000;
 /** Acknowledgements are many; what they confirm is sent no more often than this. */
 const MIN_CONFIRM_INTERVAL_MS = 100;
-/** For the server to read our last words and let go of the slot. */
-const CLOSE_TIMEOUT_MS = 1000;
+/** For the server to answer our last words. */
+const CLOSE_TIMEOUT_MS = 1500;
+const CLOSE_TURN_MS = 100;
 
 /** Who the server is, as IDENTIFY_SYSTEM tells it, and how patient. */
 export interface ServerIdentity {
@@ -50,6 +51,11 @@ export class ReplicationSession {
   #sentAtMs = 0;
   #statusTimer: ReturnType<typeof setInterval> | undefined;
   #confirmTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Replies asked for and not received. The server may send keepalives of its own as well. */
+  #unanswered = 0;
+  #onAnswer: (() => void) | undefined;
+  /** While closing: whether what comes is read and dropped, or left. */
+  #dropping = true;
   #state: "starting" | "streaming" | "closing" | "over" = "starting";
 
   /**
@@ -124,20 +130,23 @@ export class ReplicationSession {
   }
 
   /**
-   * Sends the last status update, and waits until the server has read it and let go of the slot, but
-   * no longer than a second. COPY DONE would make the server send the open transaction to its end.
+   * Sends the last status update and waits for the server's answer, but not for long; then closes the
+   * socket. COPY DONE would make the server send the open transaction to its end.
    */
   async close(): Promise<void> {
     if (this.#state !== "streaming") return;
     this.#state = "closing";
     this.#stopTimers();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_TIMEOUT_MS));
-    this.#copy.end(this.#status("no reply"));
-    // What still comes is read and dropped: closing a socket with unread bytes would reset it.
-    this.#copy.gate.start();
-    await Promise.race([this.connection.lost, timeout]);
-    clearTimeout(timer);
+    this.#copy.write(this.#status("reply, please"));
+    const deadline = Date.now() + CLOSE_TIMEOUT_MS;
+    // A walsender inside a transaction listens only while it cannot write, and its answer lies behind
+    // what it wrote before: so what comes is dropped, in turns with not reading.
+    while (this.#unanswered > 0 && Date.now() < deadline) {
+      this.#dropping = !this.#dropping;
+      if (this.#dropping) this.#copy.gate.start();
+      const answered = new Promise<void>((resolve) => this.#onAnswer = resolve);
+      await withTimeout(Promise.race([answered, this.connection.lost]), CLOSE_TURN_MS);
+    }
     this.destroy();
   }
 
@@ -183,12 +192,18 @@ export class ReplicationSession {
   }
 
   #takeCopyData(bytes: Uint8Array, start: number, end: number): void {
-    if (this.#state !== "streaming") return;
     const message = readCopyData(bytes, start, end);
-    this.#batch.push(message);
-    if (message.kind === "keepalive" && message.replyRequested) {
-      this.#last = message;
-      this.#sendStatus("no reply");
+    if (message.kind === "keepalive") this.#takeKeepalive(message);
+    if (this.#state === "streaming") this.#batch.push(message);
+  }
+
+  #takeKeepalive(keepalive: Keepalive): void {
+    if (!keepalive.replyRequested) {
+      if (this.#unanswered > 0) this.#unanswered--;
+      if (this.#unanswered === 0) this.#onAnswer?.();
+    } else if (this.#state === "streaming") {
+      this.#last = keepalive;
+      this.#copy.write(this.#status("no reply"));
     }
   }
 
@@ -207,7 +222,8 @@ export class ReplicationSession {
   }
 
   #endOfRead(bytes: number): boolean {
-    if (this.#state !== "streaming" || this.#batch.length === 0) return false;
+    if (this.#state !== "streaming") return !this.#dropping;
+    if (this.#batch.length === 0) return false;
     const batch = this.#batch;
     this.#batch = [];
     this.#last = batch.findLast(({ kind }) => kind !== "warning") ?? this.#last;
@@ -229,6 +245,7 @@ export class ReplicationSession {
     if (flushed > this.#sentLsn) this.#sentLsn = flushed;
     this.#sentAtMs = Date.now();
     const received = this.receivedLsn;
+    if (reply === "reply, please") this.#unanswered++;
     return writeStandbyStatus({
       written: received > this.#sentLsn ? received : this.#sentLsn,
       flushed: this.#sentLsn,
@@ -241,6 +258,14 @@ export class ReplicationSession {
     clearInterval(this.#statusTimer);
     clearTimeout(this.#confirmTimer);
   }
+}
+
+/** Resolves with the promise, or when the time is over. */
+async function withTimeout(promise: Promise<unknown>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+  await Promise.race([promise, timeout]);
+  clearTimeout(timer);
 }
 
 type Reply = "reply, please" | "no reply";
