@@ -1,12 +1,12 @@
 import { Buffer } from "node:buffer";
 import type { LogicalMessage, Relation, RowChange, Truncate } from "../decode/event.ts";
-import { formatLsn } from "../lsn.ts";
 import type { OutputPlugin, PartitionKeyChoice } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
 import { ColumnObject } from "./column_object.ts";
 import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
 import { HiddenKeyWarning } from "./hidden_key.ts";
 import { oldRowAsSent, rowAfter } from "./json_rows.ts";
+import { LsnText } from "./lsn_text.ts";
 import { choosePartitionKey, messageName, type PartitionKeyOf } from "./partition_key.ts";
 import { RelationCache } from "./relation_cache.ts";
 import { keyText, type RowKey, type RowKeys } from "./row_key.ts";
@@ -40,6 +40,7 @@ export class JsonFormatter implements Formatter {
   readonly #splitsMoves: boolean;
   readonly #hiddenKey = new HiddenKeyWarning();
   readonly #transaction = new TransactionText();
+  readonly #lsn = new LsnText();
 
   constructor(
     private readonly plugin: OutputPlugin,
@@ -134,7 +135,7 @@ export class JsonFormatter implements Formatter {
 
   #formatMessage(change: LogicalMessage, emit: Emit, keyOnly: boolean): undefined {
     const { transaction, prefix, seq } = change;
-    const lsn = `,"lsn":"${formatLsn(change.lsn)}"`;
+    const lsn = `,"lsn":"${this.#lsn.of(change.lsn)}"`;
     let data = '{"v":1,"op":"message"';
     if (transaction === undefined) {
       data += lsn;
@@ -149,7 +150,7 @@ export class JsonFormatter implements Formatter {
 
   #head(op: string, change: RowChange | Truncate, relation: Relation, seq: number): string {
     const text = this.#transaction.of(change.transaction);
-    return '{"v":1,"op":"' + op + '"' + text.xid + ',"lsn":"' + formatLsn(change.lsn) + '"' +
+    return '{"v":1,"op":"' + op + '"' + text.xid + ',"lsn":"' + this.#lsn.of(change.lsn) + '"' +
       text.commitLsn + ',"seq":' + seq + text.time + this.#tables.get(relation).names;
   }
 
