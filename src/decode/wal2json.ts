@@ -11,7 +11,7 @@ import { ColumnCursor } from "./wal2json_columns.ts";
 import { Wal2jsonRow, type Wal2jsonTable } from "./wal2json_row.ts";
 import { parseXid } from "./xid.ts";
 
-const QUOTE = 0x22, BACKSLASH = 0x5C, CLOSE_BRACE = 0x7D;
+const QUOTE = 0x22, BACKSLASH = 0x5C, CLOSE_BRACE = 0x7D, SLASH = 0x2F;
 
 const ACTION = ascii('{"action":"');
 /** Where the letter of the action stands. */
@@ -148,9 +148,7 @@ export class Wal2jsonDecoder implements Decoder {
   /** Reads LSN, schema and table. */
   #readTable(message: XLogData, start: number): { table: Wal2jsonTable; end: number } {
     const bytes = message.payload;
-    const lsnStart = skip(message, start, LSN);
-    const lsnEnd = scanString(message, lsnStart);
-    const schemaStart = skip(message, lsnEnd, SCHEMA);
+    const schemaStart = skip(message, skipLsn(message, skip(message, start, LSN)), SCHEMA);
     // Most of the time this hash finds the table, and its name need not be parsed again.
     let hash = 0;
     let quotes = 0;
@@ -206,6 +204,22 @@ function readLsn(message: XLogData, start: number, name: Uint8Array) {
   } catch {
     fail(message, at, "no LSN");
   }
+}
+
+/** Checks the form of an LSN that the message's header has too: `"16/B374D848"`. */
+function skipLsn(message: XLogData, start: number): number {
+  const bytes = message.payload;
+  let at = start + 1;
+  while (isHexDigit(bytes[at])) at++;
+  const half = at;
+  if (bytes[half] === SLASH) at++;
+  while (isHexDigit(bytes[at])) at++;
+  const isLsn = bytes[start] === QUOTE && half > start + 1 && at > half + 1 && bytes[at] === QUOTE;
+  return isLsn ? at + 1 : fail(message, start, "no LSN");
+}
+
+function isHexDigit(byte: number | undefined): boolean {
+  return byte !== undefined && ((byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x46));
 }
 
 /** A non-transactional message stands outside any transaction. */

@@ -47,7 +47,10 @@ export class Wal2jsonRow implements RowChange {
     if (hasColumns !== (kind !== "delete")) {
       this.#fail(start, hasColumns ? "a delete with columns" : `an ${kind} without columns`);
     }
-    if (kind === "delete") this.#newEnd = start;
+    if (kind === "delete") {
+      this.#newEnd = start;
+      if (!hasAt(message.payload, start, IDENTITY)) this.#readKey(start);
+    }
   }
 
   get lsn(): Lsn {

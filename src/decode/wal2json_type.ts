@@ -29,15 +29,15 @@ export function readType(
   start: number,
 ): { readonly text: string; readonly end: number } | undefined {
   const stringEnd = scanJsonString(bytes, start);
-  if (stringEnd !== -1 && typeEndsAt(bytes, stringEnd)) {
-    const read = isEscaped(bytes, start + 1) ? jsonStringText : decodeUtf8;
-    return named(read(bytes, start + 1, stringEnd - 1), stringEnd);
+  if (stringEnd !== -1 && typeEndsAt(bytes, stringEnd) && isJson(bytes, start + 1, stringEnd)) {
+    return named(jsonStringText(bytes, start + 1, stringEnd - 1), stringEnd);
   }
   if (bytes[start] !== QUOTE) return undefined;
   const wrapped = scanRawType(bytes, start + 1, true);
   if (wrapped !== -1) return named(decodeUtf8(bytes, start + 1, wrapped), wrapped + 1);
   const bare = scanRawType(bytes, start, false);
-  if (bare !== -1) return named(decodeUtf8(bytes, start, bare), bare);
+  // JSON cannot read a name with a backslash or line break, but it is one like `"My Type"`.
+  if (bare !== -1) return named(decodeUtf8(bytes, start, bare)?.replace(/^"([^"]*)"$/, "$1"), bare);
   return undefined;
 }
 
@@ -46,13 +46,15 @@ function named(text: string | undefined, end: number) {
 }
 
 /**
- * Whether a type that JSON can read was escaped: `\"My Type\"[]` and `schema.\"My Type\"` were. Another
- * one with a backslash is a quoted name that has it, and one without is the same either way.
+ * Whether a type was printed as a JSON string or cannot be told from one: it has no backslash, or
+ * begins like `\"My Type\"[]` and `schema.\"My Type\"`. Other backslashes are part of a quoted name.
  */
-function isEscaped(bytes: Uint8Array, start: number): boolean {
+function isJson(bytes: Uint8Array, start: number, end: number): boolean {
+  const backslash = bytes.indexOf(BACKSLASH, start);
+  if (backslash === -1 || backslash >= end) return true;
   const schemaEnd = scanIdentifier(bytes, start);
   const quote = schemaEnd !== -1 && bytes[schemaEnd] === DOT ? schemaEnd + 1 : start;
-  return bytes[quote] === BACKSLASH && bytes[quote + 1] === QUOTE;
+  return quote === backslash && bytes[quote + 1] === QUOTE;
 }
 
 function typeEndsAt(bytes: Uint8Array, at: number): boolean {

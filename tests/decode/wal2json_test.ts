@@ -124,6 +124,7 @@ Deno.test("Wal2jsonDecoder reads type names that are no valid JSON", () => {
   assertEquals(type(String.raw`"other.\"My \\ Type\""`), 'other."My \\ Type"');
   assertEquals(type(String.raw`"back\slash"`), "back\\slash");
   assertEquals(type(String.raw`"back\nslash"`), "back\\nslash");
+  assertEquals(type('"line\nbreak"'), "line\nbreak");
   assertEquals(type('"My Schema"."My Type"'), '"My Schema"."My Type"');
   assertEquals(type('"My Schema".plain'), '"My Schema".plain');
   assertEquals(type('"My Schema".plain(3)'), '"My Schema".plain(3)');
@@ -256,6 +257,10 @@ const WRONG: readonly string[] = [
   insertText(ID).replace("2026-01-01", "2026-13-01"),
   insertText(ID).replace(`,"timestamp":"2026-01-01 00:00:00+00"`, ""),
   insertText(ID).replace('"lsn"', '"nextlsn"'),
+  insertText(ID).replace("0/1F", "0/1G"),
+  insertText(ID).replace("0/1F", "01F"),
+  insertText(ID).replace("0/1F", "0/"),
+  insertText(ID).replace("0/1F", "/1F"),
   insertText(ID).replace('"schema":"public",', ""),
   insertText(ID).replace('"table":"t"', '"table":t'),
   insertText(ID).replace('"table":"t"', '"table":"\\x"'),
@@ -304,6 +309,8 @@ const WRONG: readonly string[] = [
   insertText(`{"name":"a","type":text,"value":"x"}`),
   insertText(`{"name":"a","type":""My Type","value":"x"}`),
   insertText(`{"name":"a","type":"My Type"","value":"x"}`),
+  // Neither escaped for JSON nor a quoted name. Found by fuzzing.
+  insertText(`{"name":"a","type":"s.\\*T\\"","value":"x"}`),
   insertText(`{"name":"a","type":"A"."B"."C","value":"x"}`),
   insertText(`{"name":"a","type":"My Schema".Plain,"value":"x"}`),
   `{"action":"M",${HEAD},"transactional":false,"prefix":"p","content":"c"}`,
@@ -323,6 +330,17 @@ Deno.test("Wal2jsonDecoder refuses messages that it does not understand", () => 
       "wal2json message at LSN 0/1F",
       text,
     );
+  }
+});
+
+Deno.test("Wal2jsonDecoder refuses a delete with something before its key, also once the key is known", () => {
+  const decode = openTransaction("wal2json");
+  const deletion = `{"action":"D",${HEAD},${TABLE},${PK}}`;
+  assertEquals(asRow(decode(deletion)).keyNames, ["id"]);
+  // Found by fuzzing.
+  for (const rest of [`,"identity":0`, `,"columns":[]`, "x"]) {
+    const wrong = deletion.replace(`,${PK}`, `${rest},${PK}`);
+    assertThrows(() => materialize(decode(wrong)), DecodeError, "position", wrong);
   }
 });
 

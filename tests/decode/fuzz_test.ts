@@ -1,0 +1,23 @@
+/**
+ * Every decoder against mutations of real messages: a value that the reference parser reads too, or a
+ * DecodeError with its place. Seconds here; `deno task fuzz` runs it for minutes.
+ */
+import type { OutputPlugin } from "../../src/options.ts";
+import { randomFrom, randomSeed } from "../support/random.ts";
+import { DecoderFuzzer } from "./fuzz/fuzz.ts";
+
+/** Inputs for each decoder. */
+const inputs = Number(Deno.env.get("PG2KINESIS_FUZZ_INPUTS") ?? 20_000);
+
+const plugins: OutputPlugin[] = ["test_decoding", "wal2json", "pgoutput"];
+for (const plugin of plugins) {
+  Deno.test(`the decoder of ${plugin} gives a right value or a DecodeError for any input`, async () => {
+    const fuzzer = await DecoderFuzzer.create(plugin, randomFrom(randomSeed()));
+    fuzzer.run(inputs);
+    const { inputs: tried, values, compared, errors } = fuzzer.counts;
+    console.log(
+      `${plugin}: ${tried} inputs, ${values} understood (${compared} as the reference does), ` +
+        `${errors} refused`,
+    );
+  });
+}
