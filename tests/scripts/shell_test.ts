@@ -49,6 +49,8 @@ for (const [version, answer] of [["2.3.7", "too old"], ["1.46.3", "too old"], ["
     await fakeDeno(scratch.path, version!);
     const { code, stderr } = await sh(["scripts/test.sh", ...QUICK], {
       PATH: await toolsWithoutNpm(scratch.path),
+      // An earlier run may have taken one from npm.
+      XDG_CACHE_HOME: scratch.path,
     });
     assertEquals(code, 1);
     assertMatch(stderr, new RegExp(`deno is Deno .*${answer}: 2.4 is needed`));

@@ -1,5 +1,6 @@
 import { KinesisClient, type KinesisClientConfig } from "@aws-sdk/client-kinesis";
 import { CreateStreamCommand, DescribeStreamSummaryCommand } from "@aws-sdk/client-kinesis";
+import { Server } from "node:http";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import kinesalite from "kinesalite";
 import { waitFor } from "./wait.ts";
@@ -35,14 +36,27 @@ export async function startKinesalite(options: KinesaliteOptions = {}): Promise<
     deleteStreamMs: 0,
     ...options,
   });
+  tolerateAborts(server);
   const port = await new Promise<number>((resolve, reject) => {
     server.on("error", reject);
     server.listen(0, "127.0.0.1", () => resolve(server.address().port));
   });
-  const endpoint = `http://127.0.0.1:${port}`;
-  return testKinesis(endpoint, async () => {
+  return testKinesis(`http://127.0.0.1:${port}`, async () => {
+    // Not kinesalite's own close, which closes its database under requests that still run.
+    const closed = new Promise((resolve) => Server.prototype.close.call(server, resolve));
     server.closeAllConnections();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
+    await closed;
+  });
+}
+
+/** Kinesalite throws out of its socket's event when a client is killed in the middle of a request. */
+function tolerateAborts(server: Server): void {
+  const [handle] = server.listeners("request") as [(...args: unknown[]) => void];
+  server.removeAllListeners("request");
+  server.on("request", (request, response) => {
+    handle.call(server, request, response);
+    request.removeAllListeners("error");
+    request.on("error", () => {});
   });
 }
 
