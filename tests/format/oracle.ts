@@ -6,12 +6,14 @@ import type { FormatProblem, Formatter } from "../../src/format/formatter.ts";
 import type { Decoder } from "../../src/decode/decoder.ts";
 import { parseLsn } from "../../src/lsn.ts";
 import type { FormatOptions, OutputPlugin } from "../../src/options.ts";
+import { loadCatalog } from "../../src/postgres/catalog.ts";
+import type { Catalog } from "../../src/postgres/known_table.ts";
 import { makeXLogData } from "../fixtures/fixture.ts";
 import { NO_DEBIAN_POSTGRES } from "../support/debian_postgres.ts";
+import { postgresOptions } from "../postgres/setup.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { Row, TestPostgres } from "../support/test_postgres.ts";
 import { OPTIONS } from "./made_up.ts";
-import { type Query, TestCatalog } from "./test_catalog.ts";
 
 export const PLUGINS: readonly OutputPlugin[] = ["test_decoding", "wal2json", "pgoutput"];
 
@@ -23,6 +25,16 @@ export interface Step {
   readonly session: "a" | "b" | "c";
   readonly sql: string;
   readonly since?: number;
+}
+
+/** Runs one query in the database. */
+type Query = (text: string) => Promise<Row[]>;
+
+interface Setup {
+  /** SQL. */
+  readonly prepare: string;
+  readonly publications: string;
+  readonly options: Partial<FormatOptions>;
 }
 
 type Sessions = Readonly<Record<Step["session"], pg.Client>>;
@@ -52,7 +64,7 @@ export interface Published {
  */
 export async function withOracle(
   server: TestPostgres | undefined,
-  setup: { prepare: string; publications: string; options: Partial<FormatOptions> },
+  setup: Setup,
   use: (oracle: Oracle, sessions: Sessions) => Promise<void>,
 ): Promise<void> {
   if (server === undefined) return console.log(NO_DEBIAN_POSTGRES);
@@ -60,12 +72,14 @@ export async function withOracle(
   const connect = () => server.connect({ database: db.database });
   const sessions = { a: await connect(), b: await connect(), c: await connect() };
   const reader = await connect();
+  const catalog = await loadCatalog(postgresOptions(server, { database: db.database }));
   try {
     await sessions.a.query(setup.prepare);
     const query = async (text: string) => (await reader.query(text)).rows;
-    const oracle = await Oracle.create(query, db.slot, setup.publications, setup.options);
+    const oracle = await Oracle.create(query, catalog, db.slot, setup);
     await use(oracle, sessions);
   } finally {
+    catalog.close();
     for (const client of [reader, ...Object.values(sessions)]) await client.end();
   }
 }
@@ -90,19 +104,18 @@ export class Oracle {
 
   private constructor(
     private readonly query: Query,
-    readonly catalog: TestCatalog,
+    private readonly catalog: Catalog,
     private readonly publications: string,
     private readonly slot: string,
   ) {}
 
   static async create(
     query: Query,
+    catalog: Catalog,
     slot: string,
-    publications: string,
-    options: Partial<FormatOptions>,
+    { publications, options }: Setup,
   ): Promise<Oracle> {
     await query(SETTINGS);
-    const catalog = new TestCatalog(query);
     await catalog.refresh();
     const oracle = new Oracle(query, catalog, publications, slot);
     await query(`select pg_create_logical_replication_slot('${slot}_oracle', 'wal2json')`);
