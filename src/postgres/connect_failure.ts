@@ -173,6 +173,11 @@ function explainTls(
     return "the server's certificate is for another host; connect by the name it was made for, or " +
       `use --pg-sslmode verify-ca${answer}`;
   }
+  // Deno 2.9 has this one code for a certificate of another authority and for one that has expired.
+  if (code === "UNABLE_TO_VERIFY_LEAF_SIGNATURE") {
+    return "the server's certificate was not made by an authority that is trusted here, or it has " +
+      `expired; give the right authority with --pg-sslrootcert, or renew the certificate${answer}`;
+  }
   if (/EXPIRED/i.test(facts)) return `the server's certificate has expired${answer}`;
   if (/NOT_YET_VALID|NotValidYet/i.test(facts)) {
     return `the server's certificate is not valid yet; check the clocks${answer}`;
