@@ -1,8 +1,11 @@
 import type { KinesisClient, KinesisClientConfig } from "@aws-sdk/client-kinesis";
 import { RunError } from "../errors.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./api.ts";
+import type { KinesisReadApi, RecordPage, ShardPosition } from "./read_api.ts";
 import type { ListedShard } from "./shard_map.ts";
 
+/** The first Deno whose node:http is known to keep connections open and to notice when they break. */
+const FIRST_DENO_WITH_NODE_HTTP = [2, 9] as const;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** For a request with up to a mebibyte of data, and again for each further one. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -10,6 +13,8 @@ const MIB = 1024 * 1024;
 /** Where DescribeStreamSummary says nothing: the limit that every stream begins with. */
 const DEFAULT_MAX_RECORD_KIB = 1024;
 const SHARDS_PER_PAGE = 1000;
+/** Most that one GetRecords gives. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html */
+const MAX_PAGE_BYTES = 10 * MIB;
 
 /**
  * Connects to Kinesis with the AWS SDK's own settings (AWS_REGION, AWS_PROFILE,
@@ -18,7 +23,7 @@ const SHARDS_PER_PAGE = 1000;
  */
 export async function connectKinesis(
   settings: Pick<KinesisClientConfig, "endpoint" | "region" | "credentials"> = {},
-): Promise<KinesisApi> {
+): Promise<KinesisApi & KinesisReadApi> {
   const [sdk, { NodeHttpHandler }] = await Promise.all([
     import("@aws-sdk/client-kinesis"),
     import("@smithy/node-http-handler"),
@@ -45,6 +50,34 @@ export async function connectKinesis(
     client.destroy();
     throw error;
   }
+}
+
+function bestTransport(): "node:http" | "fetch" {
+  const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
+  const [firstMajor, firstMinor] = FIRST_DENO_WITH_NODE_HTTP;
+  return major > firstMajor || (major === firstMajor && minor >= firstMinor)
+    ? "node:http"
+    : "fetch";
+}
+
+/** HTTP/1.1: the SDK's default, HTTP/2, fails against the usual mocks and takes more time. */
+async function newNodeHandler(): Promise<KinesisClientConfig["requestHandler"]> {
+  const { NodeHttpHandler } = await import("@smithy/node-http-handler");
+  // One connection for each lane.
+  const agent = { keepAlive: true, maxSockets: Infinity };
+  return new NodeHttpHandler({
+    connectionTimeout: CONNECT_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    throwOnRequestTimeout: true,
+    socketTimeout: REQUEST_TIMEOUT_MS,
+    httpAgent: agent,
+    httpsAgent: agent,
+  });
+}
+
+async function newFetchHandler(): Promise<KinesisClientConfig["requestHandler"]> {
+  const { FetchHandler } = await import("./fetch_handler.ts");
+  return new FetchHandler(REQUEST_TIMEOUT_MS) as unknown as KinesisClientConfig["requestHandler"];
 }
 
 /** AWS_DEFAULT_REGION, which the SDK does not know, counts when AWS_REGION is not set. */
@@ -78,7 +111,7 @@ async function resolveSettings(client: KinesisClient): Promise<string> {
 
 type Sdk = typeof import("@aws-sdk/client-kinesis");
 
-class SdkKinesis implements KinesisApi {
+class SdkKinesis implements KinesisApi, KinesisReadApi {
   constructor(
     private readonly sdk: Sdk,
     private readonly client: KinesisClient,
@@ -174,8 +207,60 @@ class SdkKinesis implements KinesisApi {
     );
   }
 
+  async getShardIterator(
+    streamName: string,
+    shardId: string,
+    from: ShardPosition,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const answer = await this.client.send(
+      new this.sdk.GetShardIteratorCommand({
+        StreamName: streamName,
+        ShardId: shardId,
+        ...iteratorType(from),
+      }),
+      { abortSignal: signal },
+    );
+    return present("GetShardIterator", "ShardIterator", answer.ShardIterator);
+  }
+
+  async getRecords(iterator: string, limit: number, signal: AbortSignal): Promise<RecordPage> {
+    const { Records = [], NextShardIterator, MillisBehindLatest } = await this.client.send(
+      new this.sdk.GetRecordsCommand({ ShardIterator: iterator, Limit: limit }),
+      { abortSignal: signal, requestTimeout: timeoutFor(MAX_PAGE_BYTES) },
+    );
+    return {
+      records: Records.map((record) => ({
+        sequenceNumber: present("GetRecords", "SequenceNumber", record.SequenceNumber),
+        partitionKey: present("GetRecords", "PartitionKey", record.PartitionKey),
+        data: present("GetRecords", "Data", record.Data),
+        arrivedAtMs: record.ApproximateArrivalTimestamp?.getTime(),
+      })),
+      nextIterator: NextShardIterator,
+      millisBehindLatest: MillisBehindLatest ?? 0,
+    };
+  }
+
   close(): void {
     this.client.destroy();
+  }
+}
+
+function iteratorType(from: ShardPosition) {
+  switch (from.kind) {
+    case "oldest":
+      return { ShardIteratorType: "TRIM_HORIZON" } as const;
+    case "latest":
+      return { ShardIteratorType: "LATEST" } as const;
+    case "time":
+      return { ShardIteratorType: "AT_TIMESTAMP", Timestamp: new Date(from.atMs) } as const;
+    case "after":
+      return {
+        ShardIteratorType: "AFTER_SEQUENCE_NUMBER",
+        StartingSequenceNumber: from.sequenceNumber,
+      } as const;
+    default:
+      return from satisfies never;
   }
 }
 

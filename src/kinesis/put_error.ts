@@ -27,6 +27,8 @@ export interface Asked {
   readonly region: string;
   /** The IAM action that allows it. */
   readonly action: string;
+  /** By a reader of the stream: it can neither make one nor write to it. */
+  readonly forReading?: boolean;
 }
 
 const THROTTLED = new Set([
@@ -66,9 +68,11 @@ const CREDENTIALS_ADVICE = "check the access key that the AWS settings of this p
 /** Advice for each error that trying again does not mend, by the name that the service gives it. */
 const ADVICE: Readonly<Record<string, (asked: Asked) => string>> = {
   AccessDeniedException: ({ action, stream }) => `allow ${action} on stream/${stream} in IAM`,
-  ResourceNotFoundException: ({ region }) =>
-    `there is no such stream in ${region}: check --stream-name and the region, or use --create-stream`,
-  KMSAccessDeniedException: () => "allow kms:GenerateDataKey on the stream's key",
+  ResourceNotFoundException: ({ region, forReading }) =>
+    `there is no such stream in ${region}: check --stream-name and the region` +
+    (forReading ? "" : ", or use --create-stream"),
+  KMSAccessDeniedException: ({ forReading }) =>
+    `allow ${forReading ? "kms:Decrypt" : "kms:GenerateDataKey"} on the stream's key`,
   KMSDisabledException: () => "enable the KMS key that encrypts the stream",
   KMSInvalidStateException: () => "the KMS key that encrypts the stream must be enabled",
   KMSNotFoundException: () =>

@@ -2,15 +2,12 @@ import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
 import type { StreamOptions } from "../options.ts";
 import type { KinesisApi, StreamSummary } from "./api.ts";
-import { Backoff } from "./backoff.ts";
+import { askPatiently } from "./ask_patiently.ts";
 import type { Clock } from "./clock.ts";
-import { type Asked, classify, refusalError } from "./put_error.ts";
 import { ShardMap } from "./shard_map.ts";
 
 /** How often a stream that is being made is looked at. */
 const POLL_MS = 500;
-/** At the start a person waits: what fails for this long is told instead of tried again. */
-const PATIENCE_MS = 15_000;
 
 const log = getLogger(["pg2kinesis", "kinesis"]);
 
@@ -31,7 +28,7 @@ export async function openStream(
 ): Promise<OpenStream> {
   const { name } = options;
   const ask = <T>(verb: string, action: string, call: () => Promise<T>) =>
-    patiently({ verb, stream: name, region: api.region, action }, call, clock, random, signal);
+    askPatiently({ verb, stream: name, region: api.region, action }, call, clock, random, signal);
   const describe = () =>
     ask("find", "kinesis:DescribeStreamSummary", () => api.describeStream(name, signal));
 
@@ -105,49 +102,6 @@ async function describeOrCreate(
   });
   return undefined;
 }
-
-/** Tries again what may pass, for as long as a person would wait; then says what is wrong. */
-async function patiently<T>(
-  asked: Asked,
-  call: () => Promise<T>,
-  clock: Clock,
-  random: () => number,
-  signal: AbortSignal,
-): Promise<T> {
-  const backoff = new Backoff(random);
-  const deadline = clock.now() + PATIENCE_MS;
-  for (;;) {
-    try {
-      return await call();
-    } catch (error) {
-      signal.throwIfAborted();
-      const failure = classify(error, asked);
-      if (failure.kind === "refused") throw refusalError(failure, asked, error);
-      if (failure.reason === "credentials" || clock.now() >= deadline) {
-        throw refusalError(
-          { detail: failure.detail, advice: ADVICE[failure.reason] },
-          asked,
-          error,
-        );
-      }
-      const { verb, stream } = asked;
-      log.warn("cannot {verb} stream {stream} yet: {detail}", {
-        verb,
-        stream,
-        detail: failure.detail,
-      });
-      await clock.sleep(backoff.nextMs(), signal);
-      signal.throwIfAborted();
-    }
-  }
-}
-
-const ADVICE = {
-  throttled: "the account's limit for such requests is used up: start again later",
-  service: "Kinesis does not work at the moment: start again later",
-  network: "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the way to that host",
-  credentials: "get new AWS credentials and check this machine's clock",
-} as const;
 
 function hasName(error: unknown, name: string): boolean {
   return error instanceof Error && error.name === name;

@@ -1,0 +1,60 @@
+import { getLogger } from "@logtape/logtape";
+import { Backoff } from "./backoff.ts";
+import type { Clock } from "./clock.ts";
+import { type Asked, classify, refusalError } from "./put_error.ts";
+
+/** While a person waits: what fails for this long is told instead of tried again. */
+export const PATIENCE_MS = 15_000;
+
+const log = getLogger(["pg2kinesis", "kinesis"]);
+
+/**
+ * Tries again what may pass, for as long as a person would wait; then says what is wrong. A throttle
+ * is nobody's fault: `throttlePatienceMs` is for those.
+ * @throws {RunError} one line; the signal's reason when it aborts.
+ */
+export async function askPatiently<T>(
+  asked: Asked,
+  call: () => Promise<T>,
+  clock: Clock,
+  random: () => number,
+  signal: AbortSignal,
+  patienceMs = PATIENCE_MS,
+  throttlePatienceMs = patienceMs,
+): Promise<T> {
+  const backoff = new Backoff(random);
+  const began = clock.now();
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = classify(error, asked);
+      if (failure.kind === "refused") throw refusalError(failure, asked, error);
+      const patience = failure.reason === "throttled" ? throttlePatienceMs : patienceMs;
+      if (failure.reason === "credentials" || clock.now() - began >= patience) {
+        throw refusalError(
+          { detail: failure.detail, advice: ADVICE[failure.reason] },
+          asked,
+          error,
+        );
+      }
+      const { verb, stream } = asked;
+      log.warn("cannot {verb} stream {stream} yet: {detail}", {
+        verb,
+        stream,
+        detail: failure.detail,
+      });
+      await clock.sleep(backoff.nextMs(), signal);
+      signal.throwIfAborted();
+    }
+  }
+}
+
+/** What to do about what did not pass. */
+export const ADVICE = {
+  throttled: "the account's limit for such requests is used up: start again later",
+  service: "Kinesis does not work at the moment: start again later",
+  network: "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the way to that host",
+  credentials: "get new AWS credentials and check this machine's clock",
+} as const;
