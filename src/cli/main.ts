@@ -6,6 +6,13 @@ import { MASK_SALT_VARIABLE } from "./flags.ts";
 import { writeOut } from "./output.ts";
 import { type Command, parseCommandLine } from "./parse.ts";
 
+const SECRET_VARIABLES = [
+  "PGPASSWORD",
+  "AWS_SECRET_ACCESS_KEY",
+  "AWS_SESSION_TOKEN",
+  MASK_SALT_VARIABLE,
+];
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The main job; it ends when it is done, or throws why it cannot go on. */
@@ -20,8 +27,7 @@ export async function main(
   env: Environment,
   loadRun: () => Promise<{ readonly run: Run }> = () => import("./run.ts"),
 ): Promise<number> {
-  registerSecret(env.PGPASSWORD);
-  registerSecret(env[MASK_SALT_VARIABLE]);
+  for (const name of SECRET_VARIABLES) registerSecret(env[name]);
   try {
     return await obey(parseCommandLine(args, env), loadRun);
   } catch (error) {
@@ -57,7 +63,7 @@ async function follow(
     configureLog(options.log);
     const { getLogger } = await import("@logtape/logtape");
     for (const warning of warnings) {
-      getLogger(["pg2kinesis", "cli"]).warn("{warning}", { warning });
+      getLogger(["pg2kinesis", "cli"]).warn(verbatim(warning));
     }
     const { run } = await loadRun();
     await Promise.race([run(options), stray.first]);
@@ -72,7 +78,7 @@ async function failed(error: unknown): Promise<number> {
   const message = messageOf(error);
   // Before the log is set up there is only what every command-line tool does.
   if (getConfig() === null) complain(message);
-  else getLogger(["pg2kinesis", "cli"]).error("{message}", { message, error });
+  else getLogger(["pg2kinesis", "cli"]).error(verbatim(message), { error });
   return error instanceof UsageError ? EXIT.usage : EXIT.runFailed;
 }
 
@@ -87,6 +93,9 @@ function messageOf(error: unknown): string {
   return `unexpected error: ${words}; run again with --log-level debug for the stack trace, and ` +
     "report it";
 }
+
+/** A text for the log that is no template: its braces are its own. */
+const verbatim = (text: string) => text.replaceAll("{", "{{").replaceAll("}", "}}");
 
 /** A line to stderr when there is no log yet. Never more than one, whatever is in the message. */
 function complain(message: string): void {

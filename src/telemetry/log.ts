@@ -28,7 +28,7 @@ export function textLine(record: LogRecord, withStacks: boolean): string {
   const said = placeholdersOf(record);
   const words = [timeOf(record), record.level.toUpperCase(), oneLine(redact(message))];
   for (const [key, value] of Object.entries(record.properties)) {
-    if (said.has(key) || (value instanceof Error && message.includes(value.message))) continue;
+    if (said.has(key) || saysError(message, value)) continue;
     words.push(`${key}=${quoted(asText(value))}`);
   }
   if (withStacks) {
@@ -39,14 +39,17 @@ export function textLine(record: LogRecord, withStacks: boolean): string {
 
 /** One JSON object: time, level, area, message, then the record's properties as they are. */
 export function jsonLine(record: LogRecord, withStacks: boolean): string {
+  const message = messageOf(record);
   const line: Record<string, unknown> = {
     time: timeOf(record),
     level: record.level,
     area: record.category.slice(1).join("."),
-    message: messageOf(record),
+    message,
   };
   for (const [key, value] of Object.entries(record.properties)) {
-    line[Object.hasOwn(line, key) ? `${key}_` : key] = asJson(value);
+    if (!saysError(message, value)) {
+      line[Object.hasOwn(line, key) ? `${key}_` : key] = asJson(value);
+    }
   }
   const stacks = withStacks ? errorsOf(record).map(stackOf) : [];
   if (stacks.length > 0) line.stack = stacks.join("\n");
@@ -69,7 +72,13 @@ function messageOf(record: LogRecord): string {
 /** The properties that the message already says. */
 function placeholdersOf(record: LogRecord): Set<string> {
   if (typeof record.rawMessage !== "string") return new Set();
-  return new Set([...record.rawMessage.matchAll(/\{\s*([^{}\s]+)\s*\}/g)].map(([, name]) => name!));
+  const template = record.rawMessage.replaceAll(/\{\{|\}\}/g, "");
+  return new Set([...template.matchAll(/\{\s*([^{}\s]+)\s*\}/g)].map(([, name]) => name!));
+}
+
+/** An error is often given beside a message that already holds its words. */
+function saysError(message: string, value: unknown): boolean {
+  return value instanceof Error && message.includes(value.message);
 }
 
 function asText(value: unknown): string {

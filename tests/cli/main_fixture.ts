@@ -3,9 +3,10 @@ import { getLogger } from "@logtape/logtape";
 import { main } from "../../src/cli/main.ts";
 import { RunError, UsageError } from "../../src/errors.ts";
 
-const secret = Deno.env.get("PGPASSWORD");
+const secret = "hunter2";
 const logger = getLogger(["pg2kinesis", "fixture"]);
-const forEver = () => new Promise<void>(() => setInterval(() => {}, 1000));
+/** As a run that is busy; a test whose program does not end by itself fails by this code. */
+const forEver = () => new Promise<void>(() => setTimeout(() => Deno.exit(99), 30_000));
 
 const endings: Record<string, () => Promise<void>> = {
   well: () => Promise.resolve(logger.info("done")),
@@ -15,6 +16,7 @@ const endings: Record<string, () => Promise<void>> = {
     ),
   usageError: () => Promise.reject(new UsageError("no table matches --table-pat")),
   twoLines: () => Promise.reject(new RunError("first\nsecond\r\n\u2028third")),
+  braces: () => Promise.reject(new RunError("no {table} {{here}} {error}")),
   bug: () => Promise.reject(new TypeError(`x is undefined, ${secret}`)),
   string: () => Promise.reject("just text"),
   stray: () => (void Promise.reject(new TypeError("nobody waits")), forEver()),

@@ -113,6 +113,7 @@ const ENDINGS: readonly (readonly [ending: string, code: number, message: RegExp
     1,
     /^\S+Z ERROR unexpected error: TypeError: x is undefined, \*\*\*; run again with --log-level debug for the stack trace, and report it$/,
   ],
+  ["braces", 1, /^\S+Z ERROR no \{table\} \{\{here\}\} \{error\}$/],
   ["string", 1, /^\S+Z ERROR unexpected error: just text; run again/],
   ["stray", 1, /^\S+Z ERROR unexpected error: TypeError: nobody waits; run again/],
   ["strayRunError", 1, /^\S+Z ERROR the lane died$/],
@@ -131,6 +132,22 @@ for (const [ending, code, message] of ENDINGS) {
   });
 }
 
+for (
+  const [name, value] of [
+    ["PGPASSWORD", "hunter2"],
+    ["PG2KINESIS_PG_URL", "postgres://u:hunter%32@h/d"],
+    ["AWS_SECRET_ACCESS_KEY", "hunter2"],
+    ["AWS_SESSION_TOKEN", "hunter2"],
+    ["PG2KINESIS_MASK_SALT", "hunter2"],
+  ] as const
+) {
+  Deno.test(`main keeps the secret in ${name} out of the log`, async () => {
+    const { stderr } = await end("runError", ["--log-level", "debug"], { [name]: value });
+    assertMatch(stderr, /ERROR cannot connect with \*\*\* /);
+    assert(!stderr.includes("hunter2"), stderr);
+  });
+}
+
 Deno.test("main shows stack traces and causes with --log-level debug, still in one line", async () => {
   const { code, stderr } = await end("runError", ["--log-level", "debug"], {
     PGPASSWORD: "hunter2",
@@ -143,12 +160,17 @@ Deno.test("main shows stack traces and causes with --log-level debug, still in o
 
 Deno.test("main writes the end of a run as JSON with --log-format json", async () => {
   const { code, stderr } = await end("runError", ["--log-format", "json"], {
-    PGPASSWORD: 'hun"ter2',
+    PGPASSWORD: "hunter2",
   });
   assertEquals([code, lines(stderr).length], [1, 1]);
   const line = JSON.parse(stderr);
-  assertEquals([line.level, line.message], ["error", "cannot connect with ***"]);
-  assert(!stderr.includes("ter2"), stderr);
+  assertEquals({ ...line, time: "" }, {
+    time: "",
+    level: "error",
+    area: "cli",
+    message: "cannot connect with ***",
+  });
+  assert(!stderr.includes("hunter2"), stderr);
 });
 
 Deno.test("main loses no line at the end, even when the log's reader is slow", async () => {
