@@ -23,22 +23,14 @@ const MAX_PAGE_BYTES = 10 * MIB;
  */
 export async function connectKinesis(
   settings: Pick<KinesisClientConfig, "endpoint" | "region" | "credentials"> = {},
+  transport: "node:http" | "fetch" = bestTransport(),
 ): Promise<KinesisApi & KinesisReadApi> {
-  const [sdk, { NodeHttpHandler }] = await Promise.all([
+  const [sdk, requestHandler] = await Promise.all([
     import("@aws-sdk/client-kinesis"),
-    import("@smithy/node-http-handler"),
+    transport === "fetch" ? newFetchHandler() : newNodeHandler(),
   ]);
-  // One connection for each lane, kept open. HTTP/1.1: see FACTS.md for why not the SDK's default.
-  const agent = { keepAlive: true, maxSockets: Infinity };
   const client = new sdk.KinesisClient({
-    requestHandler: new NodeHttpHandler({
-      connectionTimeout: CONNECT_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      throwOnRequestTimeout: true,
-      socketTimeout: REQUEST_TIMEOUT_MS,
-      httpAgent: agent,
-      httpsAgent: agent,
-    }),
+    requestHandler,
     // Retries are the lanes': the SDK would send a request again behind their back and give up.
     maxAttempts: 1,
     ...regionFromEnvironment(),
