@@ -12,5 +12,10 @@ cd "$(dirname "$0")/.."
 deno=$(find_deno)
 
 echo "Getting what the demo needs, where it is not there yet ..."
-"$deno" cache --quiet --frozen main.ts scripts/demo.ts
-exec "$deno" run --allow-all --quiet --cached-only --frozen scripts/demo.ts "$@"
+# With a copy of the lock file: another version of Deno would add its own types of Node.js to ours.
+lock=$(mktemp)
+trap 'rm -f "$lock"' EXIT
+cp deno.lock "$lock"
+"$deno" cache --quiet --lock="$lock" main.ts scripts/demo.ts
+rm -f "$lock"
+exec "$deno" run --allow-all --quiet --cached-only scripts/demo.ts "$@"

@@ -29,7 +29,7 @@ Deno.test("test.sh counts failed and skipped tests, and fails", async () => {
      Deno.test("b", () => { throw new Error("no"); });
      Deno.test("c", { ignore: true }, () => {});`,
   );
-  const { code, stdout } = await sh(["scripts/test.sh", "--no-config", "--no-lock", file]);
+  const { code, stdout } = await sh(["scripts/test.sh", "--no-config", file]);
   assertEquals(stdout.trimEnd().split("\n").at(-1), "1 passed, 1 failed, 1 skipped");
   assertEquals(code, 1);
 });
@@ -38,7 +38,7 @@ Deno.test("test.sh counts a module that does not compile as a failure", async ()
   await using scratch = await scratchDir();
   const file = join(scratch.path, "some_test.ts");
   await Deno.writeTextFile(file, `const number: number = "text";`);
-  const { code, stdout } = await sh(["scripts/test.sh", "--no-config", "--no-lock", file]);
+  const { code, stdout } = await sh(["scripts/test.sh", "--no-config", file]);
   assertEquals(stdout.trimEnd().split("\n").at(-1), "0 passed, 1 failed");
   assertEquals(code, 1);
 });

@@ -41,11 +41,12 @@ export async function startKinesalite(options: KinesaliteOptions = {}): Promise<
     server.on("error", reject);
     server.listen(0, "127.0.0.1", () => resolve(server.address().port));
   });
-  return testKinesis(`http://127.0.0.1:${port}`, async () => {
-    // Not kinesalite's own close, which closes its database under requests that still run.
-    const closed = new Promise((resolve) => Server.prototype.close.call(server, resolve));
+  return testKinesis(`http://127.0.0.1:${port}`, () => {
+    // Not kinesalite's own close, which closes its database under requests that still run; and not
+    // awaited, since on Deno 2.4 it waits for ever for a request that was cut short.
+    Server.prototype.close.call(server);
     server.closeAllConnections();
-    await closed;
+    return Promise.resolve();
   });
 }
 
