@@ -35,7 +35,12 @@ Deno.test("--table-pat is searched in schema.table", async () => {
     "public.order_items",
   ]);
   assertEquals(await published({ tablePattern: /^public\.orders$/u }), ["public.orders"]);
-  assertEquals(await published({ tablePattern: /t\.l/gu }), ["audit.log"]);
+  assertEquals(await published({ tablePattern: /t\.l/u }), ["audit.log"]);
+  // A pattern with the flag g remembers where it stopped.
+  assertEquals(await published({ tablePattern: /^public/gu }), [
+    "public.orders",
+    "public.order_items",
+  ]);
 });
 
 Deno.test("--include-table and --exclude-table are globs on schema.table; excluding wins", async () => {
@@ -124,6 +129,21 @@ const HASH = createHash("sha256").update("peppera@b.example").digest("hex");
 Deno.test("--exclude-column and --mask-column, in new and old rows", async () => {
   const formatter = await make(RULES);
   const change = row("update", { table: "public.orders", newRow: ROW, oldRow: ROW });
+  const { before, after } = JSON.parse(format(formatter, change)[0]!.data);
+  const shown = { id: 1, mail: HASH, phone: null };
+  assertEquals([before, after], [shown, shown]);
+});
+
+Deno.test("--mask-column holds for values that JSON takes from the other row", async () => {
+  const catalog = new MadeUpCatalog({ "public.orders": { replicaIdentity: "f" } });
+  const options = { ...OPTIONS, formatter: "JSON", ...RULES };
+  const change = row("update", {
+    table: "public.orders",
+    keyNames: ["id"],
+    newRow: ROW.slice(0, 3),
+    oldRow: ROW,
+  });
+  const formatter = await createFormatter(options, "wal2json", catalog);
   const { before, after } = JSON.parse(format(formatter, change)[0]!.data);
   const shown = { id: 1, mail: HASH, phone: null };
   assertEquals([before, after], [shown, shown]);

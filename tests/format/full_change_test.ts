@@ -118,6 +118,40 @@ Deno.test("full change of an update without an old row goes by the replica ident
   assertEquals(await names({ replicaIdentity: "d", keys: [["gone"], ["id"]] }), ["id"]);
 });
 
+Deno.test("full change of an update: pgoutput's key as it was, whatever the catalog says by now", async () => {
+  const newRow: ColumnSpec[] = [["id", "integer", "1"], ["u", "text", "x"]];
+  const formatter = await make("pgoutput", { replicaIdentity: "i", identityColumns: ["u"] });
+  const names = (keyNames?: string[]) => {
+    const text = payload(format(formatter, row("update", { keyNames, newRow }))[0]);
+    return JSON.parse(text).change.oldkeys.keynames;
+  };
+  assertEquals([names(["id"]), names()], [["id"], ["u"]]);
+});
+
+Deno.test("full change with wal2json: null in an identity is a NaN, in a FULL row it may be NULL", async () => {
+  const oldRow: ColumnSpec[] = [["id", "numeric", null], ["v", "numeric", null]];
+  const change = row("delete", { keyNames: ["id"], oldRow });
+  const names = async (replicaIdentity: string) => {
+    const text = payload(format(await make("wal2json", { replicaIdentity }), change)[0]);
+    return JSON.parse(text).change.oldkeys.keynames;
+  };
+  assertEquals([await names("d"), await names("i"), await names("f")], [
+    ["id", "v"],
+    ["id", "v"],
+    ["id"],
+  ]);
+});
+
+Deno.test("full change of an update that changes the key goes by the key that CSVPayload carries", async () => {
+  const newRow: ColumnSpec[] = [["id", "integer", "2"]];
+  const change = row("update", { newRow, oldRow: [["id", "integer", "1"]] });
+  const keys = [];
+  for (const plugin of ["test_decoding", "wal2json", "pgoutput"] as const) {
+    keys.push(format(await make(plugin), change)[0]!.key);
+  }
+  assertEquals(keys, ["public.t:1", "public.t:2", "public.t:1"]);
+});
+
 Deno.test("full change of a delete has oldkeys alone, and none where PostgreSQL sent nothing", async () => {
   const formatter = await make();
   const change = row("delete", { oldRow: [["id", "integer", "1"], ["v", "text", null]] });

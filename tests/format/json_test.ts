@@ -181,6 +181,22 @@ Deno.test("JSON names unchanged TOAST columns, and takes their value from the ol
   assertStringIncludes(full!.data, '"after":{"id":1,"big":"B","n":2}', "not in table order");
 });
 
+Deno.test("JSON follows a table whose columns change from row to row", async () => {
+  const formatter = await make();
+  const rows: [ColumnSpec[], string][] = [
+    [[["id", "integer", "1"], ["a", "text", "x"]], '{"id":1,"a":"x"}'],
+    [[["id", "integer", "1"], ["a", "text", UNCHANGED]], '{"id":1},"unchanged":["a"]'],
+    [[["id", "integer", "1"], ["a", "text", "x"]], '{"id":1,"a":"x"}'],
+    [[["id", "integer", "1"], ["b", "text", "x"]], '{"id":1,"b":"x"}'],
+    [[["id", "integer", "1"], ["b", "integer", "2"]], '{"id":1,"b":2}'],
+    [[["id", "integer", "1"]], '{"id":1}'],
+  ];
+  for (const [newRow, after] of rows) {
+    const { data } = format(formatter, row("update", { ...orders, newRow }))[0]!;
+    assertEquals(data.slice(data.indexOf('"after":')), `"after":${after}}`);
+  }
+});
+
 Deno.test("JSON with wal2json: unchanged columns are absent, and named where the old row has them", async () => {
   const update = (newRow: ColumnSpec[], oldRow: ColumnSpec[]) =>
     row("update", { ...orders, keyNames: ["id"], newRow, oldRow });
@@ -211,6 +227,7 @@ Deno.test("JSON with wal2json: an identity that the plugin filled from the new r
   const n: ColumnSpec = ["n", "text", null];
   assertEquals(await before("d", [id, n], [id]), undefined);
   assertEquals(await before("f", [id, n], [id, n]), { id: 1, n: null });
+  assertEquals(await before("f", [id, n], [id]), undefined, "FULL since then");
   assertEquals(await before("d", [id], [id]), undefined, "all columns are the key");
   assertEquals(await before("f", [id, ["n", "text", "b"]], [id, n]), { id: 1, n: null });
   assertEquals(await before("d", [["id", "integer", "2"], n], [id]), { id: 1 }, "it moved");

@@ -124,6 +124,14 @@ Deno.test("a user's formatter returns nothing, text, bytes, or several with thei
   });
 });
 
+Deno.test("a user's formatter may keep and change a message's bytes: they are a copy", async () => {
+  await withModule("export default (change) => change.content.fill(65)", async (path) => {
+    const change = message("xyz");
+    assertEquals(format(await load(path), change)[0]!.data, "AAA");
+    assertEquals(new TextDecoder().decode(change.content), "xyz");
+  });
+});
+
 Deno.test("a module that cannot be used is an error at start that names it", async () => {
   const failure = async (path: string) => {
     const error = await assertRejects(() => load(path), RunError);
