@@ -253,13 +253,19 @@ export function loneRecordBytes(
   data: string | Uint8Array,
   hasHashKey: boolean,
 ): number {
-  const keyBytes = Buffer.byteLength(partitionKey);
-  const dataBytes = typeof data === "string" ? Buffer.byteLength(data) : data.length;
-  if (typeof data === "string" || !beginsWithMagic(data)) return keyBytes + dataBytes;
+  const plainBytes = plainRecordBytes(partitionKey, data);
+  if (typeof data === "string" || !beginsWithMagic(data)) return plainBytes;
+  const dataBytes = data.length, keyBytes = plainBytes - dataBytes;
   const hashKeyBytes = hasHashKey ? 2 + MAX_HASH_KEY_DIGITS : 0;
   return MAGIC_BYTES + 1 + varintLength(keyBytes) + keyBytes + hashKeyBytes +
     recordHeaderLength(hasHashKey ? 4 : 2, dataBytes) + dataBytes + MD5_BYTES +
     AGGREGATE_PARTITION_KEY.length;
+}
+
+/** Bytes of a plain Kinesis record, as the limit counts them. */
+export function plainRecordBytes(partitionKey: string, data: string | Uint8Array): number {
+  return Buffer.byteLength(partitionKey) +
+    (typeof data === "string" ? Buffer.byteLength(data) : data.length);
 }
 
 /** Bytes of a Record before its data; `indexBytes` are its index fields. */

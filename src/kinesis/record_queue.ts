@@ -1,4 +1,4 @@
-import { Buffer } from "node:buffer";
+import { plainRecordBytes } from "./aggregate.ts";
 import type { PutRecordsResult } from "./api.ts";
 import type { QueueContext } from "./aggregate_queue.ts";
 import type { LaneQueue, PutLimits, PutRequest, PutResult, Refused } from "./lane_queue.ts";
@@ -63,7 +63,7 @@ export class RecordQueue implements LaneQueue {
     position: number,
   ): void {
     const bytes = typeof data === "string" ? encoder.encode(data) : data;
-    const putBytes = Buffer.byteLength(partitionKey) + bytes.length;
+    const putBytes = plainRecordBytes(partitionKey, bytes);
     const storedIn = undefined;
     this.#waiting.push({
       partitionKey,

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
-import { loneRecordBytes, MAX_LONE_FRAMING_BYTES } from "./aggregate.ts";
+import { loneRecordBytes, MAX_LONE_FRAMING_BYTES, plainRecordBytes } from "./aggregate.ts";
 import { AggregateQueue, type QueueContext } from "./aggregate_queue.ts";
 import type { KinesisApi } from "./api.ts";
 import { Backoff } from "./backoff.ts";
@@ -142,7 +142,9 @@ export class StreamWriter implements RecordWriter {
     const { maxRecordBytes } = this.options.stream.summary;
     // Measuring a text takes time; nearly all are short enough however they are encoded.
     if ((key.length + data.length) * 3 + MAX_LONE_FRAMING_BYTES > maxRecordBytes) {
-      const bytes = loneRecordBytes(key, data, route !== undefined);
+      const bytes = this.options.aggregation === "kpl"
+        ? loneRecordBytes(key, data, route !== undefined)
+        : plainRecordBytes(key, data);
       if (bytes > maxRecordBytes) return bytes;
     }
     const position = this.#nextPosition++;

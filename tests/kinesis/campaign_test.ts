@@ -2,7 +2,7 @@ import { runScenario, type ScenarioResult } from "./campaign.ts";
 import { randomSeed } from "../support/random.ts";
 
 /** `PG2KINESIS_TEST_SCENARIOS` runs more of them. */
-const SCENARIOS = Number(Deno.env.get("PG2KINESIS_TEST_SCENARIOS") ?? 60);
+const SCENARIOS = Number(Deno.env.get("PG2KINESIS_TEST_SCENARIOS") ?? 40);
 
 Deno.test("StreamWriter keeps every promise through random faults and reshards", async () => {
   const first = randomSeed();

@@ -15,6 +15,9 @@ type Json = any;
 
 /** A Kinesis service whose puts meet faults. */
 export class FaultyService {
+  /** A test's own fault: told of each call before anything happens, it may throw. */
+  onCall: (operation: string, input: Json) => void = () => {};
+
   constructor(
     readonly service: KinesisService,
     readonly plan: FaultPlan,
@@ -23,6 +26,7 @@ export class FaultyService {
 
   /** Answers one call; rejects with a {@linkcode ServiceError} or a {@linkcode ConnectionCut}. */
   async call(operation: string, input: Json): Promise<object> {
+    this.onCall(operation, input);
     if (operation !== "PutRecord" && operation !== "PutRecords") {
       return this.service.call(operation, input);
     }
