@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { createHash } from "node:crypto";
+import { UNCHANGED } from "../../src/decode/event.ts";
 import { RunError } from "../../src/errors.ts";
 import { createFormatter } from "../../src/format/create.ts";
 import { globToRegExp } from "../../src/format/table_filter.ts";
@@ -147,6 +148,17 @@ Deno.test("--mask-column holds for values that JSON takes from the other row", a
   const { before, after } = JSON.parse(format(formatter, change)[0]!.data);
   const shown = { id: 1, mail: HASH, phone: null };
   assertEquals([before, after], [shown, shown]);
+
+  const unchanged = row("update", {
+    table: "public.orders",
+    newRow: [ROW[0]!, ["mail", "text", UNCHANGED]],
+    oldRow: ROW,
+  });
+  const fromTestDecoding = await createFormatter(options, "test_decoding", catalog);
+  assertEquals(JSON.parse(format(fromTestDecoding, unchanged)[0]!.data).after, {
+    id: 1,
+    mail: HASH,
+  });
 });
 
 Deno.test("--mask-column with --full-change: a string of type text, whatever the column was", async () => {

@@ -230,6 +230,13 @@ Deno.test("JSON with wal2json: an identity that the plugin filled from the new r
   assertEquals(await before("f", [id, n], [id]), undefined, "FULL since then");
   assertEquals(await before("d", [id], [id]), undefined, "all columns are the key");
   assertEquals(await before("f", [id, ["n", "text", "b"]], [id, n]), { id: 1, n: null });
+  const unknown = row("update", {
+    table: "public.x",
+    keyNames: ["id"],
+    newRow: [id],
+    oldRow: [id],
+  });
+  assertEquals(parse(format(await make("wal2json"), unknown)[0]).before, { id: 1 }, "not known");
   assertEquals(await before("d", [["id", "integer", "2"], n], [id]), { id: 1 }, "it moved");
 });
 
