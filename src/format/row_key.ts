@@ -85,7 +85,7 @@ export class RowKeys {
   }
 
   #read(change: RowChange, names: readonly string[], prefer: KeyPreference): RowKey | undefined {
-    return prefer === "old"
+    return prefer === "old" && change.kind !== "insert"
       ? this.#readOld(change, names) ?? this.#readNew(change, names)
       : this.#readNew(change, names);
   }
