@@ -3,7 +3,7 @@ import type { XLogData } from "../postgres/replication_message.ts";
 import { type Column, type RowChange, type TransactionInfo, UNCHANGED } from "./event.ts";
 import { failAt, readUint16, readUint32 } from "./pgoutput_reader.ts";
 import type { PgoutputColumn, PgoutputRelation } from "./pgoutput_relation.ts";
-import { decodeUtf8 } from "./utf8.ts";
+import { decodeAscii, decodeUtf8 } from "./utf8.ts";
 
 const NULL = 0x6E, UNCHANGED_TOAST = 0x75, TEXT = 0x74;
 const NEW_TUPLE = 0x4E;
@@ -11,8 +11,8 @@ const SMALL_T = 0x74, SMALL_F = 0x66;
 
 /** A row change of pgoutput, its columns still bytes. */
 export class PgoutputRow implements RowChange {
-  #newRow: Column[] | undefined;
-  #oldRow: Column[] | undefined;
+  private cachedNewRow: Column[] | undefined;
+  private cachedOldRow: Column[] | undefined;
 
   /**
    * `oldTuple` and `newTuple` are where they begin, at their number of columns, or -1. The new tuple of
@@ -39,72 +39,78 @@ export class PgoutputRow implements RowChange {
   }
 
   get newRow(): readonly Column[] | undefined {
-    if (this.#newRow !== undefined || this.kind === "delete") return this.#newRow;
+    if (this.cachedNewRow !== undefined || this.kind === "delete") return this.cachedNewRow;
     const columns: Column[] = [];
-    const end = this.#readTuple(this.#findNewTuple(), false, columns);
-    if (end !== this.message.payload.length) this.#fail(end, "something after the new row");
-    return this.#newRow = columns;
+    const end = this.readTuple(this.findNewTuple(), false, columns);
+    if (end !== this.message.payload.length) this.fail(end, "something after the new row");
+    return this.cachedNewRow = columns;
   }
 
   get oldRow(): readonly Column[] | undefined {
-    if (this.#oldRow !== undefined || this.oldTuple === -1) return this.#oldRow;
+    if (this.cachedOldRow !== undefined || this.oldTuple === -1) return this.cachedOldRow;
     const columns: Column[] = [];
-    const end = this.#readTuple(this.oldTuple, this.hasOldKeyOnly, columns);
+    const end = this.readTuple(this.oldTuple, this.hasOldKeyOnly, columns);
     if (this.kind === "delete" && end !== this.message.payload.length) {
-      this.#fail(end, "something after the old row");
+      this.fail(end, "something after the old row");
     }
-    return this.#oldRow = columns;
+    return this.cachedOldRow = columns;
   }
 
   newColumn(name: string): Column | undefined {
-    if (this.#newRow !== undefined) return this.#newRow.find((column) => column.name === name);
+    if (this.cachedNewRow !== undefined) {
+      return this.cachedNewRow.find((column) => column.name === name);
+    }
     if (this.kind === "delete") return undefined;
-    return this.#find(this.#findNewTuple(), false, name);
+    return this.find(this.findNewTuple(), false, name);
   }
 
   oldColumn(name: string): Column | undefined {
-    if (this.#oldRow !== undefined) return this.#oldRow.find((column) => column.name === name);
+    if (this.cachedOldRow !== undefined) {
+      return this.cachedOldRow.find((column) => column.name === name);
+    }
     if (this.oldTuple === -1) return undefined;
-    return this.#find(this.oldTuple, this.hasOldKeyOnly, name);
+    return this.find(this.oldTuple, this.hasOldKeyOnly, name);
   }
 
-  #findNewTuple(): number {
+  private findNewTuple(): number {
     if (this.newTuple !== -1) return this.newTuple;
-    let at = this.#enter(this.oldTuple);
-    for (const _ of this.relation.columns) at = this.#skipValue(at);
-    if (this.message.payload[at] !== NEW_TUPLE) this.#fail(at, "no new row after the old one");
+    let at = this.enter(this.oldTuple);
+    for (const _ of this.relation.columns) at = this.skipValue(at);
+    if (this.message.payload[at] !== NEW_TUPLE) this.fail(at, "no new row after the old one");
     return at + 1;
   }
 
   /** Checks the number of columns; gives where the first one begins. */
-  #enter(tuple: number): number {
+  private enter(tuple: number): number {
     const { payload } = this.message;
-    if (tuple + 2 > payload.length) this.#fail(tuple, "the message is cut off");
+    if (tuple + 2 > payload.length) this.fail(tuple, "the message is cut off");
     const count = readUint16(payload, tuple);
     const expected = this.relation.columns.length;
     if (count !== expected) {
       const { qualifiedName } = this.relation;
-      this.#fail(tuple, `${count} columns for ${qualifiedName}, which has ${expected}`);
+      this.fail(tuple, `${count} columns for ${qualifiedName}, which has ${expected}`);
     }
     return tuple + 2;
   }
 
-  #readTuple(tuple: number, keyOnly: boolean, columns: Column[]): number {
-    let at = this.#enter(tuple);
+  private readTuple(tuple: number, keyOnly: boolean, columns: Column[]): number {
+    let at = this.enter(tuple);
+    // The lengths between the values are ASCII too, as long as no value has 128 bytes or more.
+    const text = decodeAscii(this.message.payload, tuple, this.message.payload.length);
     for (const column of this.relation.columns) {
-      const next = this.#skipValue(at);
-      if (!keyOnly || column.isKey) columns.push(this.#readColumn(column, at, next));
+      const next = this.skipValue(at);
+      if (!keyOnly || column.isKey) columns.push(this.readColumn(column, at, next, text, tuple));
       at = next;
     }
     return at;
   }
 
-  #find(tuple: number, keyOnly: boolean, name: string): Column | undefined {
-    let at = this.#enter(tuple);
+  private find(tuple: number, keyOnly: boolean, name: string): Column | undefined {
+    let at = this.enter(tuple);
     for (const column of this.relation.columns) {
-      const next = this.#skipValue(at);
+      const next = this.skipValue(at);
       if (column.name === name) {
-        return keyOnly && !column.isKey ? undefined : this.#readColumn(column, at, next);
+        return keyOnly && !column.isKey ? undefined : this.readColumn(column, at, next);
       }
       at = next;
     }
@@ -112,26 +118,33 @@ export class PgoutputRow implements RowChange {
   }
 
   /** Gives where the value at `at` ends. */
-  #skipValue(at: number): number {
+  private skipValue(at: number): number {
     const { payload } = this.message;
     switch (payload[at]) {
       case NULL:
       case UNCHANGED_TOAST:
         return at + 1;
       case TEXT: {
-        if (at + 5 > payload.length) this.#fail(at, "the message is cut off");
+        if (at + 5 > payload.length) this.fail(at, "the message is cut off");
         const end = at + 5 + readUint32(payload, at + 1);
-        if (end > payload.length) this.#fail(at, "a value longer than the message");
+        if (end > payload.length) this.fail(at, "a value longer than the message");
         return end;
       }
       case undefined:
-        return this.#fail(at, "the message is cut off");
+        return this.fail(at, "the message is cut off");
       default:
-        return this.#fail(at, "a value of unknown format");
+        return this.fail(at, "a value of unknown format");
     }
   }
 
-  #readColumn(column: PgoutputColumn, at: number, end: number): Column {
+  /** `text` is that of the payload from `textStart` on, where it is known. */
+  private readColumn(
+    column: PgoutputColumn,
+    at: number,
+    end: number,
+    text?: string,
+    textStart = 0,
+  ): Column {
     const { payload } = this.message;
     const { name, type } = column;
     if (payload[at] === NULL) return { name, type, value: null };
@@ -139,15 +152,16 @@ export class PgoutputRow implements RowChange {
     const start = at + 5;
     if (column.isBoolean) {
       const letter = end === start + 1 ? payload[start] : undefined;
-      if (letter !== SMALL_T && letter !== SMALL_F) this.#fail(start, "no boolean");
+      if (letter !== SMALL_T && letter !== SMALL_F) this.fail(start, "no boolean");
       return { name, type, value: letter === SMALL_T ? "true" : "false" };
     }
-    const value = decodeUtf8(payload, start, end) ??
-      this.#fail(start, "a value that is not UTF-8");
+    const value = text?.slice(start - textStart, end - textStart) ??
+      decodeUtf8(payload, start, end) ??
+      this.fail(start, "a value that is not UTF-8");
     return { name, type, value };
   }
 
-  #fail(position: number, what: string): never {
+  private fail(position: number, what: string): never {
     failAt(this.message, position, what);
   }
 }

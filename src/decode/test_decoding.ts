@@ -2,7 +2,7 @@ import { type XLogData, XLOGDATA_HEADER_BYTES } from "../postgres/replication_me
 import { ascii, ByteKeyedCache, hasAt } from "./bytes.ts";
 import { DecodeError, type Decoder } from "./decoder.ts";
 import type { Relation, TransactionEvent, Truncate } from "./event.ts";
-import { isPostgresTimestamp } from "./postgres_timestamp.ts";
+import { parsePostgresTimestamp } from "./postgres_timestamp.ts";
 import { identifierText, scanIdentifier, scanQuotedIdentifier } from "./sql_identifier.ts";
 import { ColumnCursor } from "./test_decoding_columns.ts";
 import { TestDecodingMessage } from "./test_decoding_message.ts";
@@ -189,7 +189,7 @@ export class TestDecodingDecoder implements Decoder {
     if (xid === undefined) fail(message, start, "no transaction id after COMMIT");
     if (end < bytes.length) {
       const time = /^ \(at (.+)\)$/.exec(decodeUtf8(bytes, end, bytes.length) ?? "")?.[1];
-      if (time === undefined || !isPostgresTimestamp(time)) {
+      if (time === undefined || parsePostgresTimestamp(time) === undefined) {
         fail(message, end, "no commit time after the transaction id");
       }
     }

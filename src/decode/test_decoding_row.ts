@@ -16,8 +16,8 @@ export interface TestDecodingTable {
  */
 export class TestDecodingRow implements RowChange {
   readonly keyNames = undefined;
-  #newRow: Column[] | undefined;
-  #oldRow: Column[] | undefined;
+  private cachedNewRow: Column[] | undefined;
+  private cachedOldRow: Column[] | undefined;
 
   /**
    * `oldTuple` and `newTuple` are where their columns begin, or -1. The new tuple of an update with an
@@ -43,40 +43,44 @@ export class TestDecodingRow implements RowChange {
   }
 
   get newRow(): readonly Column[] | undefined {
-    if (this.#newRow !== undefined || this.kind === "delete") return this.#newRow;
-    this.#enterNew();
-    return this.#newRow = this.cursor.readAll();
+    if (this.cachedNewRow !== undefined || this.kind === "delete") return this.cachedNewRow;
+    this.enterNew();
+    return this.cachedNewRow = this.cursor.readAll();
   }
 
   get oldRow(): readonly Column[] | undefined {
-    if (this.#oldRow !== undefined || this.oldTuple === -1) return this.#oldRow;
-    this.#enterOld();
+    if (this.cachedOldRow !== undefined || this.oldTuple === -1) return this.cachedOldRow;
+    this.enterOld();
     const row = this.cursor.readAll();
     if (this.kind === "update") this.newTuple = this.cursor.position;
-    return this.#oldRow = row;
+    return this.cachedOldRow = row;
   }
 
   newColumn(name: string): Column | undefined {
-    if (this.#newRow !== undefined) return this.#newRow.find((column) => column.name === name);
+    if (this.cachedNewRow !== undefined) {
+      return this.cachedNewRow.find((column) => column.name === name);
+    }
     if (this.kind === "delete") return undefined;
-    this.#enterNew();
+    this.enterNew();
     return this.cursor.find(name);
   }
 
   oldColumn(name: string): Column | undefined {
-    if (this.#oldRow !== undefined) return this.#oldRow.find((column) => column.name === name);
+    if (this.cachedOldRow !== undefined) {
+      return this.cachedOldRow.find((column) => column.name === name);
+    }
     if (this.oldTuple === -1) return undefined;
-    this.#enterOld();
+    this.enterOld();
     return this.cursor.find(name);
   }
 
-  #enterNew(): void {
+  private enterNew(): void {
     // Only the end of the old key tells where the new tuple begins.
     if (this.newTuple === -1) this.oldRow;
     this.cursor.enter(this.message, this.table.newHeaders, this.newTuple, false);
   }
 
-  #enterOld(): void {
+  private enterOld(): void {
     const isOldKey = this.kind === "update";
     this.cursor.enter(this.message, this.table.oldHeaders, this.oldTuple, isOldKey);
   }

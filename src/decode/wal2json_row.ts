@@ -27,11 +27,11 @@ const COMMA = 0x2C, CLOSE_BRACE = 0x7D, CLOSE_BRACKET = 0x5D;
 
 /** A row change of wal2json, its columns still JSON. Columns with unchanged TOAST values are missing. */
 export class Wal2jsonRow implements RowChange {
-  #newRow: Column[] | undefined;
-  #oldRow: Column[] | undefined;
-  #keyNames: readonly string[] | undefined;
+  private cachedNewRow: Column[] | undefined;
+  private cachedOldRow: Column[] | undefined;
+  private cachedKeyNames: readonly string[] | undefined;
   /** Where `,"identity"` or `,"pk"` begins: behind the new row. -1: not known yet. */
-  #newEnd = -1;
+  private newEnd = -1;
 
   /** `start` is behind the table's name. */
   constructor(
@@ -45,11 +45,11 @@ export class Wal2jsonRow implements RowChange {
   ) {
     const hasColumns = hasAt(message.payload, start, COLUMNS);
     if (hasColumns !== (kind !== "delete")) {
-      this.#fail(start, hasColumns ? "a delete with columns" : `an ${kind} without columns`);
+      this.fail(start, hasColumns ? "a delete with columns" : `an ${kind} without columns`);
     }
     if (kind === "delete") {
-      this.#newEnd = start;
-      if (!hasAt(message.payload, start, IDENTITY)) this.#readKey(start);
+      this.newEnd = start;
+      if (!hasAt(message.payload, start, IDENTITY)) this.readKey(start);
     }
   }
 
@@ -62,31 +62,35 @@ export class Wal2jsonRow implements RowChange {
   }
 
   get newRow(): readonly Column[] | undefined {
-    if (this.#newRow !== undefined || this.kind === "delete") return this.#newRow;
-    this.#enterNew();
+    if (this.cachedNewRow !== undefined || this.kind === "delete") return this.cachedNewRow;
+    this.enterNew();
     const row = this.cursor.readAll();
-    this.#newEnd = this.cursor.position;
-    if (!hasAt(this.message.payload, this.#newEnd, IDENTITY)) this.#readKey(this.#newEnd);
-    return this.#newRow = row;
+    this.newEnd = this.cursor.position;
+    if (!hasAt(this.message.payload, this.newEnd, IDENTITY)) this.readKey(this.newEnd);
+    return this.cachedNewRow = row;
   }
 
   get oldRow(): readonly Column[] | undefined {
-    if (this.#oldRow !== undefined || !this.#enterOld()) return this.#oldRow;
+    if (this.cachedOldRow !== undefined || !this.enterOld()) return this.cachedOldRow;
     const row = this.cursor.readAll();
-    this.#readKey(this.cursor.position);
-    return this.#oldRow = row;
+    this.readKey(this.cursor.position);
+    return this.cachedOldRow = row;
   }
 
   newColumn(name: string): Column | undefined {
-    if (this.#newRow !== undefined) return this.#newRow.find((column) => column.name === name);
+    if (this.cachedNewRow !== undefined) {
+      return this.cachedNewRow.find((column) => column.name === name);
+    }
     if (this.kind === "delete") return undefined;
-    this.#enterNew();
+    this.enterNew();
     return this.cursor.find(name);
   }
 
   oldColumn(name: string): Column | undefined {
-    if (this.#oldRow !== undefined) return this.#oldRow.find((column) => column.name === name);
-    return this.#enterOld() ? this.cursor.find(name) : undefined;
+    if (this.cachedOldRow !== undefined) {
+      return this.cachedOldRow.find((column) => column.name === name);
+    }
+    return this.enterOld() ? this.cursor.find(name) : undefined;
   }
 
   /**
@@ -94,7 +98,7 @@ export class Wal2jsonRow implements RowChange {
    * compared first: `,"pk":[` with bare quotes cannot stand inside a value or a name.
    */
   get keyNames(): readonly string[] {
-    if (this.#keyNames !== undefined) return this.#keyNames;
+    if (this.cachedKeyNames !== undefined) return this.cachedKeyNames;
     const known = this.table.key;
     if (known !== undefined) {
       const start = this.message.payload.length - known.suffix.length;
@@ -103,66 +107,66 @@ export class Wal2jsonRow implements RowChange {
       }
     }
     // Either of them reads on to the key.
-    if (this.oldRow === undefined) this.#readKey(this.#newEnd);
-    return this.#keyNames!;
+    if (this.oldRow === undefined) this.readKey(this.newEnd);
+    return this.cachedKeyNames!;
   }
 
-  #enterNew(): void {
+  private enterNew(): void {
     this.cursor.enter(this.message, this.table.newHeaders, this.start + COLUMNS.length);
   }
 
   /** False when there is no old row. */
-  #enterOld(): boolean {
+  private enterOld(): boolean {
     // Only the end of the new row tells where the old one begins.
-    if (this.#newEnd === -1) this.newRow;
-    if (!hasAt(this.message.payload, this.#newEnd, IDENTITY)) return false;
-    this.cursor.enter(this.message, this.table.oldHeaders, this.#newEnd + IDENTITY.length);
+    if (this.newEnd === -1) this.newRow;
+    if (!hasAt(this.message.payload, this.newEnd, IDENTITY)) return false;
+    this.cursor.enter(this.message, this.table.oldHeaders, this.newEnd + IDENTITY.length);
     return true;
   }
 
   /** Reads the rest of the message: the key, to the last byte. */
-  #readKey(start: number): void {
-    if (this.#keyNames !== undefined) return;
+  private readKey(start: number): void {
+    if (this.cachedKeyNames !== undefined) return;
     const bytes = this.message.payload;
     const known = this.table.key;
     if (known !== undefined && equals(bytes, start, bytes.length, known.suffix)) {
-      this.#keyNames = known.names;
+      this.cachedKeyNames = known.names;
       return;
     }
-    const names = this.#parseKey(start);
+    const names = this.parseKey(start);
     this.table.key = { suffix: bytes.slice(start), names };
-    this.#keyNames = names;
+    this.cachedKeyNames = names;
   }
 
-  #parseKey(start: number): string[] {
+  private parseKey(start: number): string[] {
     const bytes = this.message.payload;
-    if (!hasAt(bytes, start, PK)) this.#fail(start, 'no "pk" after the row');
+    if (!hasAt(bytes, start, PK)) this.fail(start, 'no "pk" after the row');
     const names: string[] = [];
     let at = start + PK.length;
     while (bytes[at] !== CLOSE_BRACKET) {
       if (names.length > 0 && bytes[at++] !== COMMA) {
-        this.#fail(at - 1, "no comma after a key column");
+        this.fail(at - 1, "no comma after a key column");
       }
-      if (!hasAt(bytes, at, NAME)) this.#fail(at, 'no "name" of a key column');
+      if (!hasAt(bytes, at, NAME)) this.fail(at, 'no "name" of a key column');
       const nameStart = at + NAME.length;
       const nameEnd = scanJsonString(bytes, nameStart);
-      if (nameEnd === -1) this.#fail(nameStart, "no name of a key column");
+      if (nameEnd === -1) this.fail(nameStart, "no name of a key column");
       const name = jsonStringText(bytes, nameStart + 1, nameEnd - 1) ??
-        this.#fail(nameStart, "a column name with a wrong escape or not UTF-8");
-      if (!hasAt(bytes, nameEnd, TYPE)) this.#fail(nameEnd, 'no "type" of a key column');
+        this.fail(nameStart, "a column name with a wrong escape or not UTF-8");
+      if (!hasAt(bytes, nameEnd, TYPE)) this.fail(nameEnd, 'no "type" of a key column');
       const type = readType(bytes, nameEnd + TYPE.length) ??
-        this.#fail(nameEnd + TYPE.length, "no type name that can be read without doubt");
-      if (bytes[type.end] !== CLOSE_BRACE) this.#fail(type.end, "no } after a key column");
+        this.fail(nameEnd + TYPE.length, "no type name that can be read without doubt");
+      if (bytes[type.end] !== CLOSE_BRACE) this.fail(type.end, "no } after a key column");
       names.push(name);
       at = type.end + 1;
     }
     if (!hasAt(bytes, at, END) || at + END.length !== bytes.length) {
-      this.#fail(at, "something after the key");
+      this.fail(at, "something after the key");
     }
     return names;
   }
 
-  #fail(position: number, what: string): never {
+  private fail(position: number, what: string): never {
     throw new DecodeError(
       "wal2json",
       this.message.walStart,
