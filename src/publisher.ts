@@ -30,7 +30,10 @@ export class Publisher {
   #change: Change | undefined;
   #ticket: Ticket | undefined;
   #emitted = 0;
-  readonly #warnedTables = new Set<string>();
+  /** Problem and table: told once. */
+  readonly #warned = new Set<string>();
+  /** Tables that the catalog did not have when it was read for them. */
+  readonly #unknown = new Set<string>();
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
@@ -40,7 +43,9 @@ export class Publisher {
   publish(change: Change, ticket: Ticket): Promise<void> | undefined {
     const problem = this.#format(change, ticket);
     if (problem === undefined) return undefined;
-    if (problem.kind === "unknown-table") return this.#publishAfterRefresh(change, ticket);
+    if (problem.kind === "unknown-table" && !this.#unknown.has(problem.table)) {
+      return this.#publishAfterRefresh(change, ticket);
+    }
     this.#leaveOut(change, problem);
   }
 
@@ -61,6 +66,7 @@ export class Publisher {
   async #publishAfterRefresh(change: Change, ticket: Ticket): Promise<void> {
     await this.#parts.catalog.refresh();
     const problem = this.#format(change, ticket);
+    if (problem?.kind === "unknown-table") this.#unknown.add(problem.table);
     if (problem !== undefined) this.#leaveOut(change, problem);
   }
 
@@ -120,8 +126,8 @@ export class Publisher {
     }
     progress.skipped++;
     const warned = `${problem.kind} ${problem.table}`;
-    if (this.#warnedTables.has(warned)) return;
-    this.#warnedTables.add(warned);
+    if (this.#warned.has(warned)) return;
+    this.#warned.add(warned);
     logger.warn("leaving out {change}, and all like it from now on: {reason}", {
       change: describe(change),
       reason: problem.reason,
