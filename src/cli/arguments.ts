@@ -1,8 +1,8 @@
 import { parseArgs as untypedParseArgs } from "@std/cli/parse-args";
 import { closestString } from "@std/text";
 import { UsageError } from "../errors.ts";
-import { environmentName, type Flag } from "./flag.ts";
-import { COMMANDS, type FlagId, flagIds, flags } from "./flags.ts";
+import { type CommandName, COMMANDS, environmentName, type Flag } from "./flag.ts";
+import { type FlagId, flagIds, flags } from "./flags.ts";
 
 /** The part of `@std/cli/parse-args` that is used here; the npm copy comes without types. */
 const parseArgs = untypedParseArgs as (
@@ -17,6 +17,7 @@ const parseArgs = untypedParseArgs as (
 
 /** What the command line says, taken apart but not yet read as values. */
 export interface Arguments {
+  readonly command: CommandName;
   /** Only of flags that were given. */
   readonly texts: ReadonlyMap<FlagId, readonly string[]>;
   /** The first thing that is wrong with the rest; `--help` is answered before it is raised. */
@@ -48,6 +49,11 @@ export function takeApart(args: readonly string[]): Arguments {
     },
   });
 
+  // What stands after `--` does not pass by `unknown`.
+  positionals.push(...found["_"] ?? []);
+  const [named] = positionals;
+  const command = COMMANDS.find((command) => command === named) ?? COMMANDS[0];
+
   const texts = new Map<FlagId, readonly string[]>();
   for (const id of flagIds) {
     const flag: Flag<unknown> = flags[id];
@@ -58,15 +64,14 @@ export function takeApart(args: readonly string[]): Arguments {
     // The original documents an empty host as the local one.
     if (given.includes("") && id !== "pgHost") blame(needsValue(flag));
     const kept = given.filter((text) => text !== "");
-    if (kept.length > 0) texts.set(id, kept);
+    if (kept.length === 0) continue;
+    texts.set(id, kept);
+    if (!flag.commands.includes(command)) blame(strange(flag, command));
   }
-  // What stands after `--` does not pass by `unknown`.
-  [...positionals, ...found["_"] ?? []].forEach((positional, index) => {
-    if (index > 0 || !COMMANDS.some((command) => command === positional)) {
-      blame(unexpected(positional, index));
-    }
+  positionals.forEach((positional, index) => {
+    if (index > 0 || command !== positional) blame(unexpected(positional, index));
   });
-  return { texts, fault };
+  return { command, texts, fault };
 }
 
 /**
@@ -148,13 +153,18 @@ export function nearestFlag(given: string): string {
     closestString(name, names));
 }
 
+function strange(flag: Flag<unknown>, command: CommandName): string {
+  const own = flag.commands.map((name) => `pg2kinesis ${name}`).join(" and ");
+  return `--${flag.name} is no flag of pg2kinesis ${command}, but of ${own}`;
+}
+
 function unexpected(positional: string, index: number): string {
   if (/^[a-z]+:\/\//i.test(positional)) return "a connection URL goes into --pg-url";
   if (index > 0) return `unexpected argument ${JSON.stringify(positional)}`;
   if (positional === "help") return 'unknown command "help"; did you mean --help?';
-  return `unknown command ${JSON.stringify(positional)}; the only one is ${
+  return `unknown command ${JSON.stringify(positional)}; did you mean ${
     closestString(positional, [...COMMANDS])
-  }, and it may be left out`;
+  }? There are ${COMMANDS.join(", ")}, of which ${COMMANDS[0]} may be left out`;
 }
 
 /** The texts that the environment has for a flag; a variable that is empty counts as not set. */

@@ -1,5 +1,10 @@
 import { UsageError } from "../errors.ts";
 
+/** The commands; the first is the one that may be left out. */
+export const COMMANDS = ["run", "check", "tail"] as const;
+
+export type CommandName = typeof COMMANDS[number];
+
 /** The groups in which help and the reference list the flags, in this order. */
 export const FLAG_CATEGORIES = {
   postgres: "PostgreSQL connection",
@@ -7,6 +12,8 @@ export const FLAG_CATEGORIES = {
   stream: "Kinesis stream",
   changes: "What is published",
   policy: "When something stands in the way",
+  tail: "Reading a stream back (pg2kinesis tail)",
+  output: "Output of check and tail",
   program: "Log and help",
 } as const;
 
@@ -18,6 +25,8 @@ export interface Flag<Value> {
   readonly name: string;
   readonly letter: string | undefined;
   readonly category: FlagCategory;
+  /** Those that know it. */
+  readonly commands: readonly CommandName[];
   /** What stands for the value in help; undefined: a switch, which takes none. */
   readonly placeholder: string | undefined;
   /** What holds when the flag is not given, in words; undefined: nothing worth saying. */
@@ -40,9 +49,13 @@ interface FlagWords {
   readonly name: string;
   readonly letter?: string;
   readonly category: FlagCategory;
+  /** Default: a run, and a check of one. */
+  readonly commands?: readonly CommandName[];
   readonly short: string;
   readonly long: string;
 }
+
+const RUN_AND_CHECK: readonly CommandName[] = ["run", "check"];
 
 interface ValueFlagWords extends FlagWords {
   readonly placeholder: string;
@@ -53,6 +66,7 @@ interface ValueFlagWords extends FlagWords {
 export function switchFlag(words: FlagWords & { readonly inEnvironment?: boolean }): Flag<boolean> {
   return {
     letter: undefined,
+    commands: RUN_AND_CHECK,
     placeholder: undefined,
     defaultText: undefined,
     repeatable: false,
@@ -72,6 +86,7 @@ export function defaultedFlag<Value>(
   const { parse, ...rest } = words;
   return {
     letter: undefined,
+    commands: RUN_AND_CHECK,
     repeatable: false,
     inEnvironment: true,
     ...rest,
@@ -86,6 +101,7 @@ export function optionalFlag<Value>(
   const { parse, ...rest } = words;
   return {
     letter: undefined,
+    commands: RUN_AND_CHECK,
     defaultText: undefined,
     repeatable: false,
     inEnvironment: true,
@@ -101,6 +117,7 @@ export function listFlag<Value>(
   const { parse, ...rest } = words;
   return {
     letter: undefined,
+    commands: RUN_AND_CHECK,
     defaultText: undefined,
     repeatable: true,
     inEnvironment: true,

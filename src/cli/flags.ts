@@ -1,13 +1,15 @@
 import { changeFlags, policyFlags } from "./change_flags.ts";
 import { choice } from "./flag_value.ts";
-import { defaultedFlag, type Flag, switchFlag } from "./flag.ts";
+import { COMMANDS, defaultedFlag, type Flag, switchFlag } from "./flag.ts";
 import { connectionFlags, slotFlags } from "./postgres_flags.ts";
 import { streamFlags } from "./stream_flags.ts";
+import { outputFlags, tailFlags } from "./tail_flags.ts";
 
 const programFlags = {
   logFormat: defaultedFlag({
     name: "log-format",
     category: "program",
+    commands: COMMANDS,
     placeholder: "FORMAT",
     defaultText: "text",
     short: "text (default) or json",
@@ -17,6 +19,7 @@ const programFlags = {
   logLevel: defaultedFlag({
     name: "log-level",
     category: "program",
+    commands: COMMANDS,
     placeholder: "LEVEL",
     defaultText: "info",
     short: "debug, info (default), warning or error",
@@ -28,6 +31,7 @@ const programFlags = {
   version: switchFlag({
     name: "version",
     category: "program",
+    commands: COMMANDS,
     inEnvironment: false,
     short: "print the version",
     long: "Print the versions of pg2kinesis and of the runtime inside.",
@@ -35,6 +39,7 @@ const programFlags = {
   help: switchFlag({
     name: "help",
     category: "program",
+    commands: COMMANDS,
     inEnvironment: false,
     short: "print this help",
     long: "Print help.",
@@ -48,6 +53,8 @@ export const flags = {
   ...streamFlags,
   ...changeFlags,
   ...policyFlags,
+  ...tailFlags,
+  ...outputFlags,
   ...programFlags,
 } as const;
 
@@ -62,6 +69,3 @@ export const flagList: readonly Flag<unknown>[] = Object.values(flags);
 
 /** Variables beside the flags' own, with what they are for. */
 export const MASK_SALT_VARIABLE = "PG2KINESIS_MASK_SALT";
-
-/** Commands; the first is the one that may be left out. */
-export const COMMANDS = ["run"] as const;

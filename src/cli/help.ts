@@ -1,5 +1,12 @@
-import { environmentName, type Flag, FLAG_CATEGORIES, type FlagCategory } from "./flag.ts";
-import { flagList, MASK_SALT_VARIABLE } from "./flags.ts";
+import {
+  type CommandName,
+  COMMANDS,
+  environmentName,
+  type Flag,
+  FLAG_CATEGORIES,
+  type FlagCategory,
+} from "./flag.ts";
+import { flagList, flags, MASK_SALT_VARIABLE } from "./flags.ts";
 import { VERSION } from "./version.ts";
 
 /** Help fits a terminal of 80 columns, with one to spare for its cursor. */
@@ -8,14 +15,33 @@ export const HELP_WIDTH = 79;
 /** Where the flags' texts begin. */
 const TEXT_COLUMN = 34;
 
-export function renderHelp(): string {
+/** The help of a command; the run's tells of the others too. */
+export function renderHelp(command: CommandName = COMMANDS[0]): string {
+  switch (command) {
+    case "run":
+      return runHelp();
+    case "check":
+      return checkHelp();
+    case "tail":
+      return tailHelp();
+    default:
+      return command satisfies never;
+  }
+}
+
+function runHelp(): string {
   return `\
 pg2kinesis ${VERSION}: publishes every committed row change of a PostgreSQL database
 to an Amazon Kinesis data stream, in commit order.
 
-Usage: pg2kinesis [run] [options]
+Usage: pg2kinesis [run] [options]  follow the database
+       pg2kinesis check [options]  what would stop such a run; changes nothing
+       pg2kinesis tail [options]   read a stream back, one record a line
 
 Examples:
+  # Would it work? What is missing, and the statement that mends it.
+  pg2kinesis check -h db.example.com -d shop -u replicator -k shop-changes
+
   # The first time: make the slot and the stream, then follow.
   export PGPASSWORD=… AWS_REGION=eu-west-1
   pg2kinesis -h db.example.com -d shop -u replicator --create-slot \\
@@ -27,7 +53,7 @@ Examples:
   # Whole rows as JSON, of two tables only.
   pg2kinesis -d shop -f JSON --table-pat '^public\\.(orders|customers)$'
 
-${renderFlags()}
+${renderFlags("run")}
 Environment:
   Every option can be given as a variable: PG2KINESIS_ and its name in capital
   letters, such as PG2KINESIS_STREAM_NAME; the option wins. A switch is true or
@@ -50,8 +76,58 @@ The log goes to stderr.
 `;
 }
 
-function renderFlags(): string {
-  const groups = byCategory().map(([title, group]) =>
+function checkHelp(): string {
+  return `\
+pg2kinesis check: looks at everything that could stop a run with the same
+options, and says how to mend it. Changes nothing.
+
+Usage: pg2kinesis check [options of a run] [--json]
+
+Example:
+  pg2kinesis check -h db.example.com -d shop -u replicator -k shop-changes
+
+It prints a line for each check: what was found, and behind an arrow the
+statement, the policy or the option that mends it.
+  ✓  fine
+  !  no hindrance now, but worth knowing
+  ✗  would stop a run, or makes the application's own statements fail
+
+Options: those of pg2kinesis run (see pg2kinesis --help), and
+${renderFlag(flags.json)}
+
+Exit codes:
+  0  nothing would stop a run     1  something would     2  wrong usage
+`;
+}
+
+function tailHelp(): string {
+  return `\
+pg2kinesis tail: reads a stream back. All shards, each one after those it came
+from; aggregates are taken apart. One user record a line on stdout.
+
+Usage: pg2kinesis tail [options]
+
+Examples:
+  pg2kinesis tail -k shop-changes --from latest --follow
+  pg2kinesis tail -k shop-changes --from 2026-11-22T08:00:00Z --json | jq .data
+  pg2kinesis tail -k shop-changes --verify > /dev/null
+
+${renderFlags("tail")}
+A line is the record's data. What would end the line or steer a terminal stands
+as \\n, \\r or \\x1b, and so do bytes that are no UTF-8; --json is exact.
+
+It needs kinesis:ListShards, kinesis:GetShardIterator and kinesis:GetRecords,
+and for an encrypted stream kms:Decrypt on its key. A shard gives its readers,
+all together, five answers and 2 MB a second.
+
+Exit codes:
+  0  read to the end, interrupted, or nobody reads the lines any more
+  1  the stream cannot be read, or --verify found something     2  wrong usage
+`;
+}
+
+function renderFlags(command: CommandName): string {
+  const groups = byCategory(({ commands }) => commands.includes(command)).map(([title, group]) =>
     `${title}:\n${group.map((flag) => renderFlag(flag) + "\n").join("")}`
   );
   return groups.join("\n");
@@ -71,14 +147,17 @@ function renderFlag(flag: Flag<unknown>): string {
 const spelling = (flag: Flag<unknown>) =>
   `--${flag.name}${flag.placeholder === undefined ? "" : ` ${flag.placeholder}`}`;
 
-function byCategory(): [string, Flag<unknown>[]][] {
-  return Object.keys(FLAG_CATEGORIES).map((key) => {
+/** Groups without any such flag are left out. */
+function byCategory(
+  isWanted: (flag: Flag<unknown>) => boolean = () => true,
+): [string, Flag<unknown>[]][] {
+  return Object.keys(FLAG_CATEGORIES).map((key): [string, Flag<unknown>[]] => {
     const category = key as FlagCategory;
     return [
       FLAG_CATEGORIES[category],
-      flagList.filter((flag) => flag.category === category),
+      flagList.filter((flag) => flag.category === category && isWanted(flag)),
     ];
-  });
+  }).filter(([, group]) => group.length > 0);
 }
 
 export const REFERENCE_BEGIN = "<!-- flags:begin -->";

@@ -41,22 +41,38 @@ async function obey(
 ): Promise<number> {
   switch (command.kind) {
     case "help":
-      writeOut((await import("./help.ts")).renderHelp());
+      writeOut((await import("./help.ts")).renderHelp(command.command));
       return EXIT.ok;
     case "version":
       writeOut((await import("./version.ts")).versionLine() + "\n");
       return EXIT.ok;
     case "run":
-      await follow(command, loadRun);
-      return EXIT.ok;
+      registerSecret(command.options.postgres.password);
+      return await perform(command, async () => {
+        await (await loadRun()).run(command.options);
+        return EXIT.ok;
+      });
+    case "check":
+      registerSecret(command.options.postgres.password);
+      return await perform(command, async () => {
+        const { check } = await import("./check.ts");
+        return await check(command.options, command.json) ? EXIT.ok : EXIT.runFailed;
+      });
+    case "tail":
+      return await perform(command, async () => {
+        await (await import("./tail.ts")).tail(command.options);
+        return EXIT.ok;
+      });
+    default:
+      return command satisfies never;
   }
 }
 
-async function follow(
-  { options, warnings }: Command & { kind: "run" },
-  loadRun: () => Promise<{ readonly run: Run }>,
-): Promise<void> {
-  registerSecret(options.postgres.password);
+/** Does a command's work, with the log set up and every error seen. Gives the exit code. */
+async function perform(
+  { options, warnings }: Extract<Command, { readonly warnings: readonly string[] }>,
+  work: () => Promise<number>,
+): Promise<number> {
   const stray = strayErrors();
   try {
     const { configureLog } = await import("../telemetry/log.ts");
@@ -65,8 +81,7 @@ async function follow(
     for (const warning of warnings) {
       getLogger(["pg2kinesis", "cli"]).warn(verbatim(warning));
     }
-    const { run } = await loadRun();
-    await Promise.race([run(options), stray.first]);
+    return await Promise.race([work(), stray.first]);
   } finally {
     stray.stop();
   }

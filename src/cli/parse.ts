@@ -1,10 +1,12 @@
 import type { RunOptions } from "../options.ts";
 import { UsageError } from "../errors.ts";
 import { environmentTexts, nearestFlag, takeApart } from "./arguments.ts";
-import { environmentName, type Flag } from "./flag.ts";
+import { type CommandName, environmentName, type Flag } from "./flag.ts";
 import { type FlagId, flagIds, flags, type FlagValues, MASK_SALT_VARIABLE } from "./flags.ts";
 import { type HostView, thisHost } from "./host_view.ts";
-import { buildRunOptions, type Origin } from "./run_options.ts";
+import { buildRunOptions, type Origin, type Settings } from "./run_options.ts";
+import type { TailOptions } from "../tail/tail_options.ts";
+import { buildTailOptions } from "./tail_options.ts";
 
 /** What the command line asks for. */
 export type Command =
@@ -14,7 +16,18 @@ export type Command =
     /** Remarks on what was given, for the log. */
     readonly warnings: readonly string[];
   }
-  | { readonly kind: "help" }
+  | {
+    readonly kind: "check";
+    readonly options: RunOptions;
+    readonly json: boolean;
+    readonly warnings: readonly string[];
+  }
+  | {
+    readonly kind: "tail";
+    readonly options: TailOptions;
+    readonly warnings: readonly string[];
+  }
+  | { readonly kind: "help"; readonly command: CommandName }
   | { readonly kind: "version" };
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -29,27 +42,42 @@ export function parseCommandLine(
   env: Environment,
   host: HostView = thisHost,
 ): Command {
-  const { texts, fault } = takeApart(args);
-  if (texts.has("help")) return { kind: "help" };
+  const { command, texts, fault } = takeApart(args);
+  if (texts.has("help")) return { kind: "help", command };
   if (texts.has("version")) return { kind: "version" };
   if (fault !== undefined) throw fault;
 
   const origins = new Map<FlagId, Origin>();
   const values: Record<string, unknown> = {};
   for (const id of flagIds) {
+    // What the environment says to other commands is not looked at.
+    if (!isOf(command, flags[id])) {
+      origins.set(id, "default");
+      values[id] = flags[id].read([]);
+      continue;
+    }
     const typed = texts.get(id);
     const found = typed ?? environmentTexts(flags[id], env);
     const origin = typed !== undefined ? "argument" : found.length > 0 ? "environment" : "default";
     origins.set(id, origin);
     values[id] = read(flags[id], found, origin);
   }
-  const { options, warnings } = buildRunOptions(
-    { values: values as FlagValues, originOf: (id) => origins.get(id)! },
-    env,
-    host,
-  );
-  return { kind: "run", options, warnings: [...unknownVariables(env), ...warnings] };
+  const settings: Settings = {
+    values: values as FlagValues,
+    originOf: (id) => origins.get(id)!,
+  };
+  const unknown = unknownVariables(env);
+  if (command === "tail") {
+    return { kind: "tail", options: buildTailOptions(settings), warnings: unknown };
+  }
+  const { options, warnings: remarks } = buildRunOptions(settings, env, host);
+  const warnings = [...unknown, ...remarks];
+  return command === "check"
+    ? { kind: "check", options, json: settings.values.json, warnings }
+    : { kind: "run", options, warnings };
 }
+
+const isOf = (command: CommandName, flag: Flag<unknown>) => flag.commands.includes(command);
 
 /** Reads a flag's texts, with the flag or the variable named in front of what is wrong with them. */
 function read(flag: Flag<unknown>, texts: readonly string[], origin: Origin): unknown {

@@ -1,5 +1,5 @@
 import { UsageError } from "../errors.ts";
-import { defaultedFlag, optionalFlag, switchFlag } from "./flag.ts";
+import { COMMANDS, defaultedFlag, optionalFlag, switchFlag } from "./flag.ts";
 import { choice, duration, integer } from "./flag_value.ts";
 
 export const streamFlags = {
@@ -9,7 +9,8 @@ export const streamFlags = {
     category: "stream",
     placeholder: "NAME",
     defaultText: "pg2kinesis",
-    short: "data stream to publish to",
+    commands: COMMANDS,
+    short: "the Kinesis data stream",
     long: "The name of the Kinesis data stream, in the region and account of the AWS settings.",
     parse: streamName,
   }),

@@ -31,7 +31,10 @@ const choiceRow = (see: Row["see"], words: readonly string[], bad: string, near:
   bad: [[bad, new RegExp(`"${bad}" is not one of ${words.join(", ")}; did you mean ${near}\\?`)]],
 });
 
-const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version">]: Row } = {
+/** The flags of other commands are tested in tail_flags_test.ts. */
+type OtherFlag = "from" | "follow" | "shard" | "verify" | "expectAll" | "json";
+
+const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherFlag>]: Row } = {
   pgDbname: {
     see: (o) => o.postgres.database,
     unset: "shop",

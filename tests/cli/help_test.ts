@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { environmentName } from "../../src/cli/flag.ts";
-import { COMMANDS, flagList, flags } from "../../src/cli/flags.ts";
+import { COMMANDS, environmentName } from "../../src/cli/flag.ts";
+import { flagList, flags } from "../../src/cli/flags.ts";
 import {
   HELP_WIDTH,
   REFERENCE_BEGIN,
@@ -10,18 +10,28 @@ import {
   withFlagReference,
 } from "../../src/cli/help.ts";
 import { VERSION, versionLine } from "../../src/cli/version.ts";
-import { parseRun } from "./support.ts";
+import { parseCommandLine } from "../../src/cli/parse.ts";
+import { hostWith, parseRun } from "./support.ts";
 
-Deno.test("renderHelp fits a terminal of 80 columns", () => {
-  for (const line of renderHelp().split("\n")) {
-    assert([...line].length <= HELP_WIDTH, line);
-    assertEquals(line, line.trimEnd());
-  }
-});
+for (const command of COMMANDS) {
+  Deno.test(`renderHelp of ${command} fits a terminal of 80 columns`, () => {
+    for (const line of renderHelp(command).split("\n")) {
+      assert([...line].length <= HELP_WIDTH, line);
+      assertEquals(line, line.trimEnd());
+    }
+  });
 
-Deno.test("renderHelp shows every flag once, with its letter and its text on one line", () => {
-  const help = renderHelp();
-  for (const flag of flagList) {
+  Deno.test(`renderHelp of ${command} shows each flag once, with its letter and its text on one line`, () => {
+    // A check takes the flags of a run, and does not repeat them.
+    const own = flagList.filter(({ commands }) =>
+      commands.includes(command) && (command !== "check" || !commands.includes("run"))
+    );
+    assertShows(renderHelp(command), own);
+  });
+}
+
+function assertShows(help: string, own: typeof flagList) {
+  for (const flag of own) {
     const pattern = new RegExp(
       `^  ${flag.letter ? `-${flag.letter},` : "   "} --${flag.name}${
         flag.placeholder ? " " + flag.placeholder : ""
@@ -31,14 +41,19 @@ Deno.test("renderHelp shows every flag once, with its letter and its text on one
     assertEquals(help.match(pattern)?.length, 1, flag.name);
     assert(help.includes(flag.short), flag.short);
   }
-});
+  const shown = help.match(/^ {2}(-.,| {3}) --[a-z]/gm)?.length;
+  assertEquals(shown, own.length);
+}
 
 Deno.test("renderHelp's examples are command lines that parse", () => {
-  const examples = renderHelp().replaceAll("\\\n", "").split("\n")
-    .filter((line) => /^ +pg2kinesis /.test(line));
-  assertEquals(examples.length, 3);
+  const examples = COMMANDS.flatMap((command) =>
+    renderHelp(command).replaceAll("\\\n", "").split("\n")
+      .filter((line) => /^ +pg2kinesis .* -d |^ +pg2kinesis tail -/.test(line))
+  );
+  assertEquals(examples.length, 7);
   for (const example of examples) {
-    parseRun(example.trim().split(/\s+/).slice(1).map((word) => word.replaceAll("'", "")));
+    const words = example.trim().replace(/ [|>].*/, "").split(/\s+/).slice(1);
+    parseCommandLine(words.map((word) => word.replaceAll("'", "")), { PGUSER: "u" }, hostWith());
   }
 });
 

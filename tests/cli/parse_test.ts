@@ -66,7 +66,10 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: RegExp])[]
   [["-d", "a", "-d", "b"], /^--pg-dbname is given twice$/],
   [["-d", "a", "--pg-dbname=b", "-da"], /^--pg-dbname is given 3 times$/],
   [["--create-slot", "--create-slot"], /^--create-slot is given twice$/],
-  [["runn"], /^unknown command "runn"; the only one is run, and it may be left out$/],
+  [
+    ["runn"],
+    /^unknown command "runn"; did you mean run\? There are run, check, tail, of which run/,
+  ],
   [["help"], /^unknown command "help"; did you mean --help\?$/],
   [["run", "run"], /^unexpected argument "run"$/],
   [["run", "shop"], /^unexpected argument "shop"$/],

@@ -1,0 +1,34 @@
+import { UsageError } from "../errors.ts";
+import { connectKinesis } from "../kinesis/client.ts";
+import { systemClock } from "../kinesis/clock.ts";
+import { tail as readBack } from "../tail/tail.ts";
+import type { TailOptions } from "../tail/tail_options.ts";
+import { onStopSignal } from "./stop_signal.ts";
+
+/** Kinesis refuses times in the future; clocks differ a little. */
+const CLOCK_TOLERANCE_MS = 5 * 60_000;
+
+/**
+ * Reads a stream back to stdout; a stop signal ends it well.
+ * @throws {RunError} one line for the operator; or a `UsageError`.
+ */
+export async function tail(options: TailOptions): Promise<void> {
+  const { from } = options;
+  if (from.kind === "time" && from.atMs > Date.now() + CLOCK_TOLERANCE_MS) {
+    throw new UsageError(`--from ${new Date(from.atMs).toISOString()} lies in the future`);
+  }
+  using stop = onStopSignal();
+  const api = await connectKinesis();
+  try {
+    await readBack(options, {
+      api,
+      sink: Deno.stdout,
+      clock: systemClock,
+      now: Date.now,
+      random: Math.random,
+      signal: stop.signal,
+    });
+  } finally {
+    api.close();
+  }
+}

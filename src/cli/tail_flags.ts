@@ -1,0 +1,95 @@
+import type { TailStart } from "../tail/tail_options.ts";
+import { UsageError } from "../errors.ts";
+import { defaultedFlag, optionalFlag, switchFlag } from "./flag.ts";
+import { text } from "./flag_value.ts";
+
+export const tailFlags = {
+  from: defaultedFlag({
+    name: "from",
+    category: "tail",
+    commands: ["tail"],
+    placeholder: "WHERE",
+    defaultText: "oldest",
+    short: "oldest (default), latest or a time",
+    long:
+      "Where reading begins: with the `oldest` record that the stream still has, with what arrives " +
+      "from now on (`latest`, together with `--follow`), or with what arrived at or after a time, " +
+      "such as `2026-11-22T08:00:00Z` or `2026-11-22T09:00+01:00`.",
+    parse: tailStart,
+  }),
+  follow: switchFlag({
+    name: "follow",
+    category: "tail",
+    commands: ["tail"],
+    short: "go on with what arrives",
+    long:
+      "Go on with what arrives, until it is interrupted. Shards that split or merge are followed.",
+  }),
+  shard: optionalFlag({
+    name: "shard",
+    category: "tail",
+    commands: ["tail"],
+    placeholder: "ID",
+    defaultText: "all",
+    short: "only this shard, by its whole name",
+    long:
+      "Read only this shard, such as `shardId-000000000000`, without the ones it came from and those " +
+      "that follow it.",
+    parse: text,
+  }),
+  verify: switchFlag({
+    name: "verify",
+    category: "tail",
+    commands: ["tail"],
+    short: "drop duplicates; verify order and shards",
+    long: "Verify what was published with `--message-formatter JSON`: duplicates, by the pair of " +
+      "`commit_lsn` and `seq` for each partition key, are left out and counted; a change that comes " +
+      "after a later one of its partition key, and a user record outside of its shard, which consumers " +
+      "built on the Kinesis Client Library would never see, are findings, told on stderr; with a " +
+      "finding the exit code is 1. It keeps in memory about 200 bytes for each partition key and 70 " +
+      "for each change, of one key the last 20,000.",
+  }),
+  expectAll: switchFlag({
+    name: "expect-all",
+    category: "tail",
+    commands: ["tail"],
+    short: "with --verify: report gaps in seq",
+    long:
+      "With `--verify`, a `seq` that is missing below the greatest one of its transaction is a finding " +
+      "too. For a stream that nobody writes to now, that has lost nothing to its retention, and that " +
+      "one run without filters publishes to. About 100 bytes more for each transaction.",
+  }),
+};
+
+export const outputFlags = {
+  json: switchFlag({
+    name: "json",
+    category: "output",
+    commands: ["check", "tail"],
+    short: "JSON, for machines",
+    long:
+      "JSON on stdout. `tail`: an object a line, with `shard`, `sequence_number`, `sub_sequence` (in " +
+      "an aggregate), `partition_key`, `explicit_hash_key` (where it is known), `arrival` and `data`, " +
+      'which is text, or with `"encoding":"base64"` bytes that are no UTF-8. `check`: one object.',
+  }),
+};
+
+const TIME = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?))?$/i;
+
+function tailStart(value: string): TailStart {
+  if (value === "oldest" || value === "latest") return { kind: value };
+  if (TIME.test(value)) {
+    // JavaScript's own form: with a T, and minutes in the offset.
+    const atMs = Date.parse(
+      value.replace(" ", "T").replace(
+        /(T.*[+-]\d\d):?(\d\d)?$/,
+        (_, start, minutes = "00") => `${start}:${minutes}`,
+      ).toUpperCase(),
+    );
+    if (Number.isFinite(atMs)) return { kind: "time", atMs };
+  }
+  throw new UsageError(
+    `${JSON.stringify(value)} is neither oldest nor latest, nor a time with its zone such as ` +
+      "2026-11-22T08:00:00Z",
+  );
+}

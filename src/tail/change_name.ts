@@ -1,0 +1,39 @@
+import { type Lsn, parseLsn } from "../lsn.ts";
+import { asText } from "./render.ts";
+
+/** What names a change of the JSON format, version 1 (`format/json.ts`). */
+export type ChangeName =
+  /** The pairs of one partition key grow. */
+  | { readonly kind: "ordered"; readonly commitLsn: Lsn; readonly seq: number }
+  /** test_decoding: a name for good, but xids do not grow in the order of the commits. */
+  | { readonly kind: "unordered"; readonly xid: number; readonly seq: number }
+  /** A message outside of any transaction: nothing names it. */
+  | { readonly kind: "unnamed" };
+
+/** Undefined: the record is none of the JSON format. */
+export function readChangeName(data: Uint8Array): ChangeName | undefined {
+  if (data[0] !== 0x7B) return undefined;
+  const text = asText(data);
+  if (text === undefined) return undefined;
+  let change: Record<string, unknown>;
+  try {
+    change = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const { v, op, xid, seq, commit_lsn: commitLsn } = change;
+  if (v !== 1 || typeof op !== "string") return undefined;
+  if (xid === undefined && seq === undefined && op === "message") return { kind: "unnamed" };
+  if (!isCount(seq) || !isCount(xid)) return undefined;
+  if (commitLsn === undefined) return { kind: "unordered", xid, seq };
+  if (typeof commitLsn !== "string") return undefined;
+  try {
+    return { kind: "ordered", commitLsn: parseLsn(commitLsn), seq };
+  } catch {
+    return undefined;
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}

@@ -1,0 +1,183 @@
+import type { Shard } from "../kinesis/shard_map.ts";
+import { formatLsn } from "../lsn.ts";
+import { type ChangeName, readChangeName } from "./change_name.ts";
+import { KeyHistory, packPair, type Standing, UnorderedHistory } from "./key_history.ts";
+import { type NumberRange, SequenceGaps } from "./sequence_gaps.ts";
+import { liesIn, type TailedRecord } from "./user_record.ts";
+
+/** Findings of one kind that are told one by one; the others are counted. */
+const TOLD_OF_A_KIND = 20;
+const RANGES_TOLD = 10;
+
+export interface VerifierOptions {
+  /** Every number of a transaction, from 0 to its greatest, must be there. */
+  readonly expectAll: boolean;
+  /** Gets each finding, up to twenty of a kind, as one line. */
+  readonly tell: (finding: string) => void;
+}
+
+/** What was seen; `late`, `misplaced` and `gaps` are findings. */
+export interface VerifierCounts {
+  /** User records of the JSON format. */
+  verified: number;
+  /** Records of other formats: of these only the shard is verified. */
+  other: number;
+  /** Messages outside of transactions, which nothing names. */
+  unnamed: number;
+  /** Named by (xid, seq): their order shows within a transaction only. */
+  unordered: number;
+  duplicates: number;
+  /** Of the duplicates, those that are older than what is remembered. */
+  presumedDuplicates: number;
+  late: number;
+  misplaced: number;
+  /** Transactions of which a number is missing. */
+  gaps: number;
+}
+
+/**
+ * Verifies what the JSON format promises (DESIGN, section 5): of one partition key the pairs
+ * (commit_lsn, seq) grow, duplicates aside; and that every user record of an aggregate lies in its shard,
+ * without which a consumer built on the Kinesis Client Library drops the aggregate. Records must come
+ * shard by shard, each in its order and after its parents.
+ */
+export class Verifier {
+  readonly counts: VerifierCounts = {
+    verified: 0,
+    other: 0,
+    unnamed: 0,
+    unordered: 0,
+    duplicates: 0,
+    presumedDuplicates: 0,
+    late: 0,
+    misplaced: 0,
+    gaps: 0,
+  };
+  readonly #ordered = new Map<string, KeyHistory>();
+  readonly #unordered = new Map<string, UnorderedHistory>();
+  readonly #gaps = new SequenceGaps<bigint>();
+  readonly #gapsByXid = new SequenceGaps<number>();
+
+  constructor(private readonly options: VerifierOptions) {}
+
+  /** Distinct partition keys of named changes. */
+  get keys(): number {
+    return this.#ordered.size + this.#unordered.size;
+  }
+
+  get findings(): number {
+    const { late, misplaced, gaps } = this.counts;
+    return late + misplaced + gaps;
+  }
+
+  /** False: the record is a duplicate, to be left out. */
+  take(record: TailedRecord, shard: Shard): boolean {
+    const { counts } = this;
+    // Where a plain record belongs was settled by Kinesis, which does not tell its explicit hash key.
+    if (record.subSequence !== undefined && !liesIn(shard, record)) {
+      this.#tell(
+        counts.misplaced++,
+        () =>
+          `${place(record)}: the hash key of ${
+            quote(record)
+          } lies outside of the shard; a consumer ` +
+          "built on the Kinesis Client Library drops the whole aggregate",
+      );
+    }
+    const name = readChangeName(record.data);
+    if (name === undefined) {
+      counts.other++;
+      return true;
+    }
+    counts.verified++;
+    if (name.kind === "unnamed") {
+      counts.unnamed++;
+      return true;
+    }
+    const standing = this.#stand(group(record, shard), name);
+    switch (standing) {
+      case "new":
+        return true;
+      case "old":
+        counts.presumedDuplicates++;
+        counts.duplicates++;
+        return false;
+      case "duplicate":
+        counts.duplicates++;
+        return false;
+      case "late":
+        this.#tell(
+          counts.late++,
+          () =>
+            `${place(record)}: ${describe(name)} of ${quote(record)} comes after a later change`,
+        );
+        return true;
+      default:
+        return standing satisfies never;
+    }
+  }
+
+  /** To be called when all was read. */
+  lookForGaps(): void {
+    for (const { transaction, ranges } of this.#gaps.missing()) {
+      this.#tellGap(`transaction ${formatLsn(transaction)}`, ranges);
+    }
+    for (const { transaction, ranges } of this.#gapsByXid.missing()) {
+      this.#tellGap(`transaction with xid ${transaction}`, ranges);
+    }
+  }
+
+  #stand(group: string, name: Exclude<ChangeName, { kind: "unnamed" }>): Standing {
+    if (name.kind === "ordered") {
+      const { commitLsn, seq } = name;
+      if (this.options.expectAll) this.#gaps.add(commitLsn, seq);
+      const pair = packPair(commitLsn, seq);
+      const history = this.#ordered.get(group);
+      if (history !== undefined) return history.add(pair);
+      this.#ordered.set(group, new KeyHistory(pair));
+      return "new";
+    }
+    const { xid, seq } = name;
+    this.counts.unordered++;
+    if (this.options.expectAll) this.#gapsByXid.add(xid, seq);
+    const history = this.#unordered.get(group);
+    if (history !== undefined) return history.add(xid, seq);
+    this.#unordered.set(group, new UnorderedHistory(xid, seq));
+    return "new";
+  }
+
+  #tellGap(transaction: string, ranges: readonly NumberRange[]): void {
+    this.#tell(this.counts.gaps++, () => {
+      const told = ranges.slice(0, RANGES_TOLD)
+        .map(({ first, last }) => first === last ? `${first}` : `${first} to ${last}`);
+      const more = ranges.length > RANGES_TOLD ? ", …" : "";
+      return `${transaction}: no change with seq ${told.join(", ")}${more}`;
+    });
+  }
+
+  #tell(before: number, finding: () => string): void {
+    if (before < TOLD_OF_A_KIND) this.options.tell(finding());
+  }
+}
+
+/**
+ * What is in order with what: a partition key. A TRUNCATE goes to every shard under the same key; of
+ * those copies, the ones that are away from the key's own shard are in order with their shard alone.
+ */
+function group({ partitionKey }: TailedRecord, shard: Shard): string {
+  return liesIn(shard, { partitionKey, explicitHashKey: undefined })
+    ? partitionKey
+    : `${partitionKey}\n${shard.id}`;
+}
+
+function place({ shardId, sequenceNumber, subSequence }: TailedRecord): string {
+  return `${shardId} ${sequenceNumber}${subSequence === undefined ? "" : `/${subSequence}`}`;
+}
+
+const quote = ({ partitionKey }: TailedRecord) => JSON.stringify(partitionKey);
+
+function describe(name: Exclude<ChangeName, { kind: "unnamed" }>): string {
+  return name.kind === "ordered"
+    ? `the pair (${formatLsn(name.commitLsn)}, ${name.seq})`
+    : `(xid ${name.xid}, seq ${name.seq})`;
+}
