@@ -107,7 +107,6 @@ export function jsonStringBytes(
     } else {
       // A run of escapes, so that the two halves of a surrogate pair are seen together.
       while (next < end && bytes[next] === BACKSLASH) next += bytes[next + 1] === SMALL_U ? 6 : 2;
-      if (next > end) return undefined;
       const text = decodeUtf8(bytes, at, next);
       const resolved = text === undefined ? undefined : unescape(text);
       if (resolved === undefined) return undefined;

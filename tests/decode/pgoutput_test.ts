@@ -138,6 +138,13 @@ Deno.test("RowChange of pgoutput finds columns in any order of asking", () => {
   }
 });
 
+Deno.test("RowChange of pgoutput finds no column in a row of another size, and none that is cut off", () => {
+  assertThrows(() => row(write.insert(T, ["1", "x", "t", "y"])).newColumn("id"), DecodeError);
+  const cut = row(write.insert(T, ["1", "a long text", "t"]).slice(0, -8));
+  assertEquals(cut.newColumn("id")?.value, "1");
+  assertThrows(() => cut.newColumn("v"), DecodeError, "longer than the message");
+});
+
 Deno.test("PgoutputDecoder names the primary key only where the replica identity is the default", () => {
   const keyOf = (identity: string, flags: number[]) => {
     const columns = flags.map((flag, index) => ({ name: `c${index}`, oid: 23, flags: flag }));

@@ -191,6 +191,9 @@ Deno.test("RowChange of test_decoding reads nothing behind the column that is as
   assertEquals(row.newColumn("a")?.value, "1");
   assertThrows(() => row.newColumn("b"), DecodeError);
   assertThrows(() => row.newRow, DecodeError);
+  // What follows the value of that column is part of it.
+  const cut = asRow(openTransaction("test_decoding")("table public.t: INSERT: a[integer]:1x"));
+  assertThrows(() => cut.newColumn("a"), DecodeError, "no space after a value");
   // Again: an error leaves nothing behind.
   assertThrows(() => row.newRow, DecodeError);
 });
@@ -274,6 +277,9 @@ Deno.test("TestDecodingDecoder refuses what breaks the protocol's order", () => 
   refuses(["table public.t: TRUNCATE: (no-flags)"], "outside any transaction");
   refuses(["message: transactional: 1 prefix: p, sz: 0 content:"], "outside any transaction");
   refuses(["COMMIT 1"], "outside any transaction");
+  refuses(["BEGIN 4294967296"], "no transaction id");
+  refuses(["BEGIN 1", "table public.t: INSERT: (no-tuple-data)"], "sent no row");
+  refuses(["BEGIN 1", "table public.t: UPDATE: (no-tuple-data)"], "sent no row");
   refuses(["BEGIN 1", "BEGIN 2"], "inside");
   refuses(["BEGIN 1", "COMMIT 2"], "a commit of 2 inside transaction 1");
 });
@@ -315,7 +321,7 @@ const WRONG_COLUMNS: readonly string[] = [
   ' "id[integer]:1',
   " id[]:1",
   " id[Integer]:1",
-  " id[integer varying]:1",
+  " id[integer varying]:'1'",
   " id[integer[]:1",
   " id[integer[][]]:1",
   " id[a.b.c]:1",

@@ -233,6 +233,9 @@ Deno.test("Wal2jsonDecoder refuses what breaks the protocol's order", () => {
   refuses([commit], "outside any transaction");
   refuses([begin, begin], "inside");
   refuses([begin, commit.replace("0/20", "0/21")], "a commit of another transaction");
+  refuses([begin, `${commit} `], "something after the end");
+  refuses([begin, commit.slice(0, -1)], "no } at the end");
+  refuses([`${begin} `], "something after the end");
   refuses([begin, commit.replace('"xid":7', '"xid":8')], "a change of 8 inside transaction 7");
   refuses([begin, insertText("").replace('"xid":7', '"xid":77')], "a change of 77 inside");
   const message = `{"action":"M",${HEAD},"transactional":true,"prefix":"p","content":""}`;
@@ -300,6 +303,9 @@ const WRONG: readonly string[] = [
   insertText(column("a", '"text"', '"\\ud83c"')),
   insertText(column("a", '"text"', '"\\udf89\\ud83c"')),
   insertText(column("a", '"bytea"', '"\\u0030"')),
+  insertText(`{"name":"a\n","type":"text","value":"x"}`),
+  `${insertText(ID, '"pk":[]')} `,
+  `{"action":"T",${HEAD},${TABLE}} `,
   insertText(`{"name":"a","type":"text"}`),
   insertText(`{"name":"a","value":"x"}`),
   insertText(`{"type":"text","name":"a","value":"x"}`),
@@ -333,11 +339,16 @@ Deno.test("Wal2jsonDecoder refuses messages that it does not understand", () => 
   }
 });
 
-Deno.test("Wal2jsonDecoder refuses a delete with something before its key, also once the key is known", () => {
+Deno.test("Wal2jsonDecoder refuses a row with something before its key, also once the key is known", () => {
   const decode = openTransaction("wal2json");
   const deletion = `{"action":"D",${HEAD},${TABLE},${PK}}`;
   assertEquals(asRow(decode(deletion)).keyNames, ["id"]);
   // Found by fuzzing.
+  const insertion = insertText(ID);
+  for (const rest of ["x", `,"columns":[]`]) {
+    const wrong = insertion.replace(`,${PK}`, `${rest},${PK}`);
+    assertThrows(() => materialize(decode(wrong)), DecodeError, "position", wrong);
+  }
   for (const rest of [`,"identity":0`, `,"columns":[]`, "x"]) {
     const wrong = deletion.replace(`,${PK}`, `${rest},${PK}`);
     assertThrows(() => materialize(decode(wrong)), DecodeError, "position", wrong);
