@@ -36,7 +36,7 @@ export interface UserRecord {
 
 const pool = new BufferPool(4 * 1024 * 1024);
 
-/** The bytes of one aggregate. */
+/** The bytes of one aggregate of at least two records. */
 export function aggregateOf(records: readonly UserRecord[]): Uint8Array {
   const aggregate = new Aggregate(pool, 0);
   const ticket = new CountingTicket();
@@ -73,7 +73,8 @@ export async function putAggregated(
       const hashKey = hash === undefined ? hashKeyOf(key) : BigInt(hash);
       return start <= hashKey && hashKey <= end;
     });
-    if (own.length > 0) await putInto(kinesis, stream, start, aggregateOf(own));
+    if (own.length === 1) await putPlain(kinesis, stream, own[0]!);
+    else if (own.length > 1) await putInto(kinesis, stream, start, aggregateOf(own));
   }
 }
 

@@ -2,7 +2,16 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
 import { Pg2kinesis, programCommand } from "../support/pg2kinesis.ts";
 import { waitFor } from "../support/wait.ts";
-import { aggregateOf, change, merge, openShards, putAggregated, putInto, split } from "./setup.ts";
+import {
+  aggregateOf,
+  change,
+  merge,
+  openShards,
+  putAggregated,
+  putInto,
+  putPlain,
+  split,
+} from "./setup.ts";
 
 const KEYS = 40;
 
@@ -211,4 +220,64 @@ Deno.test("tail says in one line why it cannot read", async (t) => {
       assertMatch(stderr, message);
     });
   }
+});
+
+Deno.test("tail --verify drops duplicates, and finds a planted reordering, a planted gap and a misplaced record", async () => {
+  await using kinesis = await startKinesalite();
+  await kinesis.createStream("s", 2);
+  const verify = (...flags: string[]) =>
+    Pg2kinesis.run(["tail", "-k", "s", "--verify", ...flags], { env: kinesis.env });
+  const transaction = (lsn: string, seqs: number[]) =>
+    seqs.map((seq) => change(seq % 10, [lsn, seq]));
+  await putAggregated(kinesis, "s", transaction("0/10", [0, 1, 2, 3, 4]));
+  await putAggregated(kinesis, "s", transaction("0/20", [0, 1, 2, 3]));
+  await putAggregated(kinesis, "s", transaction("0/10", [0, 1, 2, 3, 4]));
+  await putAggregated(kinesis, "s", transaction("0/20", [0, 1, 2, 3]));
+  const [open, closed] = await openShards(kinesis, "s");
+  await split(kinesis, "s", open!);
+  await putAggregated(kinesis, "s", transaction("0/20", [2, 3, 4]));
+
+  const duplicates = await verify("--expect-all");
+  assertEquals(duplicates.code, 0, duplicates.stderr);
+  assertMatch(
+    duplicates.stderr,
+    /no findings: 21 changes of 5 partition keys verified; 11 duplicates dropped/,
+  );
+  assertEquals(
+    linesOf(duplicates.stdout).map((line) => JSON.parse(line).key.id).sort(),
+    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4],
+  );
+
+  await putAggregated(kinesis, "s", transaction("0/40", [0, 1, 3]));
+  assertEquals((await verify()).code, 0);
+  const gap = await verify("--expect-all");
+  assertEquals(gap.code, 1);
+  assertMatch(gap.stderr, /WARNING transaction 0\/40: no change with seq 2\n/);
+  assertMatch(gap.stderr, /ERROR 1 findings: 0 out of order, 0 outside of their shard, 1 trans/);
+
+  await putAggregated(kinesis, "s", transaction("0/30", [3]));
+  const reordering = await verify();
+  assertEquals(reordering.code, 1);
+  assertMatch(reordering.stderr, /the pair \(0\/30, 3\) of "public\.t:3" comes after a later/);
+  assertMatch(reordering.stderr, /ERROR 1 findings: 1 out of order, 0 outside/);
+
+  const away = [5, 6, 7, 8].map((id) => change(id, ["0/50", id]));
+  await putInto(kinesis, "s", closed!.start, aggregateOf(away));
+  const misplaced = await verify();
+  assertEquals(misplaced.code, 1);
+  assertMatch(
+    misplaced.stderr,
+    /lies outside of the shard; a consumer built on the Kinesis Client/,
+  );
+});
+
+Deno.test("tail --verify says when there is nothing that it could verify", async () => {
+  await using kinesis = await startKinesalite();
+  await kinesis.createStream("s", 1);
+  await putPlain(kinesis, "s", { key: "k", data: "0,CDC,731,public.t,INSERT,1" });
+  const { code, stdout, stderr } = await Pg2kinesis.run(["tail", "-k", "s", "--verify"], {
+    env: kinesis.env,
+  });
+  assertEquals([code, linesOf(stdout).length], [1, 1]);
+  assertMatch(stderr, /nothing could be verified: none of 1 records is of the JSON format/);
 });

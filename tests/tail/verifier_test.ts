@@ -1,0 +1,248 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { parseHashKey } from "../../src/kinesis/hash_key.ts";
+import type { Shard } from "../../src/kinesis/shard_map.ts";
+import { KeyHistory, packPair, UnorderedHistory } from "../../src/tail/key_history.ts";
+import { SequenceGaps } from "../../src/tail/sequence_gaps.ts";
+import type { TailedRecord } from "../../src/tail/user_record.ts";
+import { Verifier, type VerifierCounts } from "../../src/tail/verifier.ts";
+import { hashKeyOf } from "../support/read_back.ts";
+import { randomFrom, randomSeed } from "../support/random.ts";
+import { change, type UserRecord } from "./setup.ts";
+
+const HALF = 1n << 127n;
+const shardOf = (id: string, start: bigint, end: bigint): Shard => ({
+  id,
+  start: parseHashKey(String(start)),
+  end: parseHashKey(String(end)),
+  startText: String(start),
+  open: true,
+});
+const LOW = shardOf("low", 0n, HALF - 1n);
+const HIGH = shardOf("high", HALF, (1n << 128n) - 1n);
+const WHOLE = shardOf("whole", 0n, (1n << 128n) - 1n);
+const homeOf = (key: string) => hashKeyOf(key) < HALF ? LOW : HIGH;
+const awayFrom = (key: string) => homeOf(key) === LOW ? HIGH : LOW;
+
+function recordOf({ key, data, hash }: UserRecord, subSequence?: number): TailedRecord {
+  return {
+    shardId: "shard",
+    sequenceNumber: "495",
+    subSequence,
+    partitionKey: key,
+    explicitHashKey: hash,
+    arrivedAtMs: 0,
+    data: typeof data === "string" ? new TextEncoder().encode(data) : data,
+  };
+}
+
+/** Verifies records; gives the counts that are not 0, the findings, and what was not dropped. */
+function verify(
+  records: readonly (readonly [UserRecord, Shard?, number?])[],
+  expectAll = false,
+) {
+  const told: string[] = [];
+  const verifier = new Verifier({ expectAll, tell: (finding) => told.push(finding) });
+  const kept = records.filter(([record, shard = WHOLE, sub]) =>
+    verifier.take(recordOf(record, sub), shard)
+  ).map(([record]) => record);
+  verifier.lookForGaps();
+  const counts: Partial<VerifierCounts> = Object.fromEntries(
+    Object.entries(verifier.counts).filter(([, count]) => count > 0),
+  );
+  return { counts, told, kept, findings: verifier.findings };
+}
+
+const one = (...pairs: [string, number][]) =>
+  pairs.map((pair): readonly [UserRecord] => [change(1, pair)]);
+
+Deno.test("Verifier drops duplicates, which may follow later changes, and finds nothing wrong", () => {
+  const records = one(["0/10", 0], ["0/10", 3], ["0/10", 3], ["1/0", 0], ["0/10", 0], ["0/10", 3], [
+    "1/0",
+    0,
+  ], ["1/0", 1]);
+  const { counts, told, kept } = verify(records);
+  assertEquals(counts, { verified: 8, duplicates: 4 });
+  assertEquals(told, []);
+  assertEquals(kept, [0, 1, 3, 7].map((i) => records[i]![0]));
+});
+
+Deno.test("Verifier finds a change that comes after a later one, once", () => {
+  const { counts, told, kept } = verify(
+    one(["0/10", 0], ["0/30", 0], ["0/20", 5], ["0/20", 5], ["0/40", 0]),
+  );
+  assertEquals(counts, { verified: 5, duplicates: 1, late: 1 });
+  assertEquals(kept.length, 4);
+  assertEquals(told, [
+    'shard 495: the pair (0/20, 5) of "public.t:1" comes after a later change',
+  ]);
+});
+
+Deno.test("Verifier compares each partition key with itself, through the shards it lay in", () => {
+  const records = [1, 2, 3, 4].map((id) => change(id, ["0/10", 9 - id]));
+  const children = (key: string) => [shardOf("a", 0n, HALF / 2n), homeOf(key)];
+  assertEquals(verify(records.map((r) => [r])).counts, { verified: 4 });
+  const [a, b] = children("public.t:1");
+  const { counts } = verify([
+    [change(1, ["0/10", 0]), a],
+    [change(1, ["0/20", 0]), b],
+    [change(1, ["0/10", 0]), b],
+  ]);
+  assertEquals(counts.duplicates ?? 0, hashKeyOf("public.t:1") <= HALF / 2n ? 1 : 0);
+  assertEquals(counts.late, undefined);
+});
+
+Deno.test("Verifier takes the copies of a TRUNCATE in other shards for what they are", () => {
+  const key = "public.t";
+  const truncate = (pair: [string, number], shard: Shard): readonly [UserRecord, Shard, number] => [
+    { key, data: change(0, pair, { op: "truncate" }).data, hash: shard.startText },
+    shard,
+    0,
+  ];
+  const row = (pair: [string, number]): readonly [UserRecord, Shard, number] => [
+    { key, data: change(0, pair).data },
+    homeOf(key),
+    1,
+  ];
+  const { counts } = verify([
+    truncate(["0/20", 0], awayFrom(key)),
+    truncate(["0/40", 0], awayFrom(key)),
+    row(["0/10", 0]),
+    truncate(["0/20", 0], homeOf(key)),
+    row(["0/30", 0]),
+    truncate(["0/40", 0], homeOf(key)),
+  ]);
+  assertEquals(counts, { verified: 6 });
+});
+
+Deno.test("Verifier finds user records of aggregates that lie outside of their shard", () => {
+  const record = change(1, ["0/10", 0]);
+  const outside = verify([[record, awayFrom(record.key), 0]]);
+  assertEquals(outside.counts, { verified: 1, misplaced: 1 });
+  assertMatch(outside.told[0]!, /^shard 495\/0: the hash key of "public\.t:1" lies outside/);
+  assertEquals(verify([[record, homeOf(record.key), 0]]).counts, { verified: 1 });
+  // Kinesis placed it itself, perhaps by an explicit hash key that it does not tell.
+  assertEquals(verify([[record, awayFrom(record.key)]]).counts, { verified: 1 });
+  const explicit = { ...record, hash: awayFrom(record.key).startText };
+  assertEquals(verify([[explicit, awayFrom(record.key), 0]]).counts, { verified: 1 });
+  assertEquals(verify([[explicit, homeOf(record.key), 0]]).counts.misplaced, 1);
+  const other = { key: "k".repeat(300), data: "CSV" };
+  const home = homeOf(other.key);
+  assertEquals(verify([[other, home, 0]]).counts, { other: 1 });
+  assertEquals(verify([[other, awayFrom(other.key), 0]]).counts, { other: 1, misplaced: 1 });
+});
+
+Deno.test("Verifier finds gaps in seq only where all are expected, whatever the order", () => {
+  const records = ([["0/10", 0], ["0/10", 2], ["0/10", 1], ["0/20", 1], ["0/20", 4], ["0/20", 2], [
+    "0/30",
+    0,
+  ]] as const).map((pair, id): readonly [UserRecord] => [change(id, pair)]);
+  assertEquals(verify(records).counts, { verified: 7 });
+  const { counts, told, findings } = verify(records, true);
+  assertEquals(counts, { verified: 7, gaps: 1 });
+  assertEquals(told, ["transaction 0/20: no change with seq 0, 3"]);
+  assertEquals(findings, 1);
+});
+
+Deno.test("Verifier says of test_decoding's changes what can be said", () => {
+  const named = (xid: number, seq: number): readonly [UserRecord] => [
+    change(1, ["", seq], { commit_lsn: undefined, xid }),
+  ];
+  const { counts, told } = verify([
+    named(9, 0),
+    named(9, 1),
+    named(7, 4),
+    named(7, 3),
+    named(9, 1),
+    named(7, 5),
+  ], true);
+  assertEquals(counts, { verified: 6, unordered: 6, duplicates: 1, late: 1, gaps: 1 });
+  assertEquals(told, [
+    'shard 495: (xid 7, seq 3) of "public.t:1" comes after a later change',
+    "transaction with xid 7: no change with seq 0 to 2",
+  ]);
+});
+
+Deno.test("Verifier counts what has no name, and what is not of the JSON format", () => {
+  const others = [
+    "0,CDC,731,public.t,INSERT,1",
+    "{",
+    '{"v":2,"op":"insert","xid":1,"commit_lsn":"0/1","seq":0}',
+    '{"v":1,"op":"insert","xid":1,"commit_lsn":"0/1","seq":-1}',
+    '{"v":1,"op":"insert","xid":1,"commit_lsn":"x","seq":0}',
+    '{"v":1,"op":"insert"}',
+    "{}",
+    "",
+    Uint8Array.of(0x7B, 0xFF),
+  ].map((data): readonly [UserRecord] => [{ key: "k", data }]);
+  assertEquals(verify(others).counts, { other: others.length });
+  const message = { key: "k", data: '{"v":1,"op":"message","lsn":"0/1","prefix":"p"}' };
+  assertEquals(verify([[message], [message]]).counts, { verified: 2, unnamed: 2 });
+});
+
+Deno.test("Verifier tells twenty findings of a kind, and counts them all", () => {
+  const records = Array.from({ length: 50 }, (_, i) => change(1, [`0/${50 - i}0`, 0]));
+  const { told, counts } = verify(records.map((record) => [record]));
+  assertEquals([told.length, counts.late], [20, 49]);
+});
+
+Deno.test("KeyHistory is what a set of all pairs would say, as far as it remembers", () => {
+  const seed = randomSeed();
+  const random = randomFrom(seed);
+  const history = new KeyHistory(0n);
+  const seen = new Set([0n]);
+  let highest = 0n;
+  for (let i = 0; i < 60_000; i++) {
+    const back = BigInt(Math.floor(random() ** 6 * 5_000));
+    const pair = random() < 0.6 ? highest + 1n + BigInt(Math.floor(random() * 3)) : highest - back;
+    if (pair < 0n) continue;
+    const expected = seen.has(pair) ? "duplicate" : pair > highest ? "new" : "late";
+    assertEquals(history.add(pair), expected, `seed ${seed}, step ${i}`);
+    seen.add(pair);
+    if (pair > highest) highest = pair;
+  }
+  assertEquals(history.add(1n << 100n), "new");
+});
+
+Deno.test("KeyHistory takes what is older than its memory for a duplicate, and says so", () => {
+  const history = new KeyHistory(packPair(1n, 0));
+  for (let i = 1; i < 25_000; i++) history.add(packPair(1n, i));
+  assertEquals(history.add(packPair(1n, 4)), "old");
+  assertEquals(history.add(packPair(1n, 24_000)), "duplicate");
+  assertEquals(history.add(packPair(2n, 0)), "new");
+  assertEquals(history.add(packPair(1n, 25_000)), "late");
+});
+
+Deno.test("UnorderedHistory sees order within a transaction only", () => {
+  const history = new UnorderedHistory(5, 2);
+  const names = [[5, 3], [4, 0], [4, 7], [4, 6], [4, 6], [5, 3], [6, 0]] as const;
+  assertEquals(
+    names.map(([xid, seq]) => history.add(xid, seq)),
+    ["new", "new", "new", "late", "duplicate", "duplicate", "new"],
+  );
+});
+
+Deno.test("SequenceGaps is what a set of all numbers would say", () => {
+  const seed = randomSeed();
+  const random = randomFrom(seed);
+  for (let round = 0; round < 300; round++) {
+    const gaps = new SequenceGaps<string>();
+    const seen = new Set<number>();
+    const size = 1 + Math.floor(random() * 40);
+    const count = Math.floor(random() * 2 * size);
+    for (let i = 0; i <= count; i++) {
+      // Mostly ascending, as it is in the stream.
+      const seq = random() < 0.7 ? Math.min(i, size) : Math.floor(random() * size);
+      gaps.add("t", seq);
+      seen.add(seq);
+    }
+    const missing: number[] = [];
+    for (let seq = 0; seq < Math.max(...seen); seq++) if (!seen.has(seq)) missing.push(seq);
+    const found = [...gaps.missing()].flatMap(({ ranges }) =>
+      ranges.flatMap(({ first, last }) =>
+        Array.from({ length: last - first + 1 }, (_, i) => first + i)
+      )
+    );
+    assertEquals(found, missing, `seed ${seed}, round ${round}`);
+  }
+  assert([...new SequenceGaps().missing()].length === 0);
+});
