@@ -51,6 +51,8 @@ export interface SlotOptions {
   readonly recreate: boolean;
   /** pgoutput only. */
   readonly publications: readonly string[];
+  /** Before the slot is created, unless it exists; then there is one name in `publications`. */
+  readonly createPublication: boolean;
 }
 
 export interface StreamOptions {

@@ -63,7 +63,10 @@ async function drainByPgRecvlogical(
   const connection = `host=${host} port=${port} user=${superuser} dbname=postgres ` +
     `sslmode=${tls ? "require" : "disable"}`;
   const options = pluginOptions(
-    { name: slot, plugin, publications: [PUBLICATION], create: false, recreate: false },
+    {
+      ...{ name: slot, plugin, publications: [PUBLICATION] },
+      ...{ create: false, recreate: false, createPublication: false },
+    },
     server.postgres.version,
   );
   const { success, stderr } = await new Deno.Command("bash", {

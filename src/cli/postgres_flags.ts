@@ -163,6 +163,16 @@ export const slotFlags = {
     short: "drop the slot if it exists, then create it",
     long: "Drop the slot if it exists, then create it. **What it had not yet published is lost.**",
   }),
+  createPublication: switchFlag({
+    name: "create-publication",
+    category: "slot",
+    short: "create the publication before the slot",
+    long: "With `pgoutput`, when `--create-slot` or `--recreate-slot` makes the slot: create its " +
+      "publication before it, of all tables that `--table-pat`, `--include-table` and " +
+      "`--exclude-table` let pass and that have a replica identity; those left out are named in the " +
+      "log. A publication that exists is used as it is. The role needs CREATE on the database and " +
+      "must own the tables; if not, the error names the statement for somebody who does.",
+  }),
 };
 
 /** Only what the server itself would refuse, so that a URL or a list of settings is told apart. */

@@ -4,6 +4,7 @@ import { createDecoder } from "../decode/create_decoder.ts";
 import { DecodeError } from "../decode/decoder.ts";
 import { RunError } from "../errors.ts";
 import { createFormatter } from "../format/create.ts";
+import { createTableFilter } from "../format/table_filter.ts";
 import { openWriter } from "../kinesis/open_writer.ts";
 import type { StreamWriter } from "../kinesis/stream_writer.ts";
 import { formatLsn } from "../lsn.ts";
@@ -56,7 +57,7 @@ async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
   parts.defer(() => catalog.close());
   const writer = await opening;
   const formatter = await createFormatter(options.format, slotOptions.plugin, catalog);
-  const slot = await prepareSlot(ordinary, slotOptions);
+  const slot = await prepareSlot(ordinary, slotOptions, createTableFilter(options.format));
 
   const reading = new AbortController();
   const checkpoint = new Checkpoint(slot.confirmedFlushLsn, () => source.confirm());

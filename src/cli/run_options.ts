@@ -55,6 +55,17 @@ export function buildRunOptions(
   const pgoutput = values.pgSlotOutputPlugin === "pgoutput";
   if (!values.createStream) idle("shardCount", "--create-stream");
   if (!pgoutput) idle("pgPublication", "--pg-slot-output-plugin pgoutput");
+  if (values.createPublication) {
+    if (!pgoutput) idle("createPublication", "--pg-slot-output-plugin pgoutput");
+    else if (!values.createSlot && !values.recreateSlot) {
+      idle("createPublication", "--create-slot or --recreate-slot");
+    } else if (values.pgPublication.length > 1) {
+      throw new UsageError(
+        `${nameOf("createPublication", settings)} creates one publication, and ` +
+          `${nameOf("pgPublication", settings)} names ${values.pgPublication.length}; name one`,
+      );
+    }
+  }
 
   const keysOnly = !values.fullChange && /^CSV(Payload)?$/.test(values.messageFormatter);
   if (!keysOnly && settings.originOf("onMissingPkey") !== "default") {
@@ -84,6 +95,7 @@ export function buildRunOptions(
           : values.pgPublication.length > 0
           ? values.pgPublication
           : [values.pgSlotName],
+        createPublication: values.createPublication,
       },
       stream: {
         name: values.streamName,

@@ -3,7 +3,7 @@ import { type Lsn, parseLsn } from "../lsn.ts";
 import type { OutputPlugin, SlotOptions } from "../options.ts";
 import type { Connection, TextRow } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
-import { checkPublications } from "./publications.ts";
+import { checkPublications, createPublication, type WantedTable } from "./publications.ts";
 import { checkServer, type ServerFacts } from "./server_facts.ts";
 import { allowPlugin, explainSlotFailure } from "./slot_failure.ts";
 
@@ -21,19 +21,22 @@ export interface SlotInfo {
 
 /**
  * Checks that the slot can be followed, and makes it where the options ask for that. `connection` is
- * an ordinary one to the slot's database.
+ * an ordinary one to the slot's database; `wanted` says which tables a publication should have.
  * @throws {PostgresError} one line with what to do.
  */
 export async function prepareSlot(
   connection: Connection,
   options: SlotOptions,
+  wanted: WantedTable = () => true,
 ): Promise<SlotInfo> {
   const server = await checkServer(connection, options.plugin);
   checkPluginIsAllowed(server.outputPluginLibraries, options);
   const existing = await findSlot(connection, options.name);
   if (existing !== undefined && !options.recreate) {
     checkSlot(existing, server, options);
-    if (options.plugin === "pgoutput") await checkPublications(connection, options.publications);
+    if (options.plugin === "pgoutput") {
+      await checkPublications(connection, options, true, wanted);
+    }
     return { ...identity(existing, options), created: false, server };
   }
   if (existing === undefined && !options.create && !options.recreate) {
@@ -45,7 +48,11 @@ export async function prepareSlot(
     );
   }
   // A publication younger than the slot cannot be read by it.
-  if (options.plugin === "pgoutput") await checkPublications(connection, options.publications);
+  if (options.plugin === "pgoutput") {
+    const made = options.createPublication &&
+      await createPublication(connection, options, server.version, wanted);
+    if (!made) await checkPublications(connection, options, false, wanted);
+  }
   if (existing !== undefined) await dropSlot(connection, existing, options);
   await createSlot(connection, options);
   const made = await findSlot(connection, options.name);

@@ -126,6 +126,10 @@ const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherFlag>]: 
   },
   createSlot: switchRow((o) => o.slot.create),
   recreateSlot: switchRow((o) => o.slot.recreate),
+  createPublication: switchRow((o) => o.slot.createPublication, {
+    PG2KINESIS_PG_SLOT_OUTPUT_PLUGIN: "pgoutput",
+    PG2KINESIS_CREATE_SLOT: "1",
+  }),
   streamName: {
     see: (o) => o.stream.name,
     unset: "pg2kinesis",

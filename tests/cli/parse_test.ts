@@ -89,6 +89,19 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: RegExp])[]
     ["--pg-publication", "p"],
     /^--pg-publication has no effect without --pg-slot-output-plugin pgoutput$/,
   ],
+  [
+    ["--create-publication", "--create-slot"],
+    /^--create-publication has no effect without --pg-slot-output-plugin pgoutput$/,
+  ],
+  [
+    ["--create-publication", "--pg-slot-output-plugin", "pgoutput"],
+    /^--create-publication has no effect without --create-slot or --recreate-slot$/,
+  ],
+  [
+    "--create-publication --create-slot --pg-slot-output-plugin pgoutput".split(" ")
+      .concat("--pg-publication=a", "--pg-publication=b"),
+    /^--create-publication creates one publication, and --pg-publication names 2; name one$/,
+  ],
   [["--mask-column", "a.b.c"], /^--mask-column needs a salt.*set PG2KINESIS_MASK_SALT/],
 ];
 

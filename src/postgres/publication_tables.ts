@@ -1,0 +1,112 @@
+import type { Connection } from "./connection.ts";
+
+/** A table that could be in a publication. */
+export interface PublishableTable {
+  readonly oid: string;
+  /** `schema.table`, unquoted. */
+  readonly name: string;
+  /** The same as SQL. */
+  readonly quoted: string;
+  readonly isPartitioned: boolean;
+  /** The partitioned table that it is a direct partition of. */
+  readonly parent: string | undefined;
+  /** Whether its updates and deletes can be published; with a publication they fail otherwise. */
+  readonly hasIdentity: boolean;
+  /** A primary key that is a replica identity; of a partitioned table every partition has it too. */
+  readonly hasKey: boolean;
+}
+
+/** What a publication is made of. */
+export interface TableChoice {
+  /** The names as SQL. */
+  readonly listed: readonly string[];
+  /** `schema.table` of those that match and have no replica identity. */
+  readonly leftOut: readonly string[];
+}
+
+/** Partitioned tables can be in publications from 13 on. */
+const PARTITIONED_VERSION = 130000;
+
+/** Permanent tables of users; materialized views cannot be in a publication. */
+const TABLES_QUERY = `
+SELECT c.oid::text AS oid, n.nspname || '.' || c.relname AS name,
+       pg_catalog.format('%I.%I', n.nspname, c.relname) AS quoted,
+       (c.relkind = 'p')::text AS partitioned,
+       (SELECT h.inhparent::text FROM pg_catalog.pg_inherits h
+         WHERE h.inhrelid = c.oid AND c.relispartition LIMIT 1) AS parent,
+       (c.relreplident = 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid
+          AND (c.relreplident = 'd' AND i.indisprimary AND i.indimmediate
+            OR c.relreplident = 'i' AND i.indisreplident)))::text AS identity,
+       EXISTS (SELECT FROM pg_catalog.pg_index i
+         WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate)::text AS key
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+ ORDER BY n.nspname, c.relname`;
+
+export async function publishableTables(connection: Connection): Promise<PublishableTable[]> {
+  const rows = await connection.query("look for tables to publish", TABLES_QUERY);
+  return rows.map((row) => ({
+    oid: row.oid!,
+    name: row.name!,
+    quoted: row.quoted!,
+    isPartitioned: row.partitioned === "true",
+    parent: row.parent ?? undefined,
+    hasIdentity: row.identity === "true",
+    hasKey: row.key === "true",
+  }));
+}
+
+/**
+ * Lists the tables that are wanted and have a replica identity. Changes of a partitioned table carry
+ * its partitions' names, so the partitions decide: it is listed itself, with the partitions that it
+ * will get, where all that it has qualify, and its key makes sure that later ones do.
+ */
+export function chooseTables(
+  tables: readonly PublishableTable[],
+  wanted: (qualifiedName: string) => boolean,
+  serverVersion: number,
+): TableChoice {
+  const partitions = new Map<string, PublishableTable[]>();
+  const known = new Set(tables.map(({ oid }) => oid));
+  const roots: PublishableTable[] = [];
+  for (const table of tables) {
+    if (table.parent === undefined || !known.has(table.parent)) roots.push(table);
+    else partitions.set(table.parent, [...partitions.get(table.parent) ?? [], table]);
+  }
+
+  const listed: string[] = [];
+  const leftOut: string[] = [];
+  const qualifies = (table: PublishableTable): boolean => {
+    if (!wanted(table.name)) return false;
+    if (!table.isPartitioned) return table.hasIdentity;
+    return serverVersion >= PARTITIONED_VERSION && table.hasKey &&
+      (partitions.get(table.oid) ?? []).every(qualifies);
+  };
+  const choose = (table: PublishableTable): void => {
+    if (qualifies(table)) listed.push(table.quoted);
+    else if (table.isPartitioned) partitions.get(table.oid)?.forEach(choose);
+    else if (wanted(table.name)) leftOut.push(table.name);
+  };
+  roots.forEach(choose);
+  return { listed, leftOut };
+}
+
+/**
+ * Tables that are wanted and whose changes none of the publications sends. A publication may name the
+ * changes of partitions by a table above them; then that name must be wanted.
+ */
+export function unpublishedTables(
+  tables: readonly PublishableTable[],
+  published: ReadonlySet<string>,
+  wanted: (qualifiedName: string) => boolean,
+): string[] {
+  const byOid = new Map(tables.map((table) => [table.oid, table]));
+  const isPublished = (table: PublishableTable | undefined): boolean =>
+    table !== undefined &&
+    (published.has(table.name) && wanted(table.name) ||
+      table.parent !== undefined && isPublished(byOid.get(table.parent)));
+  return tables.filter((table) => !table.isPartitioned && wanted(table.name) && !isPublished(table))
+    .map(({ name }) => name);
+}
