@@ -6,7 +6,7 @@
  *
  * Needs Debian's postgresql-15 with wal2json; 18 comes from npm. A test captures again and compares.
  */
-import { captureFixtures } from "../tests/fixtures/capture.ts";
+import { CAPTURE_SETTINGS, captureFixtures } from "../tests/fixtures/capture.ts";
 import { fixturePath, writeFixture } from "../tests/fixtures/fixture.ts";
 import { findDebianPostgres, startDebianPostgres } from "../tests/support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../tests/support/embedded_postgres.ts";
@@ -17,7 +17,7 @@ if (findDebianPostgres() === undefined) {
 }
 
 for (const start of [startDebianPostgres, startEmbeddedPostgres]) {
-  await using server = await start();
+  await using server = await start({ settings: CAPTURE_SETTINGS });
   for (const fixture of await captureFixtures(server)) {
     const path = fixturePath(fixture.plugin, fixture.major);
     await writeFixture(path, fixture);

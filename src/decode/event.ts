@@ -39,7 +39,10 @@ export interface Begin {
   readonly transaction: TransactionInfo;
 }
 
-/** One changed row. Columns are decoded when they are first asked for. */
+/**
+ * One changed row. Columns are decoded when they are first asked for: each getter and method may throw
+ * a {@linkcode DecodeError} for what it reads then.
+ */
 export interface RowChange {
   readonly kind: "insert" | "update" | "delete";
   readonly lsn: Lsn;
@@ -51,7 +54,10 @@ export interface RowChange {
   readonly keyNames: readonly string[] | undefined;
   /** The row after the change, in table order; undefined for a delete. */
   readonly newRow: readonly Column[] | undefined;
-  /** The old key or old row as the replica identity gives it; undefined when none was sent. */
+  /**
+   * The old key or old row as the replica identity gives it; undefined when none was sent. test_decoding
+   * leaves out columns that were NULL; wal2json sends the key with every update, changed or not.
+   */
   readonly oldRow: readonly Column[] | undefined;
   /** One column of `newRow`, read without decoding what follows it where the plugin allows. */
   newColumn(name: string): Column | undefined;
@@ -71,7 +77,10 @@ export interface Truncate {
   readonly restartIdentity: boolean | undefined;
 }
 
-/** A logical message (`pg_logical_emit_message`). A non-transactional one stands outside any transaction. */
+/**
+ * A logical message (`pg_logical_emit_message`). A non-transactional one stands outside any transaction.
+ * With test_decoding its prefix and content are read when they are first asked for, as columns are.
+ */
 export interface LogicalMessage {
   readonly kind: "message";
   readonly lsn: Lsn;

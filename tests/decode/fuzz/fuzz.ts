@@ -8,6 +8,7 @@ import {
   makeXLogData,
   messageData,
   readFixture,
+  toHex,
 } from "../../fixtures/fixture.ts";
 import { builtinTypeName, decodeTwice, materialize, newDecoder } from "../decoding.ts";
 import { mutate } from "./mutate.ts";
@@ -215,7 +216,7 @@ export class Finding extends Error {
   override name = "Finding";
   constructor(plugin: OutputPlugin, data: Uint8Array, what: string, cause?: unknown) {
     const text = JSON.stringify(new TextDecoder().decode(data));
-    super(`${plugin}: ${what}\ninput ${text}\nhex ${data.toHex()}\n${String(cause ?? "")}`, {
+    super(`${plugin}: ${what}\ninput ${text}\nhex ${toHex(data)}\n${String(cause ?? "")}`, {
       cause,
     });
   }
