@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
 import type { BufferPool } from "./buffer_pool.ts";
+import { KeyTable } from "./key_table.ts";
 import { ProtobufReader, varintLength, writeVarint } from "./protobuf.ts";
 import type { QueuedRecord } from "./queued_record.ts";
 import { RecordRuns } from "./record_runs.ts";
@@ -60,11 +61,13 @@ export class Aggregate {
   /** Bytes of magic and protobuf written so far. */
   #length = MAGIC_BYTES;
   #count = 0;
-  readonly #partitionKeys = new Map<string, number>();
+  #partitionKeys: KeyTable | undefined = new KeyTable();
   #firstPartitionKey = "";
   #hashKey: string | undefined;
   /** Where the data of the last record begins; it ends at `#length`. */
   #lastDataStart = 0;
+  /** Where the key begins that was written last. */
+  #keyStart = 0;
   #body: PutBody | undefined;
 
   constructor(pool: BufferPool, sizeHint: number) {
@@ -104,22 +107,26 @@ export class Aggregate {
     const maxLength = maxBytes - MD5_BYTES - AGGREGATE_PARTITION_KEY.length;
     const isFirst = this.#count === 0;
     if (!isFirst && this.#length + data.length > maxLength) return false;
-    const knownIndex = this.#partitionKeys.get(partitionKey);
-    const keyIndex = knownIndex ?? this.#partitionKeys.size;
     const isNewHashKey = hashKey !== undefined && this.#hashKey === undefined;
     const lastDataStart = this.#lastDataStart;
     this.#reserve(spaceFor(partitionKey, data));
 
-    let end = this.#length;
-    if (knownIndex === undefined) end = this.#writeKey(end, PARTITION_KEY_FIELD, partitionKey);
+    // The key is written where it stays if it is new; only its bytes tell whether it is.
+    const keys = this.#partitionKeys!;
+    const keyEnd = this.#writeKey(this.#length, PARTITION_KEY_FIELD, partitionKey);
+    const keyStart = this.#keyStart;
+    const keyHash = hashBytes(this.#buffer, keyStart, keyEnd);
+    const knownIndex = keys.find(this.#buffer, keyStart, keyEnd - keyStart, keyHash);
+    const isNewKey = knownIndex === -1;
+    let end = isNewKey ? keyEnd : this.#length;
     if (isNewHashKey) end = this.#writeKey(end, HASH_KEY_FIELD, hashKey);
-    end = this.#writeRecord(end, keyIndex, hashKey !== undefined, data);
+    end = this.#writeRecord(end, isNewKey ? keys.count : knownIndex, hashKey !== undefined, data);
     if (!isFirst && end > maxLength) {
       this.#lastDataStart = lastDataStart;
       return false;
     }
 
-    if (knownIndex === undefined) this.#partitionKeys.set(partitionKey, keyIndex);
+    if (isNewKey) keys.add(keyStart, keyEnd - keyStart, keyHash);
     if (isNewHashKey) this.#hashKey = hashKey;
     if (isFirst) this.#firstPartitionKey = partitionKey;
     this.#length = end;
@@ -149,7 +156,7 @@ export class Aggregate {
         explicitHashKey: shardHashKey,
       };
     }
-    this.#partitionKeys.clear();
+    this.#partitionKeys = undefined;
     return this.#body;
   }
 
@@ -203,11 +210,16 @@ export class Aggregate {
   #writeKey(offset: number, field: number, key: string): number {
     const buffer = this.#buffer;
     const guessedStart = offset + 1 + varintLength(key.length);
-    const length = encoder.encodeInto(key, buffer.subarray(guessedStart)).written;
-    const start = offset + 1 + varintLength(length);
-    if (start !== guessedStart) buffer.copyWithin(start, guessedStart, guessedStart + length);
+    let length = writeAscii(buffer, guessedStart, key);
+    let start = guessedStart;
+    if (length === -1) {
+      length = encoder.encodeInto(key, buffer.subarray(guessedStart)).written;
+      start = offset + 1 + varintLength(length);
+      if (start !== guessedStart) buffer.copyWithin(start, guessedStart, guessedStart + length);
+    }
     buffer[offset] = field;
     writeVarint(buffer, offset + 1, length);
+    this.#keyStart = start;
     return start + length;
   }
 
@@ -237,6 +249,22 @@ export class Aggregate {
     this.#lastDataStart = start;
     return start + length;
   }
+}
+
+/** Faster than the encoder for texts as short as keys. Gives the length; -1 when it is not ASCII. */
+function writeAscii(buffer: Uint8Array, offset: number, text: string): number {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 0x7F) return -1;
+    buffer[offset + i] = unit;
+  }
+  return text.length;
+}
+
+function hashBytes(bytes: Uint8Array, start: number, end: number): number {
+  let hash = 0;
+  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + bytes[i]!) | 0;
+  return hash;
 }
 
 /** True when a reader would take the data for an aggregate. */
