@@ -8,6 +8,7 @@ import {
   type TableChoice,
   unpublishedTables,
 } from "./publication_tables.ts";
+import { quoteIdentifier } from "./sql_text.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -176,10 +177,6 @@ function nothingToPublish(name: string, { leftOut }: TableChoice): PostgresError
 function someOf(names: readonly string[]): string {
   const more = names.length - MAX_NAMED;
   return names.slice(0, MAX_NAMED).join(", ") + (more > 0 ? ` and ${more} more` : "");
-}
-
-function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }
 
 function wrong(message: string): PostgresError {

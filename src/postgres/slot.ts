@@ -5,7 +5,15 @@ import type { Connection, TextRow } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
 import { checkPublications, createPublication, type WantedTable } from "./publications.ts";
 import { checkServer, type ServerFacts } from "./server_facts.ts";
-import { allowPlugin, explainSlotFailure } from "./slot_failure.ts";
+import { explainSlotFailure } from "./slot_failure.ts";
+import {
+  activeElsewhere,
+  findSlot,
+  missingSlot,
+  pluginProblem,
+  type SlotProblem,
+  slotProblem,
+} from "./slot_problem.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -30,7 +38,8 @@ export async function prepareSlot(
   wanted: WantedTable = () => true,
 ): Promise<SlotInfo> {
   const server = await checkServer(connection, options.plugin);
-  checkPluginIsAllowed(server.outputPluginLibraries, options);
+  const refused = pluginProblem(server, options);
+  if (refused !== undefined) throw asError({ ...refused, transient: false });
   const existing = await findSlot(connection, options.name);
   if (existing !== undefined && !options.recreate) {
     checkSlot(existing, server, options);
@@ -40,12 +49,7 @@ export async function prepareSlot(
     return { ...identity(existing, options), created: false, server };
   }
   if (existing === undefined && !options.create && !options.recreate) {
-    throw wrong(
-      `there is no replication slot ${
-        quote(options.name)
-      } on ${connection.place}; create it with ` +
-        "--create-slot, or name another one with --pg-slot-name",
-    );
+    throw asError({ ...missingSlot(options, connection), transient: false });
   }
   // A publication younger than the slot cannot be read by it.
   if (options.plugin === "pgoutput") {
@@ -60,15 +64,6 @@ export async function prepareSlot(
   return { ...identity(made, options), created: true, server };
 }
 
-/** Newer releases have a list of the plugins that may be used; it counts for existing slots too. */
-function checkPluginIsAllowed(libraries: string | undefined, { plugin }: SlotOptions): void {
-  if (libraries === undefined || libraries.includes(plugin)) return;
-  throw wrong(
-    `the server does not allow the plugin ${plugin}: output_plugin_libraries is ` +
-      `${quote(libraries)}; ${allowPlugin(libraries, plugin)}`,
-  );
-}
-
 function identity(slot: TextRow, options: SlotOptions) {
   return {
     name: options.name,
@@ -77,54 +72,9 @@ function identity(slot: TextRow, options: SlotOptions) {
   };
 }
 
-/** The row of `pg_replication_slots`; what an old server does not have is undefined. */
-async function findSlot(connection: Connection, name: string): Promise<TextRow | undefined> {
-  const rows = await connection.query(
-    `look for the replication slot ${quote(name)}`,
-    "SELECT * FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
-    [name],
-  );
-  return rows[0];
-}
-
 function checkSlot(slot: TextRow, server: ServerFacts, options: SlotOptions): void {
-  const name = quote(options.name);
-  const choices =
-    "follow it with its own settings, name another slot with --pg-slot-name, or make " +
-    "it anew with --recreate-slot";
-  if (slot.slot_type !== "logical") {
-    throw wrong(
-      `the slot ${name} is a ${slot.slot_type} one; a logical one is needed: name another`,
-    );
-  }
-  const wanted = [options.plugin, server.database];
-  if (slot.plugin !== wanted[0] || slot.database !== wanted[1]) {
-    throw wrong(
-      `the slot ${name} is there with plugin ${slot.plugin} in database ${
-        quote(slot.database!)
-      }, ` +
-        `and plugin ${wanted[0]} in database ${quote(wanted[1]!)} was asked for; ${choices}`,
-    );
-  }
-  if (slot.temporary === "t") {
-    throw wrong(`the slot ${name} is a temporary one of another session; name another`);
-  }
-  if (slot.two_phase === "t") {
-    throw wrong(
-      `the slot ${name} decodes prepared transactions (two_phase), which is not supported; make it ` +
-        "anew with --recreate-slot",
-    );
-  }
-  const invalid = invalidation(slot);
-  if (invalid !== undefined) {
-    throw wrong(
-      `the slot ${name} is lost (${invalid}): changes since ${
-        slot.confirmed_flush_lsn ?? "?"
-      } can ` +
-        "no longer be read from it; make it anew with --recreate-slot and fill the gap from the tables",
-    );
-  }
-  if (slot.active === "t") throw activeElsewhere(slot, name);
+  const problem = slotProblem(slot, server, options);
+  if (problem !== undefined) throw asError(problem);
   if (slot.wal_status === "unreserved") {
     logger.warn(
       "the slot {name} is about to be lost: the server may remove its WAL (max_slot_wal_keep_size)",
@@ -133,20 +83,11 @@ function checkSlot(slot: TextRow, server: ServerFacts, options: SlotOptions): vo
   }
 }
 
-/** Why the slot can never be read again; undefined when it can. */
-function invalidation(slot: TextRow): string | undefined {
-  if (slot.invalidation_reason) return slot.invalidation_reason;
-  if (slot.conflicting === "t") return "it conflicted with recovery";
-  return slot.wal_status === "lost" ? "its WAL was removed" : undefined;
-}
-
-function activeElsewhere(slot: TextRow, name: string): PostgresError {
-  return new PostgresError(
-    `the slot ${name} is active: the server's process ${slot.active_pid} serves it to another ` +
-      "client; stop that one, or " +
-      `end it with SELECT pg_terminate_backend(${slot.active_pid})`,
-    { transient: true, code: "55006" },
-  );
+function asError({ found, advice, transient }: SlotProblem): PostgresError {
+  return new PostgresError(`${found}; ${advice}`, {
+    transient,
+    code: transient ? "55006" : undefined,
+  });
 }
 
 async function dropSlot(
@@ -158,7 +99,7 @@ async function dropSlot(
   if (slot.slot_type !== "logical") {
     throw wrong(`the slot ${name} is a ${slot.slot_type} one, not ours to drop; name another`);
   }
-  if (slot.active === "t") throw activeElsewhere(slot, name);
+  if (slot.active === "t") throw asError(activeElsewhere(slot, options.name));
   await ask(connection, options, `drop the slot ${name}`, {
     text: "SELECT pg_catalog.pg_drop_replication_slot($1)",
     values: [options.name],

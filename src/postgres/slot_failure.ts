@@ -2,7 +2,7 @@ import type { OutputPlugin, SlotOptions } from "../options.ts";
 import { PostgresError } from "./postgres_error.ts";
 
 /** How each plugin is installed, where it is not part of the server. */
-const INSTALL: Readonly<Record<OutputPlugin, string>> = {
+export const INSTALL: Readonly<Record<OutputPlugin, string>> = {
   pgoutput: "it is part of every server from 10 on",
   test_decoding: "it comes with PostgreSQL's contrib package (postgresql-contrib)",
   wal2json: "Debian: apt-get install postgresql-<version>-wal2json; Red Hat: wal2json_<version>",
@@ -13,11 +13,16 @@ const INSTALL: Readonly<Record<OutputPlugin, string>> = {
  * `libraries` is what it names now; undefined where the role may not see that.
  */
 export function allowPlugin(libraries: string | undefined, plugin: OutputPlugin): string {
-  const now = libraries ?? "pgoutput, test_decoding";
-  const list = now.trim() === "" ? plugin : `${now}, ${plugin}`;
+  const list = pluginListWith(libraries, plugin);
   const caution = libraries === undefined ? " (and what the list names now)" : "";
   return `run ALTER SYSTEM SET output_plugin_libraries = ${list}${caution} and then ` +
     "SELECT pg_reload_conf()";
+}
+
+/** The list with one more plugin, as `ALTER SYSTEM` takes it: unquoted. */
+export function pluginListWith(libraries: string | undefined, plugin: OutputPlugin): string {
+  const now = libraries ?? "pgoutput, test_decoding";
+  return now.trim() === "" ? plugin : `${now}, ${plugin}`;
 }
 
 /** What to do when a slot cannot be made, dropped or followed; `error` is what the server said. */
