@@ -44,6 +44,8 @@ class LoadedCatalog implements PgCatalog {
   #present: ReadonlyMap<string, KnownTable> = new Map();
   /** In the order in which they went. */
   readonly #gone: Map<string, KnownTable> = new Map();
+  /** Of present tables and of those that are gone, by name: it stays when a table is renamed. */
+  readonly #oids: Map<string, string> = new Map();
   readonly #types: Map<number, Map<number, string>> = new Map();
   readonly #wantedTypes: Map<string, readonly [oid: number, typmod: number]> = new Map();
   #running: Promise<void> | undefined;
@@ -132,39 +134,61 @@ class LoadedCatalog implements PgCatalog {
 
   #keepTables(rows: readonly TextRow[]): void {
     const present = new Map<string, KnownTable>();
+    const byOid = new Map<string, KnownTable>();
     for (const row of rows) {
       const name = `${row.schema}.${row.name}`;
       const twin = present.get(name);
       if (twin !== undefined) {
         logger.warn("two tables have the name {name}, one with a dot in its own name", { name });
       }
-      present.set(name, tableOf(row, twin ?? this.table(name)));
+      const table = tableOf(row, twin ?? this.table(name));
+      present.set(name, table);
+      byOid.set(row.oid!, table);
+      this.#oids.set(name, row.oid!);
     }
     for (const [name, table] of this.#present) {
       if (!present.has(name)) this.#gone.set(name, table);
     }
     for (const name of present.keys()) this.#gone.delete(name);
+    this.#followRenamed(byOid);
     for (const name of this.#gone.keys()) {
       if (this.#gone.size <= MAX_GONE_TABLES) break;
       this.#gone.delete(name);
+      this.#oids.delete(name);
     }
     this.#present = present;
+  }
+
+  /**
+   * A table that has another name now may have had its present key before it was renamed: changes of
+   * that time still come under the old name.
+   */
+  #followRenamed(present: ReadonlyMap<string, KnownTable>): void {
+    for (const [name, gone] of this.#gone) {
+      const renamed = present.get(this.#oids.get(name)!);
+      if (renamed === undefined) continue;
+      this.#gone.set(name, { ...gone, keys: joinKeys(gone.keys, renamed.keys) });
+    }
   }
 }
 
 /** `earlier` is what was known under the same name. */
 function tableOf(row: TextRow, earlier: KnownTable | undefined): KnownTable {
-  const key = columns(row.key) ?? [];
-  const others = earlier?.keys.filter((known) => !sameNames(known, key)) ?? [];
   const parent = columns(row.parent);
   return {
     schema: row.schema!,
     table: row.name!,
-    keys: [key, ...others].slice(0, MAX_KEYS_KEPT),
+    keys: joinKeys([columns(row.key) ?? []], earlier?.keys ?? []),
     replicaIdentity: row.identity as KnownTable["replicaIdentity"],
     identityColumns: columns(row.identity_key),
     partitionOf: parent && `${parent[0]}.${parent[1]}`,
   };
+}
+
+/** Each key once, the first ones first. */
+function joinKeys(first: KnownTable["keys"], then: KnownTable["keys"]): KnownTable["keys"] {
+  const others = then.filter((key) => !first.some((known) => sameNames(known, key)));
+  return [...first, ...others].slice(0, MAX_KEYS_KEPT);
 }
 
 /** A JSON list of names. */

@@ -22,9 +22,9 @@ function keyColumns(condition: string): string {
 const IDENTITY = `(c.relreplident = 'd' AND i.indisprimary AND i.indimmediate
   OR c.relreplident = 'i' AND i.indisreplident)`;
 
-/** Columns: schema, name, identity, key, identity_key, parent. The last three are JSON lists. */
+/** Columns: oid, schema, name, identity, key, identity_key, parent. The last three are JSON lists. */
 export const TABLES_QUERY = `
-SELECT n.nspname AS schema, c.relname AS name, c.relreplident AS identity,
+SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relreplident AS identity,
        ${keyColumns("i.indisprimary")} AS key,
        ${keyColumns(IDENTITY)} AS identity_key,
        (SELECT pg_catalog.json_build_array(pn.nspname, pc.relname)::text

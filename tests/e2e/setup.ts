@@ -1,4 +1,4 @@
-import { type TestKinesis } from "../support/kinesalite.ts";
+import type { TestKinesis } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { readBack, type StoredRecord } from "../support/read_back.ts";
 import type { FreshDatabase } from "../support/shared_postgres.ts";

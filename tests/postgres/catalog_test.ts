@@ -174,6 +174,21 @@ for (const each of [server, debian]) {
   });
 }
 
+Deno.test("refresh gives a table's old name the key that it has under its new one", async () => {
+  await using db = await freshDatabase(server);
+  await db.sql("create table early (id int primary key); create table other (x int primary key)");
+  using catalog = await load(db);
+  await db.sql(`
+    alter table early rename column id to number;
+    alter table early rename to late;
+    alter table other rename to other_late;
+    create table other (y int primary key);`);
+  await catalog.refresh();
+  assertEquals(catalog.table("public.early")?.keys, [["id"], ["number"]]);
+  assertEquals(catalog.table("public.late")?.keys, [["number"]]);
+  assertEquals(catalog.table("public.other")?.keys, [["y"], ["x"]]);
+});
+
 Deno.test("refresh shared by callers begins after each of their calls", async () => {
   await using db = await freshDatabase(server);
   using catalog = await load(db);
