@@ -55,10 +55,15 @@ export class RelationCache {
     const identity = String.fromCharCode(reader.uint8());
     if (!REPLICA_IDENTITIES.includes(identity)) reader.fail("an unknown replica identity");
     const columns: PgoutputColumn[] = [];
+    let unknown: UnknownTypeError | undefined;
     for (let count = reader.uint16(); count > 0; count--) {
-      columns.push(this.#readColumn(reader, `${schema}.${table}`));
+      const column = this.#readColumn(reader, `${schema}.${table}`);
+      // All unknown types count as asked for, so that one more try is enough.
+      if (column instanceof UnknownTypeError) unknown ??= column;
+      else columns.push(column);
     }
     reader.end();
+    if (unknown !== undefined) throw unknown;
     this.#byOid.set(oid, this.#intern(schema, table, identity, columns));
   }
 
@@ -71,29 +76,25 @@ export class RelationCache {
     this.#typeNames.set(oid, schema === "" ? name : `${schema}.${name}`);
   }
 
-  #readColumn(reader: MessageReader, table: string): PgoutputColumn {
+  #readColumn(reader: MessageReader, table: string): PgoutputColumn | UnknownTypeError {
     const flags = reader.uint8();
     if ((flags & ~IS_KEY) !== 0) reader.fail("unknown flags of a column");
     const name = reader.string();
     const oid = reader.uint32();
-    const type = this.#nameType(reader, table, name, oid, reader.int32());
+    const typmod = reader.int32();
+    const type = this.#nameType(oid, typmod);
+    if (type === undefined) {
+      this.#askedFor.add(oid);
+      const position = reader.position - XLOGDATA_HEADER_BYTES;
+      return new UnknownTypeError("pgoutput", reader.lsn, position, { oid, table, column: name });
+    }
     return { name, type, isBoolean: oid === BOOLEAN_OID, isKey: (flags & IS_KEY) !== 0 };
   }
 
-  /** Asks for the catalog to be read again once; a type that is gone keeps the plugin's name for it. */
-  #nameType(
-    reader: MessageReader,
-    table: string,
-    column: string,
-    oid: number,
-    typmod: number,
-  ): string {
-    const name = this.typeName(oid, typmod) ??
+  /** A type that is gone for good keeps the plugin's name for it. */
+  #nameType(oid: number, typmod: number): string | undefined {
+    return this.typeName(oid, typmod) ??
       (this.#askedFor.has(oid) ? this.#typeNames.get(oid) : undefined);
-    if (name !== undefined) return name;
-    this.#askedFor.add(oid);
-    const position = reader.position - XLOGDATA_HEADER_BYTES;
-    throw new UnknownTypeError("pgoutput", reader.lsn, position, { oid, table, column });
   }
 
   #intern(

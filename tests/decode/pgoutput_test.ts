@@ -225,7 +225,7 @@ Deno.test("PgoutputDecoder takes the plugin's name for a type that the catalog h
   const columns = [{ name: "m", oid: 16500 }, { name: "n", oid: 16501 }];
   const described = write.relation(T, "public", "t", columns);
   assertThrows(() => decode(described), UnknownTypeError, "16500");
-  assertThrows(() => decode(described), UnknownTypeError, "16501");
+  // Both types were asked for at once.
   decode(described);
   assertEquals(showColumns(asRow(decode(write.insert(T, ["x", "1"]))).newRow), [
     'm[public.short_type]="x"',
