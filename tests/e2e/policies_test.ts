@@ -161,7 +161,7 @@ async function summaries(kinesis: TestKinesis, stream: string): Promise<string[]
 }
 
 Deno.test("pg2kinesis finds the key of tables that are made, renamed and altered while it runs", async () => {
-  await using server = await startEmbeddedPostgres();
+  await using server = await startEmbeddedPostgres({ settings: { wal_sender_timeout: "1500ms" } });
   await using kinesis = await startKinesalite();
   await using db = await freshDatabase(server);
   await db.sql("create table early (id int primary key, note text)");
