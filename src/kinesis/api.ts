@@ -35,6 +35,9 @@ export interface StreamSummary {
   readonly maxRecordBytes: number;
   /** `AUTO`: the stream spreads records without looking at partition keys. */
   readonly distribution: string | undefined;
+  readonly arn?: string | undefined;
+  /** The KMS key that encrypts it: an id, an ARN or an alias; undefined: none, or not told. */
+  readonly kmsKey?: string | undefined;
 }
 
 /**

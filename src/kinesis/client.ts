@@ -184,6 +184,8 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
       openShards: summary?.OpenShardCount,
       maxRecordBytes: (summary?.MaxRecordSizeInKiB ?? DEFAULT_MAX_RECORD_KIB) * 1024,
       distribution: summary?.RecordDistributionStrategy,
+      arn: summary?.StreamARN,
+      kmsKey: summary?.EncryptionType === "KMS" ? summary.KeyId ?? "unknown" : undefined,
     };
   }
 

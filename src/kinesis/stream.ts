@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
 import type { StreamOptions } from "../options.ts";
+import type { Problem } from "../problem.ts";
 import type { KinesisApi, StreamSummary } from "./api.ts";
 import { askPatiently } from "./ask_patiently.ts";
 import type { Clock } from "./clock.ts";
@@ -41,19 +42,8 @@ export async function openStream(
     signal.throwIfAborted();
     summary = await describe();
   }
-  if (summary.status !== "ACTIVE" && summary.status !== "UPDATING") {
-    throw new RunError(
-      `stream ${name} (${api.region}) must be ACTIVE or UPDATING, found ${summary.status}: ` +
-        "wait until it is gone, then make it again or use --create-stream",
-    );
-  }
-  if (summary.distribution === "AUTO") {
-    throw new RunError(
-      `stream ${name} (${api.region}) spreads records over its shards without regard to partition ` +
-        "keys (RecordDistributionStrategy AUTO), so no order could be kept: use a stream with " +
-        "UNIFORM_HASH distribution by partition key",
-    );
-  }
+  const problem = streamProblem(name, api.region, summary);
+  if (problem !== undefined) throw new RunError(`${problem.found}: ${problem.advice}`);
   const listed = await ask(
     "list the shards of",
     "kinesis:ListShards",
@@ -72,6 +62,32 @@ export async function openStream(
     },
   );
   return { name, summary, shards };
+}
+
+/** Why nothing can be published to a stream that is there; undefined when it can. */
+export function streamProblem(
+  name: string,
+  region: string,
+  { status, distribution }: Pick<StreamSummary, "status" | "distribution">,
+): Problem | undefined {
+  if (status !== "ACTIVE" && status !== "UPDATING") {
+    const advice = "wait until it is gone, then make it again or use --create-stream";
+    return {
+      found: `stream ${name} (${region}) must be ACTIVE or UPDATING, found ${status}`,
+      advice,
+      remedy: { kind: "advice", text: advice },
+    };
+  }
+  if (distribution === "AUTO") {
+    const advice = "use a stream with UNIFORM_HASH distribution by partition key";
+    return {
+      found: `stream ${name} (${region}) spreads records over its shards without regard to ` +
+        "partition keys (RecordDistributionStrategy AUTO), so no order could be kept",
+      advice,
+      remedy: { kind: "advice", text: advice },
+    };
+  }
+  return undefined;
 }
 
 type Ask = <T>(verb: string, action: string, call: () => Promise<T>) => Promise<T>;
