@@ -1,7 +1,9 @@
 import type { Buffer } from "node:buffer";
 import type { Connection } from "./connection.ts";
+import { isTlsComplete } from "./encryption.ts";
 import { MessageFramer } from "./message_framer.ts";
 import { ReadGate } from "./read_gate.ts";
+import { GATHER_MS, ReadPacer } from "./read_pacer.ts";
 
 /** What a {@linkcode CopyStream} tells, synchronously while it reads. */
 export interface CopyStreamEvents {
@@ -9,7 +11,7 @@ export interface CopyStreamEvents {
   copyData(bytes: Uint8Array, start: number, end: number): void;
   /** A whole NoticeResponse. */
   notice(message: Uint8Array): void;
-  /** One read of the socket is done. True: read no more until `gate.start()`. */
+  /** One read of the socket is done. True: read no more until `resume`. */
   endOfRead(bytes: number): boolean;
   /** What came is not the protocol, or a handler threw. */
   broken(error: Error): void;
@@ -25,11 +27,24 @@ const NOTICE_RESPONSE = "N".charCodeAt(0);
  * and do not tell a notice's untranslated severity.
  */
 export class CopyStream {
-  readonly gate: ReadGate;
+  readonly #gate: ReadGate;
+  readonly #pacer: ReadPacer | undefined;
   #onStart: (() => void) | undefined;
 
   constructor(private readonly connection: Connection, private readonly events: CopyStreamEvents) {
-    this.gate = new ReadGate(connection.socket);
+    this.#gate = new ReadGate(connection.socket);
+    // TLS of Deno 2.4 never gives more than 4 kB at once, so that nothing gathers.
+    if (isTlsComplete() || !connection.attempt.encrypted) this.#pacer = new ReadPacer();
+  }
+
+  /** Whether the socket is read, or will be in a moment. */
+  get isReading(): boolean {
+    return !this.#gate.isStopped("full");
+  }
+
+  /** Reads on after `endOfRead` asked for a stop. */
+  resume(): void {
+    this.#gate.start("full");
   }
 
   /**
@@ -51,7 +66,8 @@ export class CopyStream {
     stream.on("data", (chunk: Buffer) => {
       try {
         framer.push(chunk);
-        if (this.events.endOfRead(chunk.length)) this.gate.stop();
+        if (this.events.endOfRead(chunk.length)) this.#gate.stop("full");
+        else if (this.#pacer?.shouldGather(chunk.length, performance.now())) this.#gather();
       } catch (error) {
         this.events.broken(error as Error);
       }
@@ -63,6 +79,11 @@ export class CopyStream {
     const failure = await Promise.race([started, ended]);
     if (failure instanceof Error) throw failure;
     return { ended };
+  }
+
+  #gather(): void {
+    this.#gate.stop("gathering");
+    setTimeout(() => this.#gate.start("gathering"), GATHER_MS);
   }
 
   write(message: Uint8Array): void {

@@ -111,12 +111,12 @@ export class ReplicationSession {
   }
 
   get isReading(): boolean {
-    return this.#copy.gate.isOpen;
+    return this.#copy.isReading;
   }
 
   /** Reads on after `received` asked for a stop. */
   resume(): void {
-    if (this.#state === "streaming") this.#copy.gate.start();
+    if (this.#state === "streaming") this.#copy.resume();
   }
 
   /** The flush LSN has advanced: the server hears of it soon. */
@@ -143,7 +143,7 @@ export class ReplicationSession {
     // what it wrote before: so what comes is dropped, in turns with not reading.
     while (this.#unanswered > 0 && Date.now() < deadline) {
       this.#dropping = !this.#dropping;
-      if (this.#dropping) this.#copy.gate.start();
+      if (this.#dropping) this.#copy.resume();
       const answered = new Promise<void>((resolve) => this.#onAnswer = resolve);
       await withTimeout(Promise.race([answered, this.connection.lost]), CLOSE_TURN_MS);
     }
