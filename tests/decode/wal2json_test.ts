@@ -132,6 +132,7 @@ Deno.test("Wal2jsonDecoder reads type names that are no valid JSON", () => {
   assertEquals(type('"a"",""value"":1"'), '"a"",""value"":1"');
   assertEquals(type('"My Schema"."T"(10,2)'), '"My Schema"."T"(10,2)');
   // As versions before printed them: between quotes of their own.
+  assertEquals(type('"My Type"[]'), '"My Type"[]');
   assertEquals(type('""My Type""'), '"My Type"');
   assertEquals(type('""My Schema"."My Type""'), '"My Schema"."My Type"');
   assertEquals(type('"other."My Type""'), 'other."My Type"');

@@ -57,7 +57,7 @@ const NAME = `(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_]*)`;
 
 /** Type names with quotes are printed as they are; see `readType`. */
 const BARE_TYPE = new RegExp(
-  `"type":(${NAME}(?:\\.${NAME})?(?:\\([^"]*\\))?)(?=,"value":|\\},\\{"name":"|\\}\\]\\}$)`,
+  `"type":(${NAME}(?:\\.${NAME})?(?:\\([^"]*\\))?(?:\\[\\])?)(?=,"value":|\\},\\{"name":"|\\}\\]\\}$)`,
   "gs",
 );
 const WRAPPED_TYPE = new RegExp(
