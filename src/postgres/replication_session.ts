@@ -16,8 +16,11 @@ const MAX_STATUS_INTERVAL_MS = 10_000;
 /** Acknowledgements are many; what they confirm is sent no more often than this. */
 const MIN_CONFIRM_INTERVAL_MS = 100;
 /** For the server to answer our last words. */
-const CLOSE_TIMEOUT_MS = 1500;
-const CLOSE_TURN_MS = 100;
+const CLOSE_TIMEOUT_MS = 3000;
+/** The first turn of not reading, in which a busy server fills the socket; each is twice the last. */
+const FIRST_SILENCE_MS = 100;
+/** A turn of reading, in which what fills the socket is dropped. */
+const DROP_MS = 100;
 
 /** Who the server is, as IDENTIFY_SYSTEM tells it, and how patient. */
 export interface ServerIdentity {
@@ -55,7 +58,7 @@ export class ReplicationSession {
   #unanswered = 0;
   #onAnswer: (() => void) | undefined;
   /** While closing: whether what comes is read and dropped, or left. */
-  #dropping = true;
+  #dropping = false;
   #state: "starting" | "streaming" | "closing" | "over" = "starting";
 
   /**
@@ -141,13 +144,22 @@ export class ReplicationSession {
     const deadline = Date.now() + CLOSE_TIMEOUT_MS;
     // A walsender inside a transaction listens only while it cannot write, and its answer lies behind
     // what it wrote before: so what comes is dropped, in turns with not reading.
-    while (this.#unanswered > 0 && Date.now() < deadline) {
-      this.#dropping = !this.#dropping;
-      if (this.#dropping) this.#copy.resume();
-      const answered = new Promise<void>((resolve) => this.#onAnswer = resolve);
-      await withTimeout(Promise.race([answered, this.connection.lost]), CLOSE_TURN_MS);
+    for (let silenceMs = FIRST_SILENCE_MS; Date.now() < deadline; silenceMs *= 2) {
+      if (await this.#isAnswered(silenceMs)) break;
+      this.#dropping = true;
+      this.#copy.resume();
+      if (await this.#isAnswered(DROP_MS)) break;
+      this.#dropping = false;
     }
     this.destroy();
+  }
+
+  /** Waits until all replies that were asked for are there, or the connection is gone. */
+  async #isAnswered(withinMs: number): Promise<boolean> {
+    if (this.#unanswered === 0) return true;
+    const answered = new Promise<void>((resolve) => this.#onAnswer = resolve);
+    const over = Promise.race([answered, this.connection.lost]).then(() => true);
+    return await firstOf(over, withinMs) ?? false;
   }
 
   /** Lets go at once, without a last word. */
@@ -260,12 +272,17 @@ export class ReplicationSession {
   }
 }
 
-/** Resolves with the promise, or when the time is over. */
-async function withTimeout(promise: Promise<unknown>, ms: number): Promise<void> {
+/** What the promise gives, or undefined when the time is over. */
+async function firstOf<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
-  await Promise.race([promise, timeout]);
-  clearTimeout(timer);
+  const timeout = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 type Reply = "reply, please" | "no reply";

@@ -216,7 +216,15 @@ for (const each of [server, debian]) {
     const commit = messages.find((message) => textOf(message).startsWith("COMMIT"))!;
     assert(commit.kind === "xlogdata");
     // The rest waits at the server, behind a full socket.
-    await waitFor(() => !following.source.stats.isReading, { what: "the reading to stop" });
+    const isBlocked = async () => {
+      const [sender] = await db.sql(
+        `select wait_event from pg_stat_activity a join pg_replication_slots s on s.active_pid = a.pid
+          where s.slot_name = $1`,
+        [db.slot],
+      );
+      return sender?.wait_event === "WalSenderWriteData";
+    };
+    await waitFor(isBlocked, { what: "the server to wait for us" });
     following.flushLsn = (commit as { walStart: Lsn }).walStart;
     following.stop();
     assertEquals((await following.next()).done, true);
