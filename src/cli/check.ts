@@ -1,6 +1,14 @@
-import { RunError } from "../errors.ts";
+import { findProblems } from "../check/check.ts";
+import { renderJson, renderText } from "../check/report.ts";
 import type { RunOptions } from "../options.ts";
+import { redact } from "../telemetry/redaction.ts";
+import { writeOut } from "./output.ts";
+import { onStopSignal } from "./stop_signal.ts";
 
-export function check(_options: RunOptions, _json: boolean): Promise<boolean> {
-  return Promise.reject(new RunError("pg2kinesis check is not there yet"));
+/** Prints what a check finds; gives whether nothing would stop a run. */
+export async function check(options: RunOptions, json: boolean): Promise<boolean> {
+  using stop = onStopSignal();
+  const findings = await findProblems(options, stop.signal);
+  writeOut(redact(json ? renderJson(findings) : renderText(findings)));
+  return findings.every(({ verdict }) => verdict !== "stop");
 }

@@ -1,0 +1,27 @@
+import { connectKinesis } from "../kinesis/client.ts";
+import { callerIdentity } from "../kinesis/caller_identity.ts";
+import { systemClock } from "../kinesis/clock.ts";
+import type { RunOptions } from "../options.ts";
+import { type Finding, Findings } from "./finding.ts";
+import { checkPostgres } from "./postgres_checks.ts";
+import { checkStream } from "./stream_checks.ts";
+
+/**
+ * Looks at everything that could stop a run with these options, and changes nothing. PostgreSQL's side
+ * comes first, in the order in which a run would meet it.
+ */
+export async function findProblems(options: RunOptions, signal: AbortSignal): Promise<Finding[]> {
+  const postgres = new Findings();
+  const stream = new Findings();
+  await Promise.all([
+    checkPostgres(options, postgres, signal),
+    checkStream(options.stream, {
+      connect: () => connectKinesis(),
+      identify: callerIdentity,
+      clock: systemClock,
+      random: Math.random,
+      signal,
+    }, stream),
+  ]);
+  return [...postgres.all, ...stream.all];
+}

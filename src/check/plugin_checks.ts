@@ -1,0 +1,70 @@
+import type { OutputPlugin } from "../options.ts";
+import { PostgresError } from "../postgres/postgres_error.ts";
+import { INSTALL } from "../postgres/slot_failure.ts";
+import { pluginProblem } from "../postgres/slot_problem.ts";
+import type { Remedy } from "../problem.ts";
+import type { ServerContext } from "./postgres_checks.ts";
+import type { SlotPlan } from "./slot_checks.ts";
+
+/** Whether the plugin may be used, and whether it is there at all. */
+export async function checkPlugin(context: ServerContext, plan: SlotPlan): Promise<void> {
+  const { facts, findings, options: { slot } } = context;
+  const { plugin } = slot;
+  const refused = pluginProblem(facts, slot);
+  if (refused !== undefined) findings.stop("plugin", refused.found, refused.remedy);
+
+  const known = await isInstalled(context, plan);
+  const remedy = installation(plugin, facts.version);
+  if (known === undefined) {
+    findings.warn(
+      "plugin",
+      `whether ${plugin} is installed on the server is not shown to this role; making the slot tells`,
+      remedy,
+    );
+  } else if (!known) {
+    findings.stop("plugin", `the plugin ${plugin} is not installed on the server`, remedy);
+  } else if (refused === undefined) {
+    findings.ok("plugin", `${plugin} is installed and allowed`);
+  }
+}
+
+/** Undefined: it cannot be seen without making a slot. */
+async function isInstalled(
+  { connection, facts, options: { slot } }: ServerContext,
+  { existing }: SlotPlan,
+): Promise<boolean | undefined> {
+  const { plugin } = slot;
+  // Part of the server; on RDS all three are.
+  if (plugin === "pgoutput" || facts.isRds) return true;
+  if (existing?.plugin === plugin && existing.active === "t") return true;
+  try {
+    const [row] = await connection.query(
+      "look for the plugin's library",
+      `SELECT EXISTS (SELECT FROM pg_catalog.pg_config() c, pg_catalog.pg_ls_dir(c.setting) f
+                       WHERE c.name = 'PKGLIBDIR' AND f ~ ('^' || $1 || '\\.(so|dylib|dll)$'))::text
+                AS found,
+              (pg_catalog.current_setting('dynamic_library_path') <> '$libdir')::text AS elsewhere`,
+      [plugin],
+    );
+    if (row?.found === "true") return true;
+    return row?.elsewhere === "true" ? undefined : false;
+  } catch (error) {
+    // Superusers and members of pg_read_server_files may look.
+    if (error instanceof PostgresError && error.code === "42501") return undefined;
+    throw error;
+  }
+}
+
+function installation(plugin: OutputPlugin, version: number): Remedy {
+  const major = Math.floor(version / 10_000);
+  switch (plugin) {
+    case "wal2json":
+      return { kind: "command", command: `apt-get install postgresql-${major}-wal2json` };
+    case "test_decoding":
+      return { kind: "command", command: `apt-get install postgresql-${major}` };
+    case "pgoutput":
+      return { kind: "advice", text: INSTALL[plugin] };
+    default:
+      return plugin satisfies never;
+  }
+}

@@ -1,0 +1,85 @@
+import { createTableFilter } from "../format/table_filter.ts";
+import type { RunOptions } from "../options.ts";
+import { connect, type Connection } from "../postgres/connection.ts";
+import { PostgresError } from "../postgres/postgres_error.ts";
+import {
+  readServerFacts,
+  type ServerCheck,
+  type ServerFacts,
+  serverProblems,
+} from "../postgres/server_facts.ts";
+import { checkEncryption, connectionRemedy } from "./connection_checks.ts";
+import type { Findings } from "./finding.ts";
+import { checkPlugin } from "./plugin_checks.ts";
+import { checkPublication } from "./publication_checks.ts";
+import { checkSettings } from "./setting_checks.ts";
+import { checkSlot, slotPlan } from "./slot_checks.ts";
+import { checkTables } from "./table_checks.ts";
+import { checkTransactions } from "./transaction_checks.ts";
+
+/** What the checks of one server have in common. */
+export interface ServerContext {
+  readonly connection: Connection;
+  readonly options: RunOptions;
+  readonly facts: ServerFacts;
+  /** Says of a table, by `schema.table`, whether the flags ask for it. */
+  readonly wanted: (qualifiedName: string) => boolean;
+  readonly findings: Findings;
+  readonly signal: AbortSignal;
+}
+
+/** Looks at everything on PostgreSQL's side that could stop a run. */
+export async function checkPostgres(
+  options: RunOptions,
+  findings: Findings,
+  signal: AbortSignal,
+): Promise<void> {
+  const { postgres } = options;
+  let connection: Connection;
+  try {
+    connection = await connect(postgres, "ordinary", signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof PostgresError)) throw error;
+    findings.stop("connection", error.message, connectionRemedy(error, postgres));
+    return;
+  }
+  try {
+    findings.ok("connection", `${connection.place}, database ${postgres.database}`);
+    await checkEncryption(connection, postgres, findings);
+    await checkServer({
+      ...{ connection, options, findings, signal },
+      facts: await readServerFacts(connection),
+      wanted: createTableFilter(options.format),
+    });
+  } finally {
+    connection.destroy();
+  }
+}
+
+async function checkServer(context: ServerContext): Promise<void> {
+  const { facts, findings, options } = context;
+  const problems = serverProblems(facts, options.slot.plugin);
+  const fine: Readonly<Record<ServerCheck, string>> = {
+    version: `PostgreSQL ${facts.versionName}`,
+    standby: facts.isStandby ? "a standby, which can decode" : "a primary",
+    wal_level: `wal_level is ${facts.walLevel}`,
+    role: `the role ${facts.role} may replicate`,
+    encoding: `the database is encoded in ${facts.encoding}`,
+  };
+  for (const [check, text] of Object.entries(fine)) {
+    const problem = problems.get(check as ServerCheck);
+    if (problem === undefined) findings.ok(check, text);
+    else findings.stop(check, problem.found, problem.remedy);
+  }
+  // Without a version that can, the rest has no sense, and asks for what is not there.
+  if (problems.has("version")) return;
+  const plan = await slotPlan(context);
+  await checkPlugin(context, plan);
+  await checkSlot(context, plan);
+  const canReplicate = !problems.has("wal_level") && !problems.has("role");
+  await checkSettings(context, canReplicate);
+  await checkTransactions(context, plan);
+  if (options.slot.plugin === "pgoutput") await checkPublication(context, plan);
+  await checkTables(context);
+}

@@ -1,0 +1,190 @@
+import type { TextRow } from "../postgres/connection.ts";
+import {
+  chooseTables,
+  type PublishableTable,
+  publishableTables,
+  unpublishedTables,
+} from "../postgres/publication_tables.ts";
+import { creation } from "../postgres/slot_problem.ts";
+import { quoteIdentifier, quoteLiteral } from "../postgres/sql_text.ts";
+import { identityStatement } from "./identity.ts";
+import type { ServerContext } from "./postgres_checks.ts";
+import { countOf, someOf } from "./quantity.ts";
+import type { SlotPlan } from "./slot_checks.ts";
+
+const OPERATIONS = ["insert", "update", "delete", "truncate"] as const;
+
+/** The publications that pgoutput reads: whether they are there, and what they leave out. */
+export async function checkPublication(context: ServerContext, plan: SlotPlan): Promise<void> {
+  const { connection, options: { slot } } = context;
+  const rows = await connection.query(
+    "look for the publications",
+    `SELECT p.pubname AS name, p.puballtables::text AS all_tables, p.pubinsert::text AS insert,
+            p.pubupdate::text AS update, p.pubdelete::text AS delete,
+            COALESCE(pg_catalog.to_jsonb(p)->>'pubtruncate', 'true') AS truncate,
+            -- Made or changed since the oldest state of the catalog that the slot still needs.
+            (SELECT (pg_catalog.age(p.xmin) <= pg_catalog.age(s.catalog_xmin))::text
+               FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = $2) AS younger
+       FROM pg_catalog.pg_publication p WHERE p.pubname = ANY ($1)`,
+    [slot.publications, slot.name],
+  );
+  const tables = await publishableTables(connection);
+  const missing = slot.publications.filter((name) => !rows.some((row) => row.name === name));
+  for (const name of missing) reportMissing(context, plan, tables, name);
+  for (const row of rows) reportOperations(context, row);
+  if (missing.length > 0) return;
+
+  if (plan.isOwn && !plan.makes) {
+    for (const { name, younger } of rows) {
+      if (younger === "true") reportYounger(context, name!);
+    }
+  }
+  await reportTables(context, tables, rows);
+  await reportFilters(context);
+}
+
+function reportMissing(
+  { findings, facts, wanted, options: { slot } }: ServerContext,
+  { isOwn, makes }: SlotPlan,
+  tables: readonly PublishableTable[],
+  name: string,
+): void {
+  const { listed, leftOut } = chooseTables(tables, wanted, facts.version);
+  const quoted = JSON.stringify(name);
+  const found = `there is no publication ${quoted} in this database`;
+  const list = listed.map((table) => `ONLY ${table}`).join(", ");
+  const create = `CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${list};`;
+  if (listed.length === 0) {
+    findings.stop(
+      "publication",
+      `${found}, and no table that has a replica identity to make it of`,
+    );
+  } else if (makes && slot.createPublication) {
+    findings.ok("publication", `${found}; a run makes it of ${countOf(listed.length, "table")}`);
+  } else if (makes || !isOwn) {
+    findings.stop("publication", found, { kind: "sql", statements: [create] });
+  } else {
+    findings.stop(
+      "publication",
+      `${found}, and the slot ${JSON.stringify(slot.name)} cannot read one that is made after it`,
+      {
+        kind: "sql",
+        statements: [
+          `SELECT pg_drop_replication_slot(${quoteLiteral(slot.name)});`,
+          create,
+          creation(slot.name, slot.plugin),
+        ],
+        then: "fill the gap from the tables",
+      },
+    );
+  }
+  if (leftOut.length > 0 && listed.length > 0) {
+    findings.warn(
+      "publication",
+      `${countOf(leftOut.length, "table")} without replica identity would stay out of it: ${
+        someOf(leftOut)
+      }`,
+      { kind: "sql", statements: statementsFor(tables, leftOut) },
+    );
+  }
+}
+
+function reportOperations(
+  { findings, options: { format } }: ServerContext,
+  row: TextRow,
+): void {
+  const without = OPERATIONS.filter((operation) =>
+    row[operation] !== "true" && format.operations.has(operation)
+  );
+  const name = JSON.stringify(row.name);
+  if (without.length === 0) return;
+  findings.warn("publication", `${name} leaves out every ${without.join(" and every ")}`, {
+    kind: "sql",
+    statements: [
+      `ALTER PUBLICATION ${quoteIdentifier(row.name!)} SET (publish = '${OPERATIONS.join(", ")}');`,
+    ],
+  });
+}
+
+function reportYounger({ findings, options: { slot } }: ServerContext, name: string): void {
+  findings.warn(
+    "publication",
+    `${
+      JSON.stringify(name)
+    } was made or changed after changes that the slot has still to read; if it ` +
+      "was made then, the slot cannot read them",
+    {
+      kind: "sql",
+      statements: [
+        `SELECT pg_drop_replication_slot(${quoteLiteral(slot.name)});`,
+        creation(slot.name, slot.plugin),
+      ],
+      then: "fill the gap from the tables",
+    },
+  );
+}
+
+async function reportTables(
+  { connection, findings, facts, wanted, options: { slot } }: ServerContext,
+  tables: readonly PublishableTable[],
+  rows: readonly TextRow[],
+): Promise<void> {
+  const published = await connection.query(
+    "look for the publications' tables",
+    `SELECT DISTINCT schemaname || '.' || tablename AS name
+       FROM pg_catalog.pg_publication_tables WHERE pubname = ANY ($1)`,
+    [slot.publications],
+  );
+  const names = slot.publications.map((name) => JSON.stringify(name)).join(", ");
+  const absent = unpublishedTables(tables, new Set(published.map(({ name }) => name!)), wanted);
+  if (absent.length === 0) {
+    const all = rows.some((row) => row.all_tables === "true") ? " (FOR ALL TABLES)" : "";
+    findings.ok("publication", `${names} publishes ${countOf(published.length, "table")}${all}`);
+    return;
+  }
+  const isAbsent = new Set(absent);
+  const { listed } = chooseTables(tables, (name) => isAbsent.has(name), facts.version);
+  const withoutIdentity = tables.filter(({ name, hasIdentity }) =>
+    isAbsent.has(name) && !hasIdentity
+  );
+  const added = [...listed, ...withoutIdentity.map(({ quoted }) => quoted)]
+    .map((table) => `ONLY ${table}`).join(", ");
+  findings.warn(
+    "publication",
+    `not in ${names}, so that its changes are not published: ` +
+      `${countOf(absent.length, "table")} that the flags ask for, ${someOf(absent)}`,
+    {
+      kind: "sql",
+      statements: [
+        ...statementsFor(tables, withoutIdentity.map(({ name }) => name)),
+        `ALTER PUBLICATION ${quoteIdentifier(slot.publications[0]!)} ADD TABLE ${added};`,
+      ],
+    },
+  );
+}
+
+/** Row filters and column lists, which came with 15. */
+async function reportFilters({ connection, findings, options }: ServerContext): Promise<void> {
+  const rows = await connection.query(
+    "look for the publications' filters",
+    `SELECT n.nspname || '.' || c.relname AS name,
+            (pg_catalog.to_jsonb(r)->>'prqual' IS NOT NULL)::text AS rows,
+            (pg_catalog.to_jsonb(r)->>'prattrs' IS NOT NULL)::text AS columns
+       FROM pg_catalog.pg_publication_rel r
+       JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
+       JOIN pg_catalog.pg_class c ON c.oid = r.prrelid
+       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE p.pubname = ANY ($1)`,
+    [options.slot.publications],
+  );
+  for (const what of ["rows", "columns"] as const) {
+    const limited = rows.filter((row) => row[what] === "true").map(({ name }) => name!);
+    if (limited.length === 0) continue;
+    findings.warn("publication", `only some ${what} are published of ${someOf(limited)}`);
+  }
+}
+
+function statementsFor(tables: readonly PublishableTable[], names: readonly string[]): string[] {
+  const chosen = new Set(names);
+  return tables.filter(({ name }) => chosen.has(name)).map(identityStatement);
+}

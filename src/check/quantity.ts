@@ -1,0 +1,22 @@
+const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
+
+/** `1.5 GiB`: three digits are enough for a person. */
+export function formatBytes(bytes: number): string {
+  let unit = 0;
+  while (bytes >= 1024 && unit < UNITS.length - 1) {
+    bytes /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? bytes : bytes.toPrecision(bytes < 1000 ? 3 : 4)} ${UNITS[unit]}`;
+}
+
+/** Names of which a line shows the first ones. */
+export function someOf(names: readonly string[], shown = 10): string {
+  const more = names.length - shown;
+  return names.slice(0, shown).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** `1 table`, `2 tables`. */
+export function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,123 @@
+import { connect } from "../postgres/connection.ts";
+import { PostgresError } from "../postgres/postgres_error.ts";
+import type { Remedy } from "../problem.ts";
+import type { ServerContext } from "./postgres_checks.ts";
+
+/** With less a moment's hiccup ends the connection. */
+const SHORT_TIMEOUT_MS = 3_000;
+
+/** The server's settings, and whether a walsender can be had: only a connection of its kind tells. */
+export async function checkSettings(context: ServerContext, canReplicate: boolean): Promise<void> {
+  const timeoutMs = canReplicate ? await checkWalSender(context) : undefined;
+  if (timeoutMs !== undefined) checkTimeout(context, timeoutMs);
+  await checkKeepSize(context);
+}
+
+/** Gives wal_sender_timeout as a run's own connection has it; undefined when there is none. */
+async function checkWalSender(
+  { connection, options, findings, signal }: ServerContext,
+): Promise<number | undefined> {
+  const [row] = await connection.query(
+    "count the walsenders",
+    `SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication)::text AS used,
+            pg_catalog.current_setting('max_wal_senders') AS max`,
+  );
+  const max = Number(row!.max);
+  try {
+    const replication = await connect(options.postgres, "replication", signal);
+    try {
+      const [setting] = await replication.query(
+        "ask for wal_sender_timeout",
+        "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'",
+      );
+      findings.ok("wal_senders", `${row!.used} of ${max} walsenders are in use; one more was had`);
+      return Number(setting!.setting);
+    } finally {
+      replication.destroy();
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof PostgresError)) throw error;
+    const remedy: Remedy | undefined = /max_wal_senders/.test(error.message)
+      ? {
+        kind: "sql",
+        statements: [`ALTER SYSTEM SET max_wal_senders = ${max + 10};`],
+        then: "restart the server",
+      }
+      : undefined;
+    findings.stop("wal_senders", error.message, remedy);
+    return undefined;
+  }
+}
+
+function checkTimeout({ findings, facts }: ServerContext, timeoutMs: number): void {
+  const remedy: Remedy = facts.isRds ? inParameterGroup("wal_sender_timeout", "60000") : {
+    kind: "sql",
+    statements: ["ALTER SYSTEM SET wal_sender_timeout = '60s';", "SELECT pg_reload_conf();"],
+  };
+  if (timeoutMs === 0) {
+    findings.warn(
+      "wal_sender_timeout",
+      "wal_sender_timeout is off: a connection that is dead holds the slot for hours",
+      remedy,
+    );
+  } else if (timeoutMs < SHORT_TIMEOUT_MS) {
+    findings.warn(
+      "wal_sender_timeout",
+      `wal_sender_timeout is ${timeoutMs} ms: a short hiccup of the network ends the connection`,
+      remedy,
+    );
+  } else findings.ok("wal_sender_timeout", `wal_sender_timeout is ${timeoutMs / 1000} s`);
+}
+
+async function checkKeepSize({ connection, findings, facts }: ServerContext): Promise<void> {
+  const rows = await connection.query(
+    "ask for the limits of retained WAL",
+    `SELECT name, setting FROM pg_catalog.pg_settings
+      WHERE name IN ('max_slot_wal_keep_size', 'idle_replication_slot_timeout')`,
+  );
+  const settings = new Map(rows.map(({ name, setting }) => [name, Number(setting)]));
+  const keepMb = settings.get("max_slot_wal_keep_size");
+  if (keepMb === -1) {
+    findings.warn(
+      "max_slot_wal_keep_size",
+      "max_slot_wal_keep_size is unlimited: a slot that nobody reads fills the server's disk; choose " +
+        "what the disk can spare",
+      facts.isRds ? inParameterGroup("max_slot_wal_keep_size", "51200") : {
+        kind: "sql",
+        statements: [
+          "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB';",
+          "SELECT pg_reload_conf();",
+        ],
+      },
+    );
+  } else if (keepMb !== undefined) {
+    findings.ok(
+      "max_slot_wal_keep_size",
+      `max_slot_wal_keep_size is ${keepMb} MB: a run that stands still longer loses its slot`,
+    );
+  }
+  // In seconds; came with 18.
+  const idleSeconds = settings.get("idle_replication_slot_timeout") ?? 0;
+  if (idleSeconds > 0) {
+    findings.warn(
+      "idle_replication_slot_timeout",
+      `a slot that is not used for ${idleSeconds} s is lost (idle_replication_slot_timeout)`,
+      {
+        kind: "sql",
+        statements: [
+          "ALTER SYSTEM SET idle_replication_slot_timeout = 0;",
+          "SELECT pg_reload_conf();",
+        ],
+      },
+    );
+  }
+}
+
+function inParameterGroup(name: string, value: string): Remedy {
+  return {
+    kind: "command",
+    command: "aws rds modify-db-parameter-group --db-parameter-group-name <group> --parameters " +
+      `ParameterName=${name},ParameterValue=${value},ApplyMethod=immediate`,
+  };
+}

@@ -1,0 +1,111 @@
+import type { TextRow } from "../postgres/connection.ts";
+import { findSlot, missingSlot, slotProblem } from "../postgres/slot_problem.ts";
+import type { ServerContext } from "./postgres_checks.ts";
+import { formatBytes } from "./quantity.ts";
+
+/** What a run would do about its slot. */
+export interface SlotPlan {
+  readonly existing: TextRow | undefined;
+  /** What exists is of this database and this plugin, and so most likely this run's own. */
+  readonly isOwn: boolean;
+  /** It would make one. */
+  readonly makes: boolean;
+}
+
+export async function slotPlan(
+  { connection, facts, options: { slot } }: ServerContext,
+): Promise<SlotPlan> {
+  const existing = await findSlot(connection, slot.name);
+  return {
+    existing,
+    isOwn: existing?.plugin === slot.plugin && existing.database === facts.database,
+    makes: slot.recreate || (existing === undefined && slot.create),
+  };
+}
+
+/** Less than this of `max_slot_wal_keep_size` left is worth a remark. */
+const LOW_WAL = 0.25;
+
+export async function checkSlot(context: ServerContext, plan: SlotPlan): Promise<void> {
+  const { findings, facts, connection, options: { slot } } = context;
+  const { existing, makes } = plan;
+  const name = JSON.stringify(slot.name);
+  if (makes && existing === undefined) {
+    findings.ok("slot", `there is no slot ${name}; a run makes it`);
+    return await checkRoom(context);
+  }
+  if (existing === undefined) {
+    const { found, remedy } = missingSlot(slot, connection);
+    findings.stop("slot", found, remedy);
+    return await checkRoom(context);
+  }
+  const problem = slotProblem(existing, facts, slot);
+  if (makes && problem?.transient !== true && existing.slot_type === "logical") {
+    findings.warn(
+      "slot",
+      `--recreate-slot drops the slot ${name}; what it had not yet published is lost`,
+    );
+    return;
+  }
+  if (problem !== undefined) findings.stop("slot", problem.found, problem.remedy);
+  else findings.ok("slot", `${name} with plugin ${existing.plugin}, not in use`);
+  await checkRetainedWal(context, existing);
+}
+
+/** A slot more must fit. */
+async function checkRoom({ connection, findings }: ServerContext): Promise<void> {
+  const [row] = await connection.query(
+    "count the replication slots",
+    `SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots)::text AS used,
+            pg_catalog.current_setting('max_replication_slots') AS max,
+            (SELECT pg_catalog.string_agg(s.slot_name, ', ') FROM pg_catalog.pg_replication_slots s
+              WHERE NOT s.active) AS idle`,
+  );
+  const used = Number(row!.used);
+  const max = Number(row!.max);
+  if (used < max) return findings.ok("slots_left", `${used} of ${max} slots are taken`);
+  const idle = row!.idle ? ` (not in use: ${row!.idle})` : "";
+  findings.stop("slots_left", `all ${max} replication slots are taken${idle}`, {
+    kind: "sql",
+    statements: [`ALTER SYSTEM SET max_replication_slots = ${max + 10};`],
+    then: "restart the server",
+  });
+}
+
+async function checkRetainedWal(
+  { connection, findings, options: { slot } }: ServerContext,
+  existing: TextRow,
+): Promise<void> {
+  const [row] = await connection.query(
+    "ask what the slot retains",
+    `SELECT pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::int8::text AS retained,
+            pg_catalog.pg_wal_lsn_diff(now.lsn, s.confirmed_flush_lsn)::int8::text AS behind
+       FROM pg_catalog.pg_replication_slots s,
+            (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+                    ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) now
+      WHERE s.slot_name = $1`,
+    [slot.name],
+  );
+  if (row?.retained === null || row?.retained === undefined) return;
+  const retained = Number(row.retained);
+  const { wal_status: status, safe_wal_size: safeText } = existing;
+  const safe = safeText === null || safeText === undefined ? undefined : Number(safeText);
+  const left = safe === undefined
+    ? ""
+    : `; it is lost after ${formatBytes(Math.max(0, safe))} more`;
+  const found =
+    `it retains ${formatBytes(retained)} of WAL (wal_status ${status ?? "not told"}), ` +
+    `${formatBytes(Number(row.behind ?? 0))} to read${left}`;
+  const isLow = safe !== undefined && safe < LOW_WAL * (safe + retained);
+  if (status !== "unreserved" && status !== "lost" && !isLow) {
+    return findings.ok("slot_wal", found);
+  }
+  const enoughMib = Math.ceil((retained * 4) / (1024 * 1024));
+  findings.warn("slot_wal", found, {
+    kind: "sql",
+    statements: [
+      `ALTER SYSTEM SET max_slot_wal_keep_size = '${enoughMib}MB';`,
+      "SELECT pg_reload_conf();",
+    ],
+  });
+}

@@ -1,0 +1,206 @@
+import { RunError, UsageError } from "../errors.ts";
+import { createFormatter } from "../format/create.ts";
+import { loadCatalog } from "../postgres/catalog.ts";
+import type { Catalog, KnownTable } from "../postgres/known_table.ts";
+import { type PublishableTable, publishableTables } from "../postgres/publication_tables.ts";
+import type { Remedy } from "../problem.ts";
+import { identityStatement } from "./identity.ts";
+import type { ServerContext } from "./postgres_checks.ts";
+import { countOf, someOf } from "./quantity.ts";
+
+/** A table that holds rows, as both queries tell it. */
+interface Table extends PublishableTable {
+  readonly known: KnownTable;
+}
+
+/** What the tables are, for the plugin and the format that were chosen. */
+export async function checkTables(context: ServerContext): Promise<void> {
+  const { options, findings, signal, wanted } = context;
+  const { postgres, format, slot } = options;
+  const catalog = await loadCatalog(postgres, signal);
+  try {
+    try {
+      await createFormatter(format, slot.plugin, catalog);
+    } catch (error) {
+      if (!(error instanceof RunError || error instanceof UsageError)) throw error;
+      findings.stop("format", error.message);
+      return;
+    }
+    const tables = await rowTables(context, catalog);
+    const own = tables.filter(({ name }) => wanted(name));
+    findings.ok("tables", `${own.length} of the database's ${tables.length} tables are followed`);
+    checkPrimaryKeys(context, own);
+    await checkIdentities(context, catalog, tables, own);
+    checkHiddenKeys(context, own);
+  } finally {
+    catalog.close();
+  }
+}
+
+async function rowTables({ connection }: ServerContext, catalog: Catalog): Promise<Table[]> {
+  const tables = await publishableTables(connection);
+  return tables.filter(({ isPartitioned }) => !isPartitioned).flatMap((table) => {
+    const known = catalog.table(table.name);
+    return known === undefined ? [] : [{ ...table, known }];
+  });
+}
+
+/** CSV and CSVPayload publish the key alone. */
+function publishesKeysOnly({ options: { format } }: ServerContext): boolean {
+  return !format.fullChange && (format.formatter === "CSV" || format.formatter === "CSVPayload");
+}
+
+const primaryKey = ({ known }: Table): readonly string[] => known.keys[0] ?? [];
+
+function checkPrimaryKeys(context: ServerContext, own: readonly Table[]): void {
+  const { findings, options: { policy, format } } = context;
+  const without = own.filter((table) => primaryKey(table).length === 0).map(({ name }) => name);
+  if (without.length === 0) {
+    return findings.ok("primary_keys", "every table that is followed has a primary key");
+  }
+  const names = `${countOf(without.length, "table")} without primary key: ${someOf(without)}`;
+  if (!publishesKeysOnly(context)) {
+    return findings.ok(
+      "primary_keys",
+      `${names}; their changes are published, in order of the table as a whole`,
+    );
+  }
+  const remedy: Remedy = {
+    kind: "options",
+    options: format.formatter === "CSV"
+      ? "--message-formatter CSVPayload --full-change"
+      : "--full-change",
+  };
+  if (policy.onMissingPkey === "stop") {
+    findings.stop("primary_keys", `${names}; a change of one stops the run`, remedy);
+  } else {
+    findings.warn("primary_keys", `${names}; their changes are skipped`, remedy);
+  }
+}
+
+async function checkIdentities(
+  context: ServerContext,
+  catalog: Catalog,
+  all: readonly Table[],
+  own: readonly Table[],
+): Promise<void> {
+  const { findings, options } = context;
+  const { plugin } = options.slot;
+  switch (plugin) {
+    case "wal2json":
+      // It warns of every table, also of those that are filtered out here.
+      return reportLeftOut(
+        context,
+        all.filter(({ hasIdentity }) => !hasIdentity),
+        "wal2json leaves out every UPDATE and DELETE",
+      );
+    case "test_decoding": {
+      if (!options.format.operations.has("delete")) return;
+      const keysOnly = publishesKeysOnly(context);
+      // Without any key the other policy counts.
+      const affected = own.filter((table) =>
+        !table.hasIdentity && (!keysOnly || primaryKey(table).length > 0)
+      );
+      if (options.format.fullChange && affected.length > 0) {
+        return findings.warn(
+          "replica_identity",
+          `${describe(affected)}; a DELETE does not say which row it was`,
+          identityRemedy(affected),
+        );
+      }
+      return reportLeftOut(context, affected, "a DELETE does not say which row it was");
+    }
+    case "pgoutput":
+      return await reportFailing(context, catalog, all);
+    default:
+      return plugin satisfies never;
+  }
+}
+
+function reportLeftOut(
+  { findings, options: { policy } }: ServerContext,
+  affected: readonly Table[],
+  what: string,
+): void {
+  if (affected.length === 0) {
+    return findings.ok("replica_identity", "every table has the replica identity that it needs");
+  }
+  const found = `${describe(affected)}; ${what}`;
+  const remedy = identityRemedy(affected);
+  if (policy.onPluginSkip === "stop") {
+    findings.stop("replica_identity", `${found}, which stops the run`, remedy);
+  } else findings.warn("replica_identity", `${found}, which is skipped`, remedy);
+}
+
+/** With pgoutput it is the application that suffers, run or no run. */
+async function reportFailing(
+  { connection, findings, options: { slot } }: ServerContext,
+  catalog: Catalog,
+  all: readonly Table[],
+): Promise<void> {
+  const rows = await connection.query(
+    "look for tables whose updates or deletes are published",
+    `SELECT DISTINCT t.schemaname || '.' || t.tablename AS name, p.puballtables::text AS all_tables
+       FROM pg_catalog.pg_publication_tables t
+       JOIN pg_catalog.pg_publication p ON p.pubname = t.pubname
+      WHERE p.pubname = ANY ($1) AND (p.pubupdate OR p.pubdelete)`,
+    [slot.publications],
+  );
+  const published = new Set(rows.map(({ name }) => name!));
+  // With publish_via_partition_root a partition is published by the name of a table above it.
+  const isPublished = ({ known }: Table) => {
+    for (let name: string | undefined = `${known.schema}.${known.table}`; name !== undefined;) {
+      if (published.has(name)) return true;
+      name = catalog.table(name)?.partitionOf;
+    }
+    return false;
+  };
+  const failing = all.filter((table) => !table.hasIdentity && isPublished(table));
+  if (failing.length === 0) {
+    return findings.ok("replica_identity", "every published table has a replica identity");
+  }
+  const why = rows.some((row) => row.all_tables === "true")
+    ? "because a publication is FOR ALL TABLES"
+    : "because they are in a publication";
+  findings.stop(
+    "replica_identity",
+    `${describe(failing)}; their UPDATEs and DELETEs fail in the application, ${why}`,
+    identityRemedy(failing),
+  );
+}
+
+/** REPLICA IDENTITY USING INDEX on columns that are not the whole primary key. */
+function checkHiddenKeys(context: ServerContext, own: readonly Table[]): void {
+  const { findings, options: { policy, format } } = context;
+  const hidden = own.filter((table) => {
+    const { replicaIdentity, identityColumns } = table.known;
+    return replicaIdentity === "i" && table.hasIdentity &&
+      primaryKey(table).some((column) => !identityColumns?.includes(column));
+  });
+  if (hidden.length === 0) return;
+  const found =
+    `${countOf(hidden.length, "table")} whose replica identity lacks the primary key: ` +
+    someOf(hidden.map(({ name }) => name));
+  const remedy = identityRemedy(hidden);
+  if (publishesKeysOnly(context) && format.operations.has("delete")) {
+    const what = "a DELETE does not say which key it was";
+    if (policy.onPluginSkip === "stop") {
+      findings.stop("hidden_keys", `${found}; ${what}, which stops the run`, remedy);
+    } else findings.warn("hidden_keys", `${found}; ${what}, which is skipped`, remedy);
+  } else {
+    findings.warn(
+      "hidden_keys",
+      `${found}; their deletes and changes of keys are not in order with the rows' other changes`,
+      remedy,
+    );
+  }
+}
+
+function describe(tables: readonly Table[]): string {
+  return `${countOf(tables.length, "table")} without replica identity: ` +
+    someOf(tables.map(({ name }) => name));
+}
+
+function identityRemedy(tables: readonly Table[]): Remedy {
+  return { kind: "sql", statements: tables.map(identityStatement) };
+}
