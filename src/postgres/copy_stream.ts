@@ -39,12 +39,12 @@ export class CopyStream {
 
   /** Whether the socket is read, or will be in a moment. */
   get isReading(): boolean {
-    return !this.#gate.isStopped("full");
+    return this.#gate.isOpen;
   }
 
   /** Reads on after `endOfRead` asked for a stop. */
   resume(): void {
-    this.#gate.start("full");
+    this.#gate.start();
   }
 
   /**
@@ -66,8 +66,8 @@ export class CopyStream {
     stream.on("data", (chunk: Buffer) => {
       try {
         framer.push(chunk);
-        if (this.events.endOfRead(chunk.length)) this.#gate.stop("full");
-        else if (this.#pacer?.shouldGather(chunk.length, performance.now())) this.#gather();
+        if (this.events.endOfRead(chunk.length)) this.#gate.stop();
+        else if (this.#pacer?.shouldGather(chunk.length, performance.now())) sleepBriefly();
       } catch (error) {
         this.events.broken(error as Error);
       }
@@ -81,12 +81,18 @@ export class CopyStream {
     return { ended };
   }
 
-  #gather(): void {
-    this.#gate.stop("gathering");
-    setTimeout(() => this.#gate.start("gathering"), GATHER_MS);
-  }
-
   write(message: Uint8Array): void {
     if (this.connection.stream.writable) this.connection.stream.write(message);
   }
+}
+
+const sleepCell = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * The whole thread sleeps, and that is the point: while it only reads no more, each message that
+ * arrives still wakes the event loop, and takes the walsender the time to wake it. Measured: a third
+ * of the time that both take.
+ */
+function sleepBriefly(): void {
+  Atomics.wait(sleepCell, 0, 0, GATHER_MS);
 }
