@@ -10,7 +10,8 @@ export function pluginOptions(
 ): readonly (readonly [name: string, value: string])[] {
   switch (plugin) {
     case "test_decoding":
-      return [["include-xids", "1"], ["skip-empty-xacts", "1"]];
+      // Not skip-empty-xacts: it leaves out the BEGIN before a transaction's messages.
+      return [["include-xids", "1"]];
     case "wal2json":
       // Numbers are bare and have every digit; numeric-data-types-as-string would quote them.
       return [
