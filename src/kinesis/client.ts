@@ -1,6 +1,7 @@
 import type { KinesisClient, KinesisClientConfig } from "@aws-sdk/client-kinesis";
 import { RunError } from "../errors.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./api.ts";
+import { holdData, NO_DATA, useNativeBase64 } from "./base64_body.ts";
 import type { KinesisReadApi, RecordPage, ShardPosition } from "./read_api.ts";
 import type { ListedShard } from "./shard_map.ts";
 
@@ -36,6 +37,7 @@ export async function connectKinesis(
     ...regionFromEnvironment(),
     ...settings,
   });
+  useNativeBase64(client);
   try {
     return new SdkKinesis(sdk, client, await resolveSettings(client));
   } catch (error) {
@@ -112,13 +114,13 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
 
   async putRecord(request: Parameters<KinesisApi["putRecord"]>[0], signal: AbortSignal) {
     const answer = await this.client.send(
-      new this.sdk.PutRecordCommand({
+      new this.sdk.PutRecordCommand(holdData({
         StreamName: request.streamName,
         PartitionKey: request.partitionKey,
-        Data: request.data,
+        Data: NO_DATA,
         ExplicitHashKey: request.explicitHashKey,
         SequenceNumberForOrdering: request.sequenceNumberForOrdering,
-      }),
+      }, [request.data])),
       { abortSignal: signal, requestTimeout: timeoutFor(request.data.length) },
     );
     return {
@@ -134,14 +136,14 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
   ): Promise<readonly PutRecordsResult[]> {
     const bytes = records.reduce((sum, record) => sum + record.data.length, 0);
     const { Records = [] } = await this.client.send(
-      new this.sdk.PutRecordsCommand({
+      new this.sdk.PutRecordsCommand(holdData({
         StreamName: streamName,
         Records: records.map((record) => ({
           PartitionKey: record.partitionKey,
-          Data: record.data,
+          Data: NO_DATA,
           ExplicitHashKey: record.explicitHashKey,
         })),
-      }),
+      }, records.map((record) => record.data))),
       { abortSignal: signal, requestTimeout: timeoutFor(bytes) },
     );
     if (Records.length !== records.length) {

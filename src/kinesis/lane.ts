@@ -107,12 +107,12 @@ export class Lane {
   async #put(request: PutRequest): Promise<void> {
     const { clock, closing, owner } = this.context;
     const startedMs = clock.now();
-    this.pacer.started(startedMs, request.bytes, request.records);
+    this.pacer.started(startedMs, request);
     this.stats.puts++;
     try {
       await this.queue.send(closing);
     } catch (error) {
-      if (!closing.aborted) await this.#onError(error, request);
+      if (!closing.aborted) await this.#onError(error, request, request);
       else this.#isRetired = true;
       return;
     }
@@ -125,10 +125,11 @@ export class Lane {
       owner.moved(this);
     }
     if (result.refused !== undefined) {
-      const { code, message, bytes, records } = result.refused;
+      const { code, message, records } = result.refused;
       if (records < request.records) this.backoff.reset();
       owner.stored();
-      await this.#onError(Object.assign(new Error(message), { name: code }), { bytes, records });
+      const error = Object.assign(new Error(message), { name: code });
+      await this.#onError(error, request, result.refused);
     } else {
       this.backoff.reset();
       this.refusals = 0;
@@ -137,7 +138,7 @@ export class Lane {
     }
   }
 
-  async #onError(error: unknown, request: PutRequest): Promise<void> {
+  async #onError(error: unknown, request: PutRequest, refused: PutRequest): Promise<void> {
     const { clock, owner, asked } = this.context;
     const failure = classify(error, asked);
     if (failure.kind === "refused") {
@@ -148,7 +149,7 @@ export class Lane {
     }
     this.stats.failures[failure.reason]++;
     if (failure.reason === "throttled") {
-      this.pacer.throttled(clock.now(), request.bytes, request.records);
+      this.pacer.throttled(clock.now(), refused, request.records);
     }
     owner.failed();
     await this.#retry(failure);

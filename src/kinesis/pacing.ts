@@ -4,55 +4,77 @@ const SHARD_RECORDS_PER_SECOND = 1000;
 
 /** The share of a known limit that is used: the rest is for clocks and latencies that waver. */
 const KNOWN_LIMIT_SHARE = 0.985;
-/** What a throttle leaves of the pace, and what each second without one adds, of the full limit. */
-const DECREASE = 0.95;
-const INCREASE_PER_SECOND = 0.004;
-/** After this long without a throttle the limit must be higher than it was: it is sought faster. */
-const SEARCH_AFTER_MS = 20_000;
-const SEARCH_PER_SECOND = 0.05;
-const SLOWEST_SHARE = 0.02;
-/** One decrease for all throttles of this time: they tell the same thing. */
+/** Throttles that no pace avoids, as an injected fault, must not stop the lane. */
+const SLOWEST_SHARE = 0.25;
+/** A throttle is the limit's doing when a lane asked for this much of it, or this many of its last 32 puts. */
+const NEAR_LIMIT_SHARE = 0.8;
+const OFTEN_PUTS = 5;
+/** What a throttle leaves of the pace: less when the ones before it were not enough. */
+const DECREASES = [0.95, 0.95, 0.85, 0.7] as const;
+const SAME_TROUBLE_MS = 4_000;
+/** Throttles of this time tell the same thing: the pace is decreased once. */
 const DECREASE_PAUSE_MS = 1_000;
-/** How late a put may be and the next one still follow at its own time. */
-const MAX_CATCH_UP_MS = 30;
-/** A paced put holds what flows in this time, or in the time that a put takes. */
+/** After a throttle the shard gets this much rest beside: it begins again with something left. */
+const REST_MS = 150;
+/** What each second without a throttle adds, of the full limit; and past where the last one was. */
+const INCREASE_PER_SECOND = 0.004;
+const SEARCH_PER_SECOND = 0.05;
+const SEARCH_ABOVE = 1.02;
+/** After this long without a throttle the pace is lifted; each time in vain, after twice as long. */
+const FIRST_LIFT_MS = 10_000;
+const LAST_LIFT_MS = 600_000;
+/** A paced put holds what flows in this time, or in twice the time that a put takes. */
 const PUT_INTERVAL_MS = 30;
+const ROUND_TRIPS_PER_INTERVAL = 2;
+
+interface Amount {
+  readonly bytes: number;
+  readonly records: number;
+}
 
 /**
  * Keeps a lane just below what its shard takes, once the shard has said that it takes no more. Before
  * that there is no pace: a shard that never throttles is never slowed down. A provisioned shard's
- * limit is known; an on-demand one is found by trying: additive increase, multiplicative decrease.
+ * limit is known; an on-demand one's, and what other writers leave of it, is found by trying: additive
+ * increase, multiplicative decrease. Times are milliseconds of any clock that only grows.
  *
- * The arithmetic is the generic cell rate algorithm's: after each put the next one is due when the
- * shard has taken it in.
+ * After each put the next one is due when the shard has taken that one in: the generic cell rate
+ * algorithm, https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
  */
 export class Pacer {
-  /** Of the full limit; undefined while there is no pace. */
+  /** Of a shard's full limit; undefined while there is no pace. */
   #share: number | undefined;
   readonly #maxShare: number;
+  /** Where the last throttle was met. */
+  #ceiling = 0;
   #dueMs = 0;
   #grownAtMs = 0;
   #decreasedAtMs = -Infinity;
+  #decreasesInARow = 0;
+  #throttledAtMs = -Infinity;
+  #liftAfterMs = FIRST_LIFT_MS;
+  #liftedAtMs = -Infinity;
+  /** The pace that was lifted, until the lift is known to be right: puts stay small till then. */
+  #liftedShare: number | undefined;
   #roundTripMs = 0;
+  /** The last 32 puts, the last one in bit 0: which were throttled. */
+  #recentThrottles = 0;
+  readonly #asked = new LastSecond();
 
   constructor(mode: "provisioned" | "on-demand") {
     this.#maxShare = mode === "provisioned" ? KNOWN_LIMIT_SHARE : Infinity;
   }
 
-  /** Of a shard's full limit; undefined while nothing is held back. */
-  get share(): number | undefined {
-    return this.#share;
-  }
-
   /** What one put may hold, within `limits`: small puts meet a limit more closely than large ones. */
-  limits(limits: { readonly bytes: number; readonly records: number }) {
-    if (this.#share === undefined) return limits;
-    const seconds = Math.max(PUT_INTERVAL_MS, this.#roundTripMs * 1.25) / 1000;
+  limits(limits: Amount): Amount {
+    const share = this.#share ?? this.#liftedShare;
+    if (share === undefined) return limits;
+    const seconds = share * this.#intervalMs / 1000;
     return {
-      bytes: Math.min(limits.bytes, Math.floor(SHARD_BYTES_PER_SECOND * this.#share * seconds)),
+      bytes: Math.min(limits.bytes, Math.floor(SHARD_BYTES_PER_SECOND * seconds)),
       records: Math.min(
         limits.records,
-        Math.max(1, Math.floor(SHARD_RECORDS_PER_SECOND * this.#share * seconds)),
+        Math.max(1, Math.floor(SHARD_RECORDS_PER_SECOND * seconds)),
       ),
     };
   }
@@ -62,11 +84,26 @@ export class Pacer {
     return this.#share === undefined ? 0 : Math.max(0, this.#dueMs - nowMs);
   }
 
-  /** A put of this size starts. */
-  started(nowMs: number, bytes: number, records: number): void {
-    if (this.#share === undefined) return;
-    this.#grow(nowMs);
-    this.#dueMs = Math.max(this.#dueMs, nowMs - MAX_CATCH_UP_MS) + this.#durationMs(bytes, records);
+  /** A put starts. */
+  started(nowMs: number, amount: Amount): void {
+    this.#recentThrottles <<= 1;
+    this.#asked.add(nowMs, secondsOf(amount));
+    if (this.#share === undefined) {
+      if (nowMs - this.#liftedAtMs > SAME_TROUBLE_MS) this.#liftedShare = undefined;
+      return;
+    }
+    if (nowMs - this.#throttledAtMs > this.#liftAfterMs) {
+      this.#liftedShare = this.#share;
+      this.#share = undefined;
+      this.#liftedAtMs = nowMs;
+      return;
+    }
+    // What came late may be made up for, but not more than one put. Where the pace is not what holds
+    // the lane back, going well says nothing about it.
+    const earliestMs = nowMs - this.#intervalMs;
+    if (this.#dueMs > earliestMs) this.#grow(nowMs);
+    this.#grownAtMs = nowMs;
+    this.#dueMs = Math.max(this.#dueMs, earliestMs) + 1000 * secondsOf(amount) / this.#share;
   }
 
   /** A put was answered after this time. */
@@ -74,29 +111,93 @@ export class Pacer {
     this.#roundTripMs += (roundTripMs - this.#roundTripMs) / 8;
   }
 
-  /** The shard refused this much: what it had left is used up. */
-  throttled(nowMs: number, bytes: number, records: number): void {
-    if (this.#share === undefined) {
-      this.#share = Math.min(1, this.#maxShare);
-      this.#grownAtMs = this.#decreasedAtMs = nowMs;
-    } else if (nowMs - this.#decreasedAtMs >= DECREASE_PAUSE_MS) {
-      this.#grow(nowMs);
-      this.#share = Math.max(SLOWEST_SHARE, this.#share * DECREASE);
-      this.#decreasedAtMs = nowMs;
+  /** The shard refused this much of a put of `records` records. */
+  throttled(nowMs: number, refused: Amount, records: number): void {
+    this.#throttledAtMs = nowMs;
+    // A shard at its limit still takes some: one that refuses everything says nothing about a pace.
+    const isFirst = (this.#recentThrottles & 2) === 0 || refused.records < records;
+    this.#recentThrottles |= 1;
+    const isNearLimit = this.#asked.seconds(nowMs) >= NEAR_LIMIT_SHARE * (this.#share ?? 1);
+    const isOften = countOnes(this.#recentThrottles) >= OFTEN_PUTS;
+    if (isFirst && (isNearLimit || isOften)) {
+      if (this.#share === undefined) this.#begin(nowMs, isNearLimit);
+      else if (nowMs - this.#decreasedAtMs >= DECREASE_PAUSE_MS) this.#decrease(nowMs, this.#share);
     }
-    this.#dueMs = nowMs + this.#durationMs(bytes, records);
+    if (this.#share === undefined) return;
+    this.#dueMs = nowMs + REST_MS + 1000 * secondsOf(refused) / this.#share;
+  }
+
+  #begin(nowMs: number, isNearLimit: boolean): void {
+    const wasLiftedInVain = this.#liftedShare !== undefined;
+    this.#liftAfterMs = wasLiftedInVain
+      ? Math.min(LAST_LIFT_MS, this.#liftAfterMs * 2)
+      : FIRST_LIFT_MS;
+    const found = isNearLimit ? 1 : Math.max(SLOWEST_SHARE, this.#asked.seconds(nowMs));
+    const share = Math.min(this.#maxShare, this.#liftedShare ?? found);
+    this.#liftedShare = undefined;
+    this.#setShare(nowMs, share);
+    this.#ceiling = share;
+  }
+
+  #decrease(nowMs: number, share: number): void {
+    const isSameTrouble = nowMs - this.#decreasedAtMs < SAME_TROUBLE_MS;
+    this.#decreasesInARow = isSameTrouble ? this.#decreasesInARow + 1 : 0;
+    const decrease = DECREASES[Math.min(this.#decreasesInARow, DECREASES.length - 1)]!;
+    this.#setShare(nowMs, Math.max(SLOWEST_SHARE, share * decrease));
+    this.#ceiling = share;
+  }
+
+  #setShare(nowMs: number, share: number): void {
+    this.#share = share;
+    this.#grownAtMs = this.#decreasedAtMs = nowMs;
+    this.#recentThrottles = 1;
   }
 
   #grow(nowMs: number): void {
     const seconds = (nowMs - this.#grownAtMs) / 1000;
-    const isSearching = nowMs - this.#decreasedAtMs > SEARCH_AFTER_MS;
-    const perSecond = isSearching ? SEARCH_PER_SECOND : INCREASE_PER_SECOND;
+    const perSecond = this.#share! > this.#ceiling * SEARCH_ABOVE
+      ? SEARCH_PER_SECOND
+      : INCREASE_PER_SECOND;
     this.#share = Math.min(this.#maxShare, this.#share! + perSecond * seconds);
-    this.#grownAtMs = nowMs;
   }
 
-  #durationMs(bytes: number, records: number): number {
-    const seconds = Math.max(bytes / SHARD_BYTES_PER_SECOND, records / SHARD_RECORDS_PER_SECOND);
-    return seconds * 1000 / this.#share!;
+  get #intervalMs(): number {
+    return Math.max(PUT_INTERVAL_MS, this.#roundTripMs * ROUND_TRIPS_PER_INTERVAL);
   }
+}
+
+/** Adds up what happened in the last second, about. */
+class LastSecond {
+  #second = 0;
+  #present = 0;
+  #before = 0;
+
+  add(nowMs: number, seconds: number): void {
+    this.#turn(nowMs);
+    this.#present += seconds;
+  }
+
+  seconds(nowMs: number): number {
+    this.#turn(nowMs);
+    return this.#present + this.#before * (1 - (nowMs / 1000 - this.#second));
+  }
+
+  #turn(nowMs: number): void {
+    const second = Math.floor(nowMs / 1000);
+    if (second === this.#second) return;
+    this.#before = second === this.#second + 1 ? this.#present : 0;
+    this.#present = 0;
+    this.#second = second;
+  }
+}
+
+/** How long a shard at its full limit takes to take this in. */
+function secondsOf({ bytes, records }: Amount): number {
+  return Math.max(bytes / SHARD_BYTES_PER_SECOND, records / SHARD_RECORDS_PER_SECOND);
+}
+
+function countOnes(bits: number): number {
+  let ones = 0;
+  for (let rest = bits; rest !== 0; rest &= rest - 1) ones++;
+  return ones;
 }

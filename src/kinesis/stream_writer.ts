@@ -23,8 +23,8 @@ import { Trouble } from "./trouble.ts";
 import type { RecordWriter, Ticket } from "./writer.ts";
 
 const MIB = 1024 * 1024;
-/** An aggregate is no larger than what a shard takes in a second, even where a record may be. */
-const MAX_PUT_BYTES = MIB;
+/** Larger puts save hardly any time, and a shard takes no more than two of these a second. */
+const MAX_PUT_BYTES = MIB / 2;
 const MAX_PUT_RECORDS = 500;
 const DEFAULT_HIGH_WATER_BYTES = 16 * MIB;
 const MAX_FREE_BUFFER_BYTES = 8 * MIB;
