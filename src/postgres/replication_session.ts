@@ -5,9 +5,10 @@ import type { Connection } from "./connection.ts";
 import { readCopyData, readNotice, writeStandbyStatus } from "./copy_data.ts";
 import { CopyStream } from "./copy_stream.ts";
 import { pluginOptions } from "./plugin_options.ts";
-import { failed, type PostgresError } from "./postgres_error.ts";
+import { failed, PostgresError } from "./postgres_error.ts";
 import type { Keepalive, ReplicationMessage } from "./replication_message.ts";
 import { explainSlotFailure } from "./slot_failure.ts";
+import { quoteLiteral } from "./sql_text.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -32,6 +33,8 @@ export interface ServerIdentity {
   readonly version: number;
   /** 0: it waits for ever. */
   readonly walSenderTimeoutMs: number;
+  /** Undefined when there is no such slot. */
+  readonly slotConfirmedLsn: Lsn | undefined;
 }
 
 /** What a session tells the one who runs it. */
@@ -40,6 +43,8 @@ export interface SessionEvents {
   received(batch: ReplicationMessage[], bytes: number): boolean;
   /** The connection is gone, or what it said was not understood. At most once, and nothing after it. */
   lost(error: PostgresError): void;
+  /** Nothing came for `ms`, although the socket was read and answers were asked for. */
+  silent(ms: number): void;
   /** What may be confirmed now. */
   flushLsn(): Lsn;
 }
@@ -52,6 +57,7 @@ export class ReplicationSession {
   #receivedLsn: Lsn = 0n;
   #sentLsn: Lsn = 0n;
   #sentAtMs = 0;
+  #lastReadMs = 0;
   #statusTimer: ReturnType<typeof setInterval> | undefined;
   #confirmTimer: ReturnType<typeof setTimeout> | undefined;
   /** Replies asked for and not received. The server may send keepalives of its own as well. */
@@ -62,18 +68,19 @@ export class ReplicationSession {
   #state: "starting" | "streaming" | "closing" | "over" = "starting";
 
   /**
-   * Starts streaming from `startLsn`, or from what the slot has confirmed, whichever is later. The
-   * connection belongs to the session from now on.
+   * Starts streaming from the LSN that `whereToStart` gives for this server, or from what the slot has
+   * confirmed, whichever is later. The connection belongs to the session from now on.
    * @throws {PostgresError} one line with what to do.
    */
   static async start(
     connection: Connection,
     slot: SlotOptions,
-    startLsn: Lsn,
+    whereToStart: (identity: ServerIdentity) => Lsn | Promise<Lsn>,
     events: SessionEvents,
   ): Promise<ReplicationSession> {
     try {
-      const identity = await identify(connection);
+      const identity = await identify(connection, slot.name);
+      const startLsn = await whereToStart(identity);
       const session = new ReplicationSession(connection, slot, identity, events);
       await session.#start(startLsn);
       return session;
@@ -93,7 +100,7 @@ export class ReplicationSession {
       copyData: (bytes, start, end) => this.#takeCopyData(bytes, start, end),
       notice: (message) => this.#takeNotice(message),
       endOfRead: (bytes) => this.#endOfRead(bytes),
-      broken: (error) => this.#lose(failed(`cannot read from slot ${this.#name}`, error)),
+      broken: (error) => this.#lose(this.#notUnderstood(error)),
     });
   }
 
@@ -162,6 +169,16 @@ export class ReplicationSession {
     return await firstOf(over, withinMs) ?? false;
   }
 
+  /** Process id of the walsender. */
+  get senderPid(): number {
+    return (this.connection.client as unknown as { processID: number }).processID;
+  }
+
+  /** Gives the session up, as if its connection had been lost. */
+  giveUp(error: PostgresError): void {
+    this.#lose(error);
+  }
+
   /** Lets go at once, without a last word. */
   destroy(): void {
     this.#state = "over";
@@ -197,10 +214,13 @@ export class ReplicationSession {
       );
     ended.then((error) => lost(error ?? new Error("the server ended the replication")));
     this.connection.lost.then(lost);
-    this.#statusTimer = setInterval(
-      () => this.#sendStatus("reply, please"),
-      statusIntervalMs(this.identity.walSenderTimeoutMs),
-    );
+    this.#lastReadMs = performance.now();
+    this.#statusTimer = setInterval(() => {
+      this.#sendStatus("reply, please");
+      // Time in which we do not read says nothing of the server.
+      if (!this.isReading) this.#lastReadMs = performance.now();
+      else this.events.silent(performance.now() - this.#lastReadMs);
+    }, statusIntervalMs(this.identity.walSenderTimeoutMs));
   }
 
   #takeCopyData(bytes: Uint8Array, start: number, end: number): void {
@@ -234,12 +254,20 @@ export class ReplicationSession {
   }
 
   #endOfRead(bytes: number): boolean {
+    this.#lastReadMs = performance.now();
     if (this.#state !== "streaming") return !this.#dropping;
     if (this.#batch.length === 0) return false;
     const batch = this.#batch;
     this.#batch = [];
     this.#last = batch.findLast(({ kind }) => kind !== "warning") ?? this.#last;
     return this.events.received(batch, bytes);
+  }
+
+  /** The same bytes would come again. */
+  #notUnderstood(error: Error): PostgresError {
+    if (error instanceof PostgresError) return error;
+    const { message } = failed(`cannot understand what the slot ${this.#name} sends`, error);
+    return new PostgresError(message, { transient: false, cause: error });
   }
 
   #lose(error: PostgresError): void {
@@ -293,14 +321,16 @@ export function statusIntervalMs(walSenderTimeoutMs: number): number {
   return Math.min(MAX_STATUS_INTERVAL_MS, walSenderTimeoutMs / 3);
 }
 
-async function identify(connection: Connection): Promise<ServerIdentity> {
+async function identify(connection: Connection, slotName: string): Promise<ServerIdentity> {
   const doing = `identify the server at ${connection.place}`;
   const [system] = await connection.query(doing, "IDENTIFY_SYSTEM");
   // On this connection, since a role may have a timeout of its own.
   const [settings] = await connection.query(
     doing,
     "SELECT pg_catalog.current_setting('server_version_num') AS version, " +
-      "(SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout') AS timeout",
+      "(SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout') AS timeout, " +
+      "(SELECT confirmed_flush_lsn FROM pg_catalog.pg_replication_slots " +
+      `WHERE slot_name = ${quoteLiteral(slotName)}) AS confirmed`,
   );
   return {
     systemId: system!.systemid!,
@@ -308,5 +338,6 @@ async function identify(connection: Connection): Promise<ServerIdentity> {
     walEnd: parseLsn(system!.xlogpos!),
     version: Number(settings!.version),
     walSenderTimeoutMs: Number(settings!.timeout),
+    slotConfirmedLsn: settings!.confirmed ? parseLsn(settings!.confirmed) : undefined,
   };
 }

@@ -14,7 +14,8 @@ const server = await startEmbeddedPostgres();
 const debian = findDebianPostgres() === undefined ? undefined : await startDebianPostgres();
 if (debian === undefined) console.warn(NO_DEBIAN_POSTGRES);
 
-const EVENTS = { received: () => false, lost: () => {}, flushLsn: () => 0n };
+const EVENTS = { received: () => false, lost: () => {}, silent: () => {}, flushLsn: () => 0n };
+const fromTheSlot = () => 0n;
 
 for (const each of [server, debian]) {
   const name = each === server ? "18" : "15";
@@ -80,7 +81,7 @@ for (const each of [server, debian]) {
     const session = await ReplicationSession.start(
       await connect(postgres, "replication"),
       slot,
-      0n,
+      fromTheSlot,
       EVENTS,
     );
     try {
@@ -93,7 +94,7 @@ for (const each of [server, debian]) {
       await assertFails(prepare(db, "test_decoding", { recreate: true }), says, true);
       // Taken between the check and the start.
       const second = await connect(postgres, "replication");
-      await assertFails(ReplicationSession.start(second, slot, 0n, EVENTS), says, true);
+      await assertFails(ReplicationSession.start(second, slot, fromTheSlot, EVENTS), says, true);
     } finally {
       await session.close();
     }

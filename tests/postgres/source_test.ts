@@ -1,92 +1,20 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { Lsn } from "../../src/lsn.ts";
-import { parseLsn } from "../../src/lsn.ts";
-import type { OutputPlugin, PostgresOptions, SlotOptions } from "../../src/options.ts";
-import type { ReplicationMessage } from "../../src/postgres/replication_message.ts";
-import { openSource, type ReplicationSource } from "../../src/postgres/source.ts";
+import { type Lsn, parseLsn } from "../../src/lsn.ts";
+import { openSource } from "../../src/postgres/source.ts";
 import {
   findDebianPostgres,
   NO_DEBIAN_POSTGRES,
   startDebianPostgres,
 } from "../support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
-import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
+import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
+import { confirmedLsn, Following, textOf } from "./following.ts";
 import { assertFails, postgresOptions, slotOptions } from "./setup.ts";
 
 const server = await startEmbeddedPostgres();
 const debian = findDebianPostgres() === undefined ? undefined : await startDebianPostgres();
 if (debian === undefined) console.warn(NO_DEBIAN_POSTGRES);
-
-/** A source whose flush LSN the test sets, and that ends with the test. */
-class Following implements AsyncDisposable {
-  flushLsn: Lsn = 0n;
-  readonly #stop = new AbortController();
-  source!: ReplicationSource;
-  #iterator!: AsyncIterator<readonly ReplicationMessage[]>;
-
-  static async start(
-    db: FreshDatabase,
-    plugin: OutputPlugin,
-    changes: { postgres?: Partial<PostgresOptions>; slot?: Partial<SlotOptions> } = {},
-  ): Promise<Following> {
-    const following = new Following();
-    following.source = await openSource({
-      postgres: postgresOptions(db.server, { database: db.database, ...changes.postgres }),
-      slot: slotOptions(db, plugin, changes.slot),
-      startLsn: 0n,
-      flushLsn: () => following.flushLsn,
-      signal: following.#stop.signal,
-    });
-    following.#iterator = following.source[Symbol.asyncIterator]();
-    return following;
-  }
-
-  stop(): void {
-    this.#stop.abort(new Error("stop"));
-  }
-
-  next(): Promise<IteratorResult<readonly ReplicationMessage[]>> {
-    return this.#iterator.next();
-  }
-
-  /** Takes messages until `last` says so; gives all of them. */
-  async until(last: (message: ReplicationMessage) => boolean): Promise<ReplicationMessage[]> {
-    const taken: ReplicationMessage[] = [];
-    while (true) {
-      const { value, done } = await this.next();
-      if (done) throw new Error("the source ended");
-      taken.push(...value);
-      if (value.some(last)) return taken;
-    }
-  }
-
-  /** What the plugin wrote, until a message begins with `start`. */
-  async untilText(start: string): Promise<string[]> {
-    const taken = await this.until((message) => textOf(message).startsWith(start));
-    return taken.map(textOf).filter((text) => text !== "");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.stop();
-    await this.source.close();
-  }
-}
-
-const decoder = new TextDecoder();
-
-function textOf(message: ReplicationMessage): string {
-  if (message.kind === "warning") return `warning ${message.text}`;
-  return message.kind === "xlogdata" ? decoder.decode(message.data) : "";
-}
-
-async function confirmedLsn(db: FreshDatabase): Promise<Lsn> {
-  const [row] = await db.sql(
-    "select confirmed_flush_lsn as lsn from pg_replication_slots where slot_name = $1",
-    [db.slot],
-  );
-  return parseLsn(row!.lsn);
-}
 
 for (const each of [server, debian]) {
   const name = each === server ? "18" : "15";
@@ -242,27 +170,6 @@ for (const each of [server, debian]) {
     const next = following.next();
     following.stop();
     assertEquals((await next).done, true);
-  });
-
-  Deno.test(`the iteration fails in one line when the server goes (${name})`, {
-    ignore,
-  }, async () => {
-    await using db = await freshDatabase(each!);
-    await db.createSlot("test_decoding");
-    await using following = await Following.start(db, "test_decoding");
-    await db.sql(
-      "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1",
-      [
-        db.slot,
-      ],
-    );
-    await assertFails(
-      (async () => {
-        while (true) await following.next();
-      })(),
-      [db.slot, "lost", /terminating connection/],
-      true,
-    );
   });
 
   Deno.test(`a slot beside a busy database follows within seconds (${name})`, {

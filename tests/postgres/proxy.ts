@@ -1,0 +1,76 @@
+/** A TCP proxy that loses connections in the ways that networks do. */
+export class Proxy implements Disposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  #open: Deno.Conn[] = [];
+  #stalled = false;
+  /** Wakes the stalled copies. */
+  #release = Promise.withResolvers<void>();
+
+  constructor(private readonly target: { readonly host: string; readonly port: number }) {
+    void this.#serve();
+  }
+
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  /** Ends all connections, as a firewall that was restarted does. */
+  cut(): void {
+    for (const connection of this.#open.splice(0)) close(connection);
+  }
+
+  /** Takes and gives nothing any more, and tells nobody, as a router that lost its state does. */
+  stall(): void {
+    this.#stalled = true;
+  }
+
+  /** What was stalled is lost; new connections work. */
+  heal(): void {
+    this.#stalled = false;
+    this.cut();
+    this.#release.resolve();
+    this.#release = Promise.withResolvers();
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener.close();
+    this.heal();
+  }
+
+  async #serve(): Promise<void> {
+    for await (const client of this.#listener) {
+      try {
+        const server = await Deno.connect({ hostname: this.target.host, port: this.target.port });
+        this.#open.push(client, server);
+        void this.#copy(client, server);
+        void this.#copy(server, client);
+      } catch {
+        close(client);
+      }
+    }
+  }
+
+  async #copy(from: Deno.Conn, to: Deno.Conn): Promise<void> {
+    const buffer = new Uint8Array(16 * 1024);
+    try {
+      while (true) {
+        const size = await from.read(buffer);
+        if (this.#stalled) await this.#release.promise;
+        if (size === null) break;
+        for (let sent = 0; sent < size;) sent += await to.write(buffer.subarray(sent, size));
+      }
+    } catch {
+      // Closed by either side.
+    }
+    close(from);
+    close(to);
+  }
+}
+
+function close(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch {
+    // It is closed already.
+  }
+}
