@@ -8,6 +8,8 @@ export interface Pg2kinesisOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Where it runs. Default: an empty directory, which is its `HOME` too. */
   readonly cwd?: string;
+  /** Another executable than the one that `PG2KINESIS_BIN` names. */
+  readonly executable?: string;
   /** Further arguments of `deno`, before main.ts; not for an executable. */
   readonly denoArgs?: readonly string[];
   /** Gets the log as it comes, in pieces of any length. */
@@ -42,7 +44,11 @@ export class Pg2kinesis implements AsyncDisposable {
 
   static async start(args: readonly string[], options: Pg2kinesisOptions = {}) {
     const home = await Deno.makeTempDir({ prefix: "pg2k_home_" });
-    const { command, args: commandArgs } = programCommand(args, options.denoArgs);
+    const { command, args: commandArgs } = programCommand(
+      args,
+      options.denoArgs,
+      options.executable,
+    );
     const process = new Deno.Command(command, {
       args: commandArgs,
       cwd: options.cwd ?? home,
@@ -138,9 +144,9 @@ export class Pg2kinesis implements AsyncDisposable {
 export function programCommand(
   args: readonly string[],
   denoArgs: readonly string[] = [],
+  executable: string = Deno.env.get("PG2KINESIS_BIN") ?? "",
 ): { command: string; args: string[] } {
-  const executable = Deno.env.get("PG2KINESIS_BIN");
-  return executable === undefined || executable === ""
+  return executable === ""
     ? { command: Deno.execPath(), args: ["run", "-A", ...denoArgs, MAIN, ...args] }
     : { command: executable, args: [...args] };
 }

@@ -1,0 +1,125 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { createHash } from "node:crypto";
+import { startKinesalite } from "../support/kinesalite.ts";
+import { freshDatabase } from "../support/shared_postgres.ts";
+import { Follower, followWithAll, startServerWithPlugins } from "./all_plugins.ts";
+
+const { server, plugins } = await startServerWithPlugins();
+
+const TABLES = `
+  create table orders (id int primary key, note text, email text);
+  create table order_drafts (id int primary key);
+  create table customers (id int primary key, email text, phone text);
+  alter table customers replica identity full;
+  create publication published for table orders, order_drafts, customers;
+`;
+
+const WORK = `
+  insert into orders values (1, 'n', 'a@b'); insert into order_drafts values (1);
+  insert into customers values (1, 'c@d', '123'); update customers set email = 'e@f';
+  update orders set note = 'm'; delete from customers; truncate orders, customers;
+`;
+
+const SALT = "pepper";
+const masked = (text: string) => createHash("sha256").update(SALT + text).digest("hex");
+
+interface Case {
+  readonly what: string;
+  readonly flags: readonly string[];
+  /** `seq op table` of what is published; then what is kept of the row. */
+  readonly published: readonly string[];
+}
+
+const CASES: readonly Case[] = [
+  {
+    what: "--table-pat",
+    flags: ["--table-pat", "\\.order"],
+    published: [
+      '0 insert orders {"id":1,"note":"n","email":"a@b"}',
+      '1 insert order_drafts {"id":1}',
+      '4 update orders {"id":1,"note":"m","email":"a@b"}',
+      "6 truncate orders",
+    ],
+  },
+  {
+    what: "--include-table and --exclude-table",
+    flags: ["--include-table", "*.order*", "--include-table", "public.customers"]
+      .concat("--exclude-table", "*_drafts", "--exclude-table", "public.c*"),
+    published: [
+      '0 insert orders {"id":1,"note":"n","email":"a@b"}',
+      '4 update orders {"id":1,"note":"m","email":"a@b"}',
+      "6 truncate orders",
+    ],
+  },
+  {
+    what: "--operations",
+    flags: ["--operations", "delete,truncate", "--exclude-table", "*.order*"],
+    published: ['5 delete customers {"id":1,"email":"e@f","phone":"123"}', "7 truncate customers"],
+  },
+  {
+    what: "--exclude-column and --mask-column, in old rows too",
+    flags: ["--include-table", "*.customers", "--operations", "insert,update,delete"]
+      .concat("--exclude-column", "public.customers.phone")
+      .concat("--mask-column", "public.customers.email"),
+    published: [
+      `2 insert customers {"id":1,"email":"${masked("c@d")}"}`,
+      `3 update customers {"id":1,"email":"${masked("c@d")}"} {"id":1,"email":"${masked("e@f")}"}`,
+      `5 delete customers {"id":1,"email":"${masked("e@f")}"}`,
+    ],
+  },
+];
+
+for (const { what, flags, published } of CASES) {
+  Deno.test(`filters through the program: ${what}`, async () => {
+    await using kinesis = await startKinesalite();
+    await using db = await freshDatabase(server);
+    await db.sql(TABLES);
+    const all = ["-f", "JSON", ...flags];
+    const env = { PG2KINESIS_MASK_SALT: SALT };
+    const stored = await followWithAll({ plugins, db, kinesis, flags: all, env }, async () => {
+      await db.sql(WORK);
+    });
+    for (const [plugin, records] of stored) {
+      const seen = records.map(({ text }) => {
+        const { seq, op, table, before, after } = JSON.parse(text);
+        return [
+          seq,
+          op,
+          table,
+          ...[before, after].filter(Boolean).map((row) => JSON.stringify(row)),
+        ]
+          .join(" ");
+      });
+      assertEquals(seen, published, plugin);
+    }
+  });
+}
+
+Deno.test("filters through the program: none drops a primary key, or hides a slip of the pen", async (t) => {
+  await using kinesis = await startKinesalite();
+  await using db = await freshDatabase(server);
+  await db.sql(TABLES);
+  await using follower = await Follower.create("test_decoding", db, kinesis);
+  await db.sql("insert into orders values (1)");
+  const refused: readonly (readonly [string[], number, RegExp])[] = [
+    [["--exclude-column", "public.orders.id"], 1, /public\.orders\.id .*primary key/],
+    [["--mask-column", "public.orders.id"], 1, /public\.orders\.id .*primary key/],
+    [["--exclude-column", "public.orders.note_"], 1, /no such column.*id, note, email/],
+    [["--exclude-column", "public.order.note"], 1, /no table/],
+    [["--include-table", "public.custommers"], 1, /public\.custommers matches none/],
+    [["--include-table", "*", "--exclude-table", "*"], 1, /leave none/],
+  ];
+  for (const [flags, exit, says] of refused) {
+    await t.step(flags.join(" "), async () => {
+      const env = { PG2KINESIS_MASK_SALT: SALT };
+      const { code, stderr } = await follower.run(["-f", "JSON", ...flags], env);
+      assertEquals(code, exit, stderr);
+      assertMatch(stderr.split("\n").find((line) => / ERROR /.test(line)) ?? "", says);
+      assertEquals(await follower.records(), []);
+    });
+  }
+  await t.step("a mask without salt", async () => {
+    const { code, stderr } = await follower.run(["--mask-column", "public.orders.note"]);
+    assertEquals([code, /PG2KINESIS_MASK_SALT/.test(stderr)], [2, true], stderr);
+  });
+});

@@ -1,0 +1,160 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { join } from "@std/path";
+import { findExecutable, NO_EXECUTABLE } from "../support/executable.ts";
+import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
+import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
+import { Pg2kinesis } from "../support/pg2kinesis.ts";
+import { readBack } from "../support/read_back.ts";
+import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
+import { flagsFor, freshStreamName, waitUntilConfirmed } from "./setup.ts";
+
+const server = await startEmbeddedPostgres();
+
+const EXAMPLE = new URL("../../docs/examples/my_format.js", import.meta.url).pathname;
+
+const TABLES = `
+  create table orders (id int primary key, note text);
+  create table payments (id int primary key, amount numeric);
+  create table scratch (id int primary key);
+`;
+
+/** Runs the example of the documents on a small workload. */
+async function runExample(executable: string | undefined) {
+  await using kinesis = await startKinesalite();
+  await using db = await freshDatabase(server);
+  await db.sql(TABLES + `create publication ${db.slot} for all tables`);
+  await db.createSlot("pgoutput");
+  const stream = freshStreamName();
+  await kinesis.createStream(stream, 2);
+  const home = await Deno.makeTempDir({ prefix: "pg2k_format_" });
+  try {
+    // Named as an operator would, relative to where the program runs.
+    await Deno.copyFile(EXAMPLE, join(home, "my format.js"));
+    const flags = ["--pg-slot-output-plugin", "pgoutput", "-f", "./my format.js"];
+    await using program = await Pg2kinesis.start([...flagsFor(db, stream), ...flags], {
+      env: kinesis.env,
+      cwd: home,
+      executable,
+    });
+    await program.waitForLog(/following slot/, 60_000);
+    await db.sql(`insert into orders values (1, 'é'); insert into scratch values (1);
+      insert into payments values (9, 1.50); delete from orders;
+      select pg_logical_emit_message(true, 'p', 'plain')`);
+    await db.sql("truncate orders");
+    await waitUntilConfirmed(db, program);
+    assertEquals(await program.stop(), 0, program.stderr);
+    const { records } = await readBack(kinesis.client, stream);
+    const seen = records.map(({ partitionKey, text }) => {
+      if (text === "plain") return [partitionKey, text];
+      const { id, time, what, key, row } = JSON.parse(text);
+      if (id !== undefined) {
+        assertMatch(id, /^\d+\/\d$/);
+        assert(!Number.isNaN(Date.parse(time)), time);
+      }
+      return [partitionKey, what, key, row];
+    });
+    const inShard = (partitionKey: string) => seen.filter(([key]) => key === partitionKey);
+    assertEquals(inShard("public.orders:1"), [
+      ["public.orders:1", "public.orders insert", { id: "1" }, { id: "1", note: "é" }],
+      ["public.orders:1", "public.orders delete", { id: "1" }, undefined],
+    ]);
+    for (const key of ["public.payments:9", "audit"]) {
+      const payment = [key, "public.payments insert", { id: "9" }, { id: "9", amount: "1.50" }];
+      assertEquals(inShard(key), [payment]);
+    }
+    assertEquals(inShard("message:p"), [["message:p", "plain"]]);
+    const truncate = ["public.orders", "public.orders truncate", undefined, undefined];
+    assertEquals(inShard("public.orders"), [truncate, truncate], "one in each shard");
+    assertEquals(seen.length, 7);
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
+Deno.test("the example formatter, run from source, publishes what it makes of the changes", async () => {
+  await runExample(undefined);
+});
+
+Deno.test("the example formatter, run from the compiled executable, publishes the same", async () => {
+  await using executable = await findExecutable() ?? null;
+  if (executable === null) return console.log(NO_EXECUTABLE);
+  await runExample(executable.path);
+});
+
+interface Broken {
+  readonly what: string;
+  /** Undefined: there is no such file. */
+  readonly module: string | undefined;
+  readonly says: RegExp;
+  /** What was stored before it. */
+  readonly stored?: readonly string[];
+}
+
+const BROKEN: readonly Broken[] = [
+  { what: "is missing", module: undefined, says: /cannot load the formatter \S+: .*no such file/ },
+  {
+    what: "has no function",
+    module: "export const format = () => 'x';",
+    says: /cannot use the formatter \S+: its default export must be a function/,
+  },
+  {
+    what: "throws when it is loaded",
+    module: "throw new Error('at start')",
+    says: /cannot load the formatter \S+: Error: at start/,
+  },
+  {
+    what: "throws at a change",
+    module: `export default ({ key, newRow }) => {
+      if (key[0].value === "2") throw new Error("two!\\nreally");
+      return newRow[1].value;
+    }`,
+    says:
+      /formatter \S+, given the insert of public\.orders at LSN [0-9A-F]+\/[0-9A-F]+ \(xid \d+, change 1\), failed: Error: two! really/,
+    stored: ["one"],
+  },
+  {
+    what: "returns nonsense",
+    module: "export default ({ key }) => key[0].value === '2' ? { text: 5 } : 'x';",
+    says: /change 1\), returned a record whose data is nothing/,
+    stored: ["x"],
+  },
+];
+
+Deno.test("a formatter that cannot be used stops the run with one line, and nothing behind it is confirmed", async (t) => {
+  await using kinesis = await startKinesalite();
+  for (const broken of BROKEN) {
+    await t.step(broken.what, async () => {
+      await using db = await freshDatabase(server);
+      await expectBroken(broken, kinesis, db);
+    });
+  }
+});
+
+async function expectBroken(broken: Broken, kinesis: TestKinesis, db: FreshDatabase) {
+  await db.sql(TABLES);
+  await db.createSlot("test_decoding");
+  const stream = freshStreamName();
+  await kinesis.createStream(stream, 1);
+  await db.sql("insert into orders values (1, 'one'), (2, 'two'), (3, 'three')");
+  const home = await Deno.makeTempDir({ prefix: "pg2k_format_" });
+  try {
+    const path = join(home, "format.js");
+    if (broken.module !== undefined) await Deno.writeTextFile(path, broken.module);
+    const { code, stderr } = await Pg2kinesis.run([...flagsFor(db, stream), "-f", path], {
+      env: kinesis.env,
+    });
+    assertEquals(code, 1, stderr);
+    const errors = stderr.trimEnd().split("\n").filter((line) => !/ (INFO|WARN\w*) /.test(line));
+    assertEquals(errors.length, 1, stderr);
+    assertMatch(errors[0]!, broken.says);
+    const { records } = await readBack(kinesis.client, stream);
+    assertEquals(records.map(({ text }) => text), broken.stored ?? []);
+    const [left] = await db.sql(
+      "select count(*)::int as n from pg_logical_slot_peek_changes($1, null, null) where data like '%INSERT%'",
+      [db.slot],
+    );
+    assertEquals(left!.n, 3, "the transaction comes again");
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}

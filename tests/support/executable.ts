@@ -1,0 +1,63 @@
+import { join } from "@std/path";
+import { denoDir } from "./pg2kinesis.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+/** Gives the machine what `deno compile` needs; beside the checkout where this is developed. */
+const PREPARE = join(ROOT, "../shared/standalone/prepare");
+
+export const NO_EXECUTABLE =
+  "skipped: PG2KINESIS_BIN names no executable, and ../shared/standalone/prepare is not there to build one";
+
+/** An executable for one test. */
+export interface Executable extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** The one that `PG2KINESIS_BIN` names, else one that is built from this source; undefined: neither. */
+export async function findExecutable(): Promise<Executable | undefined> {
+  const given = Deno.env.get("PG2KINESIS_BIN");
+  if (given) return { path: given, [Symbol.asyncDispose]: () => Promise.resolve() };
+  const compiler = await prepare();
+  if (compiler === undefined) return undefined;
+  // The build writes beside its source; other tests may build too.
+  const directory = await Deno.makeTempDir({ prefix: "pg2k_build_" });
+  const remove = () => Deno.remove(directory, { recursive: true });
+  try {
+    await run("cp", [
+      "-R",
+      ...["src", "scripts", "main.ts", "deno.json", "deno.lock"].map((name) => join(ROOT, name)),
+      directory,
+    ]);
+    await run(Deno.execPath(), ["run", "-A", join(directory, "scripts/build.ts")], {
+      ...compiler,
+      DENO_DIR: denoDir(),
+    });
+    for await (const { name } of Deno.readDir(join(directory, "dist"))) {
+      if (!name.startsWith("pg2kinesis-")) continue;
+      return { path: join(directory, "dist", name), [Symbol.asyncDispose]: remove };
+    }
+    throw new Error("the build made no executable");
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+/** `DENO_COMPILE` and `DENORT_BIN`. */
+async function prepare(): Promise<Record<string, string> | undefined> {
+  try {
+    const text = await run(PREPARE, []);
+    return Object.fromEntries(
+      [...text.matchAll(/(\w+)='([^']*)'/g)].map(([, name, value]) => [name!, value!]),
+    );
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+async function run(command: string, args: string[], env: Record<string, string> = {}) {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args, env }).output();
+  if (!success) throw new Error(`${command} failed: ${new TextDecoder().decode(stderr)}`);
+  return new TextDecoder().decode(stdout);
+}
