@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { backoffMs, pause } from "./backoff.ts";
 import { TABLES_QUERY, TYPES_QUERY } from "./catalog_queries.ts";
 import type { PostgresOptions } from "../options.ts";
 import { connect, type Connection, type TextRow } from "./connection.ts";
@@ -14,6 +15,9 @@ const MAX_GONE_TABLES = 10_000;
 /** Types that were asked for and are not known, until the next refresh. */
 const MAX_WANTED_TYPES = 1000;
 
+/** `statement_timeout`: the next time would take as long. */
+const TIMED_OUT = "57014";
+
 /** A catalog that holds a connection until it is closed. */
 export interface PgCatalog extends Catalog {
   close(): void;
@@ -27,7 +31,7 @@ export async function loadCatalog(
   postgres: PostgresOptions,
   signal?: AbortSignal,
 ): Promise<PgCatalog> {
-  const catalog = new LoadedCatalog(() => connect(postgres, "ordinary", signal));
+  const catalog = new LoadedCatalog(postgres, signal);
   try {
     await catalog.refresh();
     return catalog;
@@ -40,7 +44,8 @@ export async function loadCatalog(
 class LoadedCatalog implements PgCatalog {
   version = 0;
   #connection: Connection | undefined;
-  #closed = false;
+  readonly #closing = new AbortController();
+  readonly #stop: AbortSignal;
   #present: ReadonlyMap<string, KnownTable> = new Map();
   /** In the order in which they went. */
   readonly #gone: Map<string, KnownTable> = new Map();
@@ -51,7 +56,10 @@ class LoadedCatalog implements PgCatalog {
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  constructor(private readonly connect: () => Promise<Connection>) {}
+  constructor(private readonly postgres: PostgresOptions, signal?: AbortSignal) {
+    const { signal: closing } = this.#closing;
+    this.#stop = signal === undefined ? closing : AbortSignal.any([signal, closing]);
+  }
 
   table(qualifiedName: string): KnownTable | undefined {
     return this.#present.get(qualifiedName) ?? this.#gone.get(qualifiedName);
@@ -87,7 +95,7 @@ class LoadedCatalog implements PgCatalog {
   }
 
   close(): void {
-    this.#closed = true;
+    this.#closing.abort();
     this.#connection?.destroy();
   }
 
@@ -99,27 +107,28 @@ class LoadedCatalog implements PgCatalog {
       if (byTypmod === undefined) this.#types.set(Number(oid), byTypmod = new Map());
       byTypmod.set(Number(typmod), name!);
     }
-    this.#wantedTypes.clear();
     this.version++;
   }
 
-  /** A connection that was lost since the last time is replaced once. */
+  /**
+   * A connection that was lost is made anew, for as long as that takes: who waits for an unknown table
+   * cannot go on without. Only the first reading fails at once.
+   */
   async #read(): Promise<{ readonly tables: TextRow[]; readonly types: TextRow[] }> {
-    const kept = this.#connection;
-    if (kept !== undefined) {
+    for (let attempt = 0;; attempt++) {
       try {
-        return await this.#ask(kept);
+        this.#connection ??= await connect(this.postgres, "ordinary", this.#stop);
+        return await this.#ask(this.#connection);
       } catch (error) {
-        if (!(error instanceof PostgresError && error.transient) || this.#closed) throw error;
-        logger.debug("the catalog's connection is opened anew: {error}", { error: error.message });
-        kept.destroy();
+        this.#stop.throwIfAborted();
+        this.#connection?.destroy();
         this.#connection = undefined;
+        const heals = error instanceof PostgresError && error.transient && error.code !== TIMED_OUT;
+        if (!heals || this.version === 0) throw error;
+        logger.debug("the catalog's connection is opened anew: {why}", { why: error.message });
+        if (attempt > 0) await pause(backoffMs(attempt - 1, Math.random), this.#stop);
       }
     }
-    const connection = await this.connect();
-    if (this.#closed) connection.destroy();
-    this.#connection = connection;
-    return await this.#ask(connection);
   }
 
   async #ask(connection: Connection) {
@@ -129,6 +138,8 @@ class LoadedCatalog implements PgCatalog {
       wanted.map(([oid]) => oid),
       wanted.map(([, typmod]) => typmod),
     ]);
+    // What was wanted in the meantime is asked for the next time.
+    for (const [oid, typmod] of wanted) this.#wantedTypes.delete(`${oid} ${typmod}`);
     return { tables, types };
   }
 

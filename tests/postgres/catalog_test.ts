@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { loadCatalog, type PgCatalog } from "../../src/postgres/catalog.ts";
 import type { KnownTable } from "../../src/postgres/known_table.ts";
 import {
@@ -214,4 +214,31 @@ Deno.test("refresh opens a new connection for one that was lost", async () => {
   await db.sql("create table late (id int primary key)");
   await catalog.refresh();
   assertEquals(catalog.table("public.late")?.keys, [["id"]]);
+});
+
+Deno.test("refresh waits for a server that is away", async () => {
+  await using own = await startEmbeddedPostgres();
+  await using db = await freshDatabase(own);
+  using catalog = await load(db);
+  await db.sql("create table late (id int primary key)");
+  await own.stop("fast");
+  const refreshed = catalog.refresh();
+  await own.start();
+  await refreshed;
+  assertEquals(catalog.table("public.late")?.keys, [["id"]]);
+
+  await own.stop("fast");
+  const given = catalog.refresh();
+  catalog.close();
+  await assertRejects(() => given);
+  await own.start();
+});
+
+Deno.test("typeName wanted during a refresh is asked for by the next", async () => {
+  await using db = await freshDatabase(server);
+  using catalog = await load(db);
+  const running = catalog.refresh();
+  assertEquals(catalog.typeName(1043, 29), undefined);
+  await Promise.all([running, catalog.refresh()]);
+  assertEquals(catalog.typeName(1043, 29), "character varying(25)");
 });
