@@ -4,12 +4,18 @@ import { join } from "@std/path";
 import { startDebianPostgres } from "../../tests/support/debian_postgres.ts";
 import type { TestPostgres } from "../../tests/support/test_postgres.ts";
 import { sleep } from "../../tests/support/wait.ts";
-import type { OutputPlugin } from "../../src/options.ts";
+import type { OutputPlugin, SlotOptions } from "../../src/options.ts";
 
 /** How often the slot is asked how far it is: the resolution of a drain's time. */
 const POLL_MS = 20;
 
 export const PUBLICATION = "bench";
+
+/** What pg2kinesis would ask the plugin for. */
+export function benchSlot(name: string, plugin: OutputPlugin): SlotOptions {
+  const nothing = { create: false, recreate: false, createPublication: false };
+  return { name, plugin, publications: [PUBLICATION], ...nothing };
+}
 
 /** A real server with TLS, set up so that it writes as little as it can beside the WAL. */
 export class BenchServer implements AsyncDisposable {

@@ -3,7 +3,7 @@ import { pluginOptions } from "../../src/postgres/plugin_options.ts";
 import { Pg2kinesis } from "../../tests/support/pg2kinesis.ts";
 import { findDebianPostgres } from "../../tests/support/debian_postgres.ts";
 import type { Backlog } from "./backlog.ts";
-import { type BenchServer, PUBLICATION } from "./bench_server.ts";
+import { type BenchServer, benchSlot, PUBLICATION } from "./bench_server.ts";
 import { processUsage } from "./process_usage.ts";
 import { Sink } from "./sink.ts";
 
@@ -62,13 +62,7 @@ async function drainByPgRecvlogical(
   const { host, port, superuser } = server.postgres;
   const connection = `host=${host} port=${port} user=${superuser} dbname=postgres ` +
     `sslmode=${tls ? "require" : "disable"}`;
-  const options = pluginOptions(
-    {
-      ...{ name: slot, plugin, publications: [PUBLICATION] },
-      ...{ create: false, recreate: false, createPublication: false },
-    },
-    server.postgres.version,
-  );
+  const options = pluginOptions(benchSlot(slot, plugin), server.postgres.version);
   const { success, stderr } = await new Deno.Command("bash", {
     // deno-fmt-ignore
     args: [

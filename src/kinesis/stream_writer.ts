@@ -26,8 +26,8 @@ const MIB = 1024 * 1024;
 /** Larger puts save hardly any time, and a shard takes no more than two of these a second. */
 const MAX_PUT_BYTES = MIB / 2;
 const MAX_PUT_RECORDS = 500;
-const DEFAULT_HIGH_WATER_BYTES = 16 * MIB;
-const MAX_FREE_BUFFER_BYTES = 8 * MIB;
+const DEFAULT_HIGH_WATER_BYTES = 8 * MIB;
+const MAX_FREE_BUFFER_BYTES = 4 * MIB;
 /** A refusal that a closed shard may explain is believed when this many listings do not: some 15 s. */
 const MAX_DOUBTS = 12;
 
@@ -38,7 +38,7 @@ export interface StreamWriterOptions {
   readonly stream: OpenStream;
   readonly aggregation: "kpl" | "none";
   readonly lingerMs: number;
-  /** Bytes that may wait before `flush` waits; 16 MiB unless given. */
+  /** Bytes that may wait before `flush` waits; 8 MiB unless given. */
   readonly highWaterBytes?: number;
   readonly clock: Clock;
   /** Numbers in [0, 1). */

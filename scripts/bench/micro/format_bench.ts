@@ -1,0 +1,50 @@
+import { createDecoder } from "../../../src/decode/create_decoder.ts";
+import { createFormatter } from "../../../src/format/create.ts";
+import type { FormatOptions } from "../../../src/options.ts";
+import { readCopyData } from "../../../src/postgres/copy_data.ts";
+import type { XLogData } from "../../../src/postgres/replication_message.ts";
+import { captureMessages, PLUGINS } from "./captured_messages.ts";
+
+// Each iteration decodes and formats 20,000 changes.
+// `deno bench -A scripts/bench/micro/format_bench.ts`
+const captured = await captureMessages(2000);
+captured.catalog.close();
+const catalog = {
+  typeName: (oid: number, typmod: number) => captured.catalog.typeName(oid, typmod),
+};
+const OPTIONS: FormatOptions = {
+  formatter: "CSVPayload",
+  fullChange: false,
+  partitionKey: { kind: "pkey" },
+  tablePattern: undefined,
+  includeTables: [],
+  excludeTables: [],
+  excludeColumns: [],
+  maskColumns: [],
+  maskSalt: undefined,
+  operations: new Set(["insert", "update", "delete", "truncate"]),
+};
+const FORMATS: Readonly<Record<string, Partial<FormatOptions>>> = {
+  CSV: { formatter: "CSV" },
+  CSVPayload: {},
+  "CSVPayload --full-change": { fullChange: true },
+  JSON: { formatter: "JSON" },
+};
+
+for (const plugin of PLUGINS) {
+  const messages = captured.messages[plugin].map((message) =>
+    readCopyData(message, 0, message.length) as XLogData
+  );
+  for (const [name, options] of Object.entries(FORMATS)) {
+    const formatter = await createFormatter({ ...OPTIONS, ...options }, plugin, captured.catalog);
+    let units = 0;
+    Deno.bench({ group: name, name: `${name}: ${captured.changes} changes of ${plugin}` }, () => {
+      const decoder = createDecoder(plugin, catalog);
+      for (const message of messages) {
+        const event = decoder.decode(message);
+        if (event === undefined || event.kind === "begin" || event.kind === "commit") continue;
+        formatter.format(event, (key, data) => units += key.length + data.length);
+      }
+    });
+  }
+}
