@@ -46,8 +46,12 @@ export interface ServerWarning {
 
 export type ReplicationMessage = XLogData | Keepalive | ServerWarning;
 
-/** Reads a big-endian unsigned 64-bit integer. */
+const scratch = new Uint8Array(8);
+const scratchView = new DataView(scratch.buffer);
+
+/** Reads a big-endian unsigned 64-bit integer. By way of one view, since a new one costs far more. */
 export function readUint64(bytes: Uint8Array, offset: number): bigint {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return view.getBigUint64(offset);
+  if (offset + 8 > bytes.length) throw new RangeError(`no 64-bit integer at ${offset}`);
+  for (let i = 0; i < 8; i++) scratch[i] = bytes[offset + i]!;
+  return scratchView.getBigUint64(0);
 }
