@@ -68,16 +68,17 @@ export class Checkpoint {
 
   /** The open transaction was received whole; `endLsn` is where its COMMIT message starts. */
   commit(endLsn: Lsn): void {
-    if (this.#open === undefined) throw new Error("no transaction is open");
-    this.#close(endLsn);
-  }
-
-  /**
-   * The connection was lost inside the open transaction, which will come again whole: what is under
-   * way of it holds back what follows, as any record does, but is no reason to confirm anything.
-   */
-  abandon(): void {
-    if (this.#open !== undefined) this.#close(this.#flushLsn);
+    const entry = this.#open;
+    if (entry === undefined) throw new Error("no transaction is open");
+    this.#open = undefined;
+    if (entry.pending > 0) {
+      entry.endLsn = endLsn;
+      return;
+    }
+    this.#entries.popBack();
+    const before = this.#flushLsn;
+    this.mark(endLsn);
+    if (this.#flushLsn > before) this.#onAdvance();
   }
 
   /** A record outside any transaction: nothing behind it is confirmed until it is stored. */
@@ -105,19 +106,6 @@ export class Checkpoint {
       this.#entries.pushBack(entry);
     }
     this.#popResolved();
-  }
-
-  #close(endLsn: Lsn): void {
-    const entry = this.#open!;
-    this.#open = undefined;
-    if (entry.pending > 0) {
-      entry.endLsn = endLsn;
-    } else {
-      this.#entries.popBack();
-      const before = this.#flushLsn;
-      this.mark(endLsn);
-      if (this.#flushLsn > before) this.#onAdvance();
-    }
   }
 
   readonly #advance = (): void => {

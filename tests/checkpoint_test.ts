@@ -73,20 +73,6 @@ Deno.test("Checkpoint is not held by a record outside any transaction that was l
   assertEquals(checkpoint.flushLsn, 10n);
 });
 
-Deno.test("Checkpoint confirms nothing for half a transaction that will come again", () => {
-  const checkpoint = new Checkpoint(0n);
-  const half = checkpoint.begin();
-  half.expect(1);
-  checkpoint.abandon();
-  const again = checkpoint.begin();
-  again.expect(2);
-  checkpoint.commit(10n);
-  again.acknowledge(2);
-  assertEquals(checkpoint.flushLsn, 0n, "the first copy is still under way");
-  half.acknowledge(1);
-  assertEquals(checkpoint.flushLsn, 10n);
-});
-
 Deno.test("Checkpoint tells of an advance by acknowledgements, not by keepalives", () => {
   let advances = 0;
   const checkpoint = new Checkpoint(0n, () => advances++);
