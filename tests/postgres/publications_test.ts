@@ -158,6 +158,9 @@ for (const each of [server, debian]) {
         "alter table partial_2 replica identity nothing;" +
         partitioned("keyless", "") + "alter table keyless_1 replica identity full;" +
         partitioned("chosen", ", primary key (at)") +
+        // Nothing makes sure that a later partition can be updated.
+        partitioned("loose", "") +
+        "alter table loose_1 replica identity full; alter table loose_2 replica identity full;" +
         `create table deep (at int primary key) partition by range (at);
          create table deep_1 partition of deep for values from (1) to (5) partition by range (at);
          create table deep_1_1 partition of deep_1 for values from (1) to (2);
@@ -169,7 +172,15 @@ for (const each of [server, debian]) {
       create: true,
       createPublication: true,
     });
-    assertEquals(await listed(db), ["chosen_1", "deep_1", "keyless_1", "partial_1", "whole"]);
+    assertEquals(await listed(db), [
+      "chosen_1",
+      "deep_1",
+      "keyless_1",
+      "loose_1",
+      "loose_2",
+      "partial_1",
+      "whole",
+    ]);
     assertMatch(
       warnings(lines).join(),
       /: public\.deep_2, public\.keyless_2, public\.partial_2;/,
