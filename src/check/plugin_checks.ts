@@ -4,16 +4,15 @@ import { INSTALL } from "../postgres/slot_failure.ts";
 import { pluginProblem } from "../postgres/slot_problem.ts";
 import type { Remedy } from "../problem.ts";
 import type { ServerContext } from "./postgres_checks.ts";
-import type { SlotPlan } from "./slot_checks.ts";
 
 /** Whether the plugin may be used, and whether it is there at all. */
-export async function checkPlugin(context: ServerContext, plan: SlotPlan): Promise<void> {
+export async function checkPlugin(context: ServerContext): Promise<void> {
   const { facts, findings, options: { slot } } = context;
   const { plugin } = slot;
   const refused = pluginProblem(facts, slot);
   if (refused !== undefined) findings.stop("plugin", refused.found, refused.remedy);
 
-  const known = await isInstalled(context, plan);
+  const known = await isInstalled(context);
   const remedy = installation(plugin, facts.version);
   if (known === undefined) {
     findings.warn(
@@ -31,12 +30,17 @@ export async function checkPlugin(context: ServerContext, plan: SlotPlan): Promi
 /** Undefined: it cannot be seen without making a slot. */
 async function isInstalled(
   { connection, facts, options: { slot } }: ServerContext,
-  { existing }: SlotPlan,
 ): Promise<boolean | undefined> {
   const { plugin } = slot;
   // Part of the server; on RDS all three are.
   if (plugin === "pgoutput" || facts.isRds) return true;
-  if (existing?.plugin === plugin && existing.active === "t") return true;
+  // Whoever made a slot with it had it.
+  const [slots] = await connection.query(
+    "look for slots with the plugin",
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE plugin = $1)::text AS found`,
+    [plugin],
+  );
+  if (slots?.found === "true") return true;
   try {
     const [row] = await connection.query(
       "look for the plugin's library",

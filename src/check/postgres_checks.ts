@@ -75,7 +75,7 @@ async function checkServer(context: ServerContext): Promise<void> {
   // Without a version that can, the rest has no sense, and asks for what is not there.
   if (problems.has("version")) return;
   const plan = await slotPlan(context);
-  await checkPlugin(context, plan);
+  await checkPlugin(context);
   await checkSlot(context, plan);
   const canReplicate = !problems.has("wal_level") && !problems.has("role");
   await checkSettings(context, canReplicate);

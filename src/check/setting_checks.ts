@@ -1,5 +1,6 @@
 import { connect } from "../postgres/connection.ts";
 import { PostgresError } from "../postgres/postgres_error.ts";
+import { quoteIdentifier } from "../postgres/sql_text.ts";
 import type { Remedy } from "../problem.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 
@@ -8,15 +9,22 @@ const SHORT_TIMEOUT_MS = 3_000;
 
 /** The server's settings, and whether a walsender can be had: only a connection of its kind tells. */
 export async function checkSettings(context: ServerContext, canReplicate: boolean): Promise<void> {
-  const timeoutMs = canReplicate ? await checkWalSender(context) : undefined;
-  if (timeoutMs !== undefined) checkTimeout(context, timeoutMs);
+  const timeout = canReplicate ? await checkWalSender(context) : undefined;
+  if (timeout !== undefined) checkTimeout(context, timeout);
   await checkKeepSize(context);
 }
 
-/** Gives wal_sender_timeout as a run's own connection has it; undefined when there is none. */
+/** wal_sender_timeout as a run's own connection has it. */
+interface Timeout {
+  readonly ms: number;
+  /** It comes from ALTER ROLE or ALTER DATABASE. */
+  readonly isOfRole: boolean;
+}
+
+/** Undefined when no walsender can be had. */
 async function checkWalSender(
   { connection, options, findings, signal }: ServerContext,
-): Promise<number | undefined> {
+): Promise<Timeout | undefined> {
   const [row] = await connection.query(
     "count the walsenders",
     `SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication)::text AS used,
@@ -28,10 +36,11 @@ async function checkWalSender(
     try {
       const [setting] = await replication.query(
         "ask for wal_sender_timeout",
-        "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'",
+        "SELECT setting, source FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'",
       );
       findings.ok("wal_senders", `${row!.used} of ${max} walsenders are in use; one more was had`);
-      return Number(setting!.setting);
+      const { setting: ms, source } = setting!;
+      return { ms: Number(ms), isOfRole: /^(user|database|database user)$/.test(source!) };
     } finally {
       replication.destroy();
     }
@@ -50,24 +59,30 @@ async function checkWalSender(
   }
 }
 
-function checkTimeout({ findings, facts }: ServerContext, timeoutMs: number): void {
-  const remedy: Remedy = facts.isRds ? inParameterGroup("wal_sender_timeout", "60000") : {
-    kind: "sql",
-    statements: ["ALTER SYSTEM SET wal_sender_timeout = '60s';", "SELECT pg_reload_conf();"],
-  };
-  if (timeoutMs === 0) {
+function checkTimeout({ findings, facts }: ServerContext, { ms, isOfRole }: Timeout): void {
+  const sixtySeconds = "SET wal_sender_timeout = '60s';";
+  const role = `${quoteIdentifier(facts.role)} IN DATABASE ${quoteIdentifier(facts.database)}`;
+  const remedy: Remedy = isOfRole
+    ? { kind: "sql", statements: [`ALTER ROLE ${role} ${sixtySeconds}`] }
+    : facts.isRds
+    ? inParameterGroup("wal_sender_timeout", "60000")
+    : {
+      kind: "sql",
+      statements: [`ALTER SYSTEM ${sixtySeconds}`, "SELECT pg_reload_conf();"],
+    };
+  if (ms === 0) {
     findings.warn(
       "wal_sender_timeout",
       "wal_sender_timeout is off: a connection that is dead holds the slot for hours",
       remedy,
     );
-  } else if (timeoutMs < SHORT_TIMEOUT_MS) {
+  } else if (ms < SHORT_TIMEOUT_MS) {
     findings.warn(
       "wal_sender_timeout",
-      `wal_sender_timeout is ${timeoutMs} ms: a short hiccup of the network ends the connection`,
+      `wal_sender_timeout is ${ms} ms: a short hiccup of the network ends the connection`,
       remedy,
     );
-  } else findings.ok("wal_sender_timeout", `wal_sender_timeout is ${timeoutMs / 1000} s`);
+  } else findings.ok("wal_sender_timeout", `wal_sender_timeout is ${ms / 1000} s`);
 }
 
 async function checkKeepSize({ connection, findings, facts }: ServerContext): Promise<void> {

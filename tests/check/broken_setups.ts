@@ -1,0 +1,378 @@
+import { connect } from "../../src/postgres/connection.ts";
+import { follow } from "../e2e/setup.ts";
+import { postgresOptions } from "../postgres/setup.ts";
+import type { FreshDatabase } from "../support/shared_postgres.ts";
+import type { PostgresServerOptions } from "../support/test_postgres.ts";
+import { waitFor } from "../support/wait.ts";
+import { SETTINGS, STREAM, type World } from "./setup.ts";
+
+const PLUGIN = "--pg-slot-output-plugin";
+
+/** A setup with one thing wrong, and the finding that tells of it. */
+export interface Broken {
+  readonly what: string;
+  /** The check that finds it, with its mark. */
+  readonly finding: readonly [check: string, mark: "!" | "✗", says: RegExp];
+  /** The run itself does not start before it is mended, and does afterwards. */
+  readonly stopsAtStart?: true;
+  readonly flags?: readonly string[];
+  /** Default: no slot's flags beside; a slot of test_decoding is there. */
+  readonly slot?: string | null;
+  /** Breaks it. What it gives is disposed of at the end. */
+  readonly broken?: (world: World) => Promise<unknown>;
+  readonly server?: PostgresServerOptions;
+  readonly database?: string;
+  /** Needs Debian's PostgreSQL 15 with wal2json. */
+  readonly wal2json?: true;
+}
+
+const PGOUTPUT = [PLUGIN, "pgoutput"];
+const sql = (text: (db: FreshDatabase) => string) => async ({ db }: World) => {
+  for (const statement of text(db).split(";")) await db.sql(statement);
+};
+
+/** Serves the slot to a client that does not come back when it is ended. */
+async function holdSlot({ db }: World): Promise<AsyncDisposable> {
+  const options = postgresOptions(db.server, { database: db.database });
+  const connection = await connect(options, "replication");
+  connection.client.query(`START_REPLICATION SLOT "${db.slot}" LOGICAL 0/0`).catch(() => {});
+  await waitFor(
+    async () => (await db.sql("select from pg_replication_slots where active")).length > 0,
+    { what: "the slot to be active" },
+  );
+  return { [Symbol.asyncDispose]: () => Promise.resolve(connection.destroy()) };
+}
+
+export const BROKEN_SETUPS: readonly Broken[] = [
+  {
+    what: "wal_level is not logical",
+    server: { settings: { wal_level: "replica", ...SETTINGS } },
+    slot: null,
+    flags: ["--create-slot"],
+    finding: ["wal_level", "✗", /wal_level of .* is replica/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a role without REPLICATION",
+    broken: sql((db) => `create role ${db.slot} login`),
+    flags: ["-u", "@slot"],
+    finding: ["role", "✗", /may not replicate/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a role without REPLICATION on Amazon RDS",
+    server: { settings: SETTINGS },
+    broken: sql((db) => `create role rds_replication; create role ${db.slot} login`),
+    flags: ["-u", "@slot"],
+    finding: ["role", "✗", /may not replicate/],
+  },
+  {
+    what: "a role that is not there",
+    flags: ["-u", "@slot"],
+    finding: ["connection", "✗", /role ".*" does not exist/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a role that may not log in",
+    broken: sql((db) => `create role ${db.slot} nologin replication`),
+    flags: ["-u", "@slot"],
+    finding: ["connection", "✗", /is not permitted to log in/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a role that may not connect to the database",
+    broken: sql((db) =>
+      `create role ${db.slot} login replication; revoke connect on database ${db.database} from public`
+    ),
+    flags: ["-u", "@slot"],
+    finding: ["connection", "✗", /permission denied for database/],
+    stopsAtStart: true,
+  },
+  {
+    what: "pg_hba.conf lets nobody in",
+    server: { hba: ["host all postgres 127.0.0.1/32 trust"], settings: SETTINGS },
+    broken: (world) => {
+      world.env.PGPASSWORD = "let me in";
+      return world.db.sql(
+        `create role ${world.db.slot} login replication password 'let me in'`,
+      );
+    },
+    flags: ["-u", "@slot"],
+    finding: ["connection", "✗", /pg_hba\.conf .* lets nobody in/],
+    stopsAtStart: true,
+  },
+  {
+    what: "no slot",
+    slot: null,
+    finding: ["slot", "✗", /there is no replication slot/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a slot of another plugin",
+    slot: "test_decoding",
+    broken: sql((db) => `create publication ${db.slot} for table t`),
+    flags: PGOUTPUT,
+    finding: ["slot", "✗", /plugin test_decoding in database/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a slot that is active elsewhere",
+    broken: holdSlot,
+    finding: ["slot", "✗", /is active: the server's process \d+ serves it/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a slot that decodes prepared transactions",
+    slot: null,
+    broken: sql((db) =>
+      `select pg_create_logical_replication_slot('${db.slot}', 'test_decoding', false, true)`
+    ),
+    finding: ["slot", "✗", /two_phase/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a slot whose WAL was removed",
+    server: { settings: { max_slot_wal_keep_size: "1MB", max_wal_size: "32MB" } },
+    broken: async ({ db }) => {
+      for (let i = 0; i < 4; i++) {
+        await db.sql(
+          "insert into t select 1000 + n + $1::int * 100000, repeat('x', 500) from generate_series(1, 60000) n",
+          [i],
+        );
+        await db.sql("select pg_switch_wal()");
+        await db.sql("checkpoint");
+      }
+    },
+    finding: ["slot", "✗", /is lost/],
+    stopsAtStart: true,
+  },
+  {
+    what: "no slot left",
+    server: { settings: { max_replication_slots: 1, ...SETTINGS } },
+    slot: null,
+    flags: ["--create-slot"],
+    broken: sql(() => "select pg_create_physical_replication_slot('somebody_elses')"),
+    finding: [
+      "slots_left",
+      "✗",
+      /all 1 replication slots are taken \(not in use: somebody_elses\)/,
+    ],
+    stopsAtStart: true,
+  },
+  {
+    what: "no walsender left",
+    server: { settings: { max_wal_senders: 1, ...SETTINGS } },
+    broken: async ({ db, aws }) => {
+      await db.sql("select pg_create_logical_replication_slot('other', 'test_decoding')");
+      return await follow({ ...db, slot: "other" }, aws.kinesis, STREAM);
+    },
+    finding: ["wal_senders", "✗", /all max_wal_senders are in use/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a database in another encoding",
+    database: "encoding 'LATIN1' locale 'C' template template0",
+    slot: null,
+    flags: ["--create-slot"],
+    broken: sql((db) => `create publication ${db.slot} for table t`),
+    finding: ["encoding", "✗", /encoded in LATIN1/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a wal_sender_timeout that is off",
+    server: { settings: { wal_sender_timeout: 0, ...SETTINGS } },
+    finding: ["wal_sender_timeout", "!", /is off/],
+  },
+  {
+    what: "a short wal_sender_timeout of the role",
+    broken: sql((db) =>
+      `create role ${db.slot} login replication; alter role ${db.slot} set wal_sender_timeout = '1s'`
+    ),
+    flags: ["-u", "@slot"],
+    finding: ["wal_sender_timeout", "!", /is 1000 ms/],
+  },
+  {
+    what: "WAL that is retained without limit",
+    server: {},
+    finding: ["max_slot_wal_keep_size", "!", /is unlimited/],
+  },
+  {
+    what: "a timeout of idle slots",
+    server: { settings: { idle_replication_slot_timeout: "1d", ...SETTINGS } },
+    finding: ["idle_replication_slot_timeout", "!", /not used for 86400 s is lost/],
+  },
+  {
+    what: "an open transaction that the new slot must wait for",
+    slot: null,
+    flags: ["--create-slot"],
+    broken: async ({ db }) => {
+      const client = await db.server.connect({ database: db.database });
+      client.on("error", () => {});
+      await client.query("begin; insert into t values (77)");
+      return { [Symbol.asyncDispose]: () => client.end() };
+    },
+    finding: ["transactions", "!", /1 open transaction, making the slot waits .* process \d+ of/],
+  },
+  {
+    what: "a prepared transaction that the new slot must wait for",
+    slot: null,
+    flags: ["--create-slot"],
+    broken: ({ db }) => db.sql("begin; insert into t values (78); prepare transaction 'it''s'"),
+    finding: ["transactions", "!", /prepared "it's" of/],
+  },
+  {
+    what: "no publication, and no slot yet",
+    slot: null,
+    flags: [...PGOUTPUT, "--create-slot"],
+    finding: ["publication", "✗", /there is no publication/],
+    stopsAtStart: true,
+  },
+  {
+    what: "no publication, and a slot that is older than any to come",
+    slot: "pgoutput",
+    flags: PGOUTPUT,
+    finding: ["publication", "✗", /cannot read one that is made after it/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a publication that is younger than the slot",
+    slot: "pgoutput",
+    flags: PGOUTPUT,
+    broken: sql((db) => `create publication ${db.slot} for table t`),
+    finding: ["publication", "!", /made or changed after changes that the slot has still to read/],
+  },
+  {
+    what: "a publication that leaves a table out",
+    slot: "pgoutput",
+    flags: PGOUTPUT,
+    broken: sql((db) =>
+      `create table "left Out" (id int primary key); create table plain (id int);
+       create publication ${db.slot} for table t;
+       select pg_drop_replication_slot('${db.slot}');
+       select pg_create_logical_replication_slot('${db.slot}', 'pgoutput')`
+    ),
+    finding: [
+      "publication",
+      "!",
+      /2 tables that the flags ask for, public\.left Out, public\.plain/,
+    ],
+  },
+  {
+    what: "a publication that leaves out deletes",
+    slot: null,
+    flags: [...PGOUTPUT, "--create-slot"],
+    broken: sql((db) =>
+      `create publication ${db.slot} for table t with (publish = 'insert, update')`
+    ),
+    finding: ["publication", "!", /leaves out every delete and every truncate/],
+  },
+  {
+    what: "a publication FOR ALL TABLES that makes updates fail",
+    slot: null,
+    flags: [...PGOUTPUT, "--create-slot", "--full-change"],
+    broken: sql((db) =>
+      `create table plain (id int); create publication ${db.slot} for all tables`
+    ),
+    finding: [
+      "replica_identity",
+      "✗",
+      /public\.plain; their UPDATEs and DELETEs fail in the app.*ALL/,
+    ],
+  },
+  {
+    what: "a table without replica identity, with wal2json",
+    wal2json: true,
+    slot: "wal2json",
+    flags: [PLUGIN, "wal2json", "--table-pat", "^public.t$"],
+    broken: sql(() => "create table plain (id int)"),
+    finding: [
+      "replica_identity",
+      "✗",
+      /public\.plain; wal2json leaves out every UPDATE and DELETE/,
+    ],
+  },
+  {
+    what: "a plugin that the server does not allow",
+    wal2json: true,
+    server: { settings: { output_plugin_libraries: "pgoutput, test_decoding", ...SETTINGS } },
+    slot: null,
+    flags: [PLUGIN, "wal2json", "--create-slot"],
+    finding: ["plugin", "✗", /does not allow the plugin wal2json/],
+    stopsAtStart: true,
+  },
+  {
+    what: "REPLICA IDENTITY NOTHING",
+    broken: sql(() => "alter table t replica identity nothing"),
+    finding: ["replica_identity", "✗", /public\.t; a DELETE does not say which row it was/],
+  },
+  {
+    what: "a replica identity that hides the key",
+    broken: sql(() =>
+      `alter table t alter note set not null; create unique index by_note on t (note);
+       alter table t replica identity using index by_note`
+    ),
+    finding: [
+      "hidden_keys",
+      "✗",
+      /whose replica identity lacks the primary key: public\.t; a DELETE/,
+    ],
+  },
+  {
+    what: "a deferrable primary key",
+    flags: ["-f", "JSON"],
+    broken: sql(() => "create table late (id int primary key deferrable)"),
+    finding: ["replica_identity", "✗", /1 table without replica identity: public\.late/],
+  },
+  {
+    what: "a table without primary key, whose changes are skipped",
+    broken: sql(() => "create table plain (id int)"),
+    finding: ["primary_keys", "!", /1 table without primary key: public\.plain; .* skipped/],
+  },
+  {
+    what: "a table without primary key, whose changes stop the run",
+    flags: ["--message-formatter", "CSV", "--on-missing-pkey", "stop"],
+    broken: sql(() => "create table plain (id int)"),
+    finding: ["primary_keys", "✗", /public\.plain; a change of one stops the run/],
+  },
+  {
+    what: "no stream",
+    flags: ["-k", "no-such-stream"],
+    finding: ["stream", "✗", /there is no stream no-such-stream in us-east-1/],
+    stopsAtStart: true,
+  },
+  {
+    what: "no AWS region",
+    broken: (world) => Promise.resolve(delete world.env.AWS_REGION),
+    finding: ["aws_settings", "✗", /no AWS region found/],
+    stopsAtStart: true,
+  },
+  {
+    what: "no AWS credentials",
+    broken: (world) => {
+      delete world.env.AWS_ACCESS_KEY_ID;
+      delete world.env.AWS_SECRET_ACCESS_KEY;
+      return Promise.resolve();
+    },
+    finding: ["aws_settings", "✗", /no AWS credentials found/],
+    stopsAtStart: true,
+  },
+  ...["DescribeStreamSummary", "ListShards", "PutRecord", "PutRecords"].map((denied): Broken => ({
+    what: `kinesis:${denied} is not allowed`,
+    flags: denied === "PutRecords" ? ["--aggregation", "none"] : [],
+    broken: ({ aws }) => {
+      const all = ["DescribeStreamSummary", "ListShards", "PutRecord", "PutRecords"];
+      const Action = all.filter((name) => name !== denied).map((name) => `kinesis:${name}`);
+      aws.policy = [{
+        Action,
+        Resource: `arn:aws:kinesis:us-east-1:123456789012:stream/${STREAM}`,
+      }];
+      return Promise.resolve();
+    },
+    finding: [
+      { DescribeStreamSummary: "stream", ListShards: "shards" }[denied] ?? "permissions",
+      "✗",
+      new RegExp(`not authorized to perform: kinesis:${denied};? allow|; allow kinesis:${denied}`),
+    ],
+    ...denied.startsWith("Put") ? {} : { stopsAtStart: true as const },
+  })),
+];

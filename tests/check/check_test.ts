@@ -1,0 +1,204 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  hasWal2json,
+  NO_DEBIAN_POSTGRES,
+  startDebianPostgres,
+} from "../support/debian_postgres.ts";
+import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
+import { Pg2kinesis } from "../support/pg2kinesis.ts";
+import { readBack } from "../support/read_back.ts";
+import { freshDatabase } from "../support/shared_postgres.ts";
+import type { TestPostgres } from "../support/test_postgres.ts";
+import { type AwsGate, CALLER, startAwsGate } from "./aws_gate.ts";
+import { addFlags, check, newWorld, SETTINGS, STREAM } from "./setup.ts";
+
+const PLUGIN = "--pg-slot-output-plugin";
+
+async function healthy(server: TestPostgres, aws: AwsGate, plugin: string) {
+  const db = await freshDatabase(server);
+  await db.sql("create table t (id int primary key, note text)");
+  await db.sql("insert into t values (1, 'a')");
+  if (plugin === "pgoutput") await db.sql(`create publication ${db.slot} for table t`);
+  await db.createSlot(plugin);
+  return { db, world: newWorld(db, aws, [PLUGIN, plugin]) };
+}
+
+for (const plugin of ["test_decoding", "pgoutput", "wal2json"]) {
+  Deno.test(`check finds nothing wrong with a healthy setup (${plugin}), and changes nothing`, async () => {
+    if (plugin === "wal2json" && !hasWal2json()) return console.log(NO_DEBIAN_POSTGRES);
+    await using server = await (plugin === "wal2json"
+      ? startDebianPostgres({ settings: SETTINGS })
+      : startEmbeddedPostgres({ settings: SETTINGS }));
+    await using aws = await startAwsGate();
+    await aws.kinesis.createStream(STREAM, 2);
+    const { db, world } = await healthy(server, aws, plugin);
+    await using _ = db;
+    const state = () =>
+      db.sql(
+        `select (select json_agg(to_jsonb(s) - 'safe_wal_size')::text from pg_replication_slots s) as slots,
+                (select json_agg(p)::text from pg_publication p) as publications,
+                (select count(*) from pg_stat_replication) as senders,
+                txid_snapshot_xmax(txid_current_snapshot()) as next_xid`,
+      );
+    const before = (await state())[0]!;
+    const { code, lines, stdout } = await check(world);
+    const after = (await state())[0]!;
+    assertEquals(
+      [
+        code,
+        lines.filter(({ mark }) =>
+          mark !== "✓"
+        ),
+      ],
+      [0, []],
+      stdout,
+    );
+    assertEquals(
+      [after.slots, after.publications, after.senders, after.next_xid],
+      [before.slots, before.publications, before.senders, before.next_xid],
+    );
+    assertEquals((await readBack(aws.kinesis.client, STREAM)).records, []);
+    assertEquals([...new Set(aws.asked)].sort(), [
+      ...["DescribeStreamSummary", "ListShards", "PutRecord"],
+    ]);
+    assert(stdout.includes(`those of ${CALLER}, account 123456789012`), stdout);
+
+    addFlags(world, ["--json"]);
+    const { stdout: json } = await Pg2kinesis.run(["check", ...world.flags], { env: world.env });
+    const report = JSON.parse(json);
+    assertEquals(report.ok, true);
+    assertEquals(
+      report.checks.map(({ check, verdict }: Record<string, string>) => `${check} ${verdict}`),
+      lines.map(({ check }) => `${check} ok`),
+    );
+  });
+}
+
+Deno.test("check says what it cannot mend, and goes on to the rest", async (t) => {
+  await using server = await startEmbeddedPostgres({ settings: SETTINGS });
+  await using aws = await startAwsGate();
+  await aws.kinesis.createStream(STREAM, 1);
+  await using db = await freshDatabase(server);
+  await db.sql("create table t (id int primary key)");
+  await db.createSlot("test_decoding");
+  const expect = async (
+    flags: readonly string[],
+    env: Record<string, string>,
+    ...lines: readonly RegExp[]
+  ) => {
+    const world = newWorld(db, aws, flags);
+    Object.assign(world.env, env);
+    const { stdout, code } = await check(world);
+    for (const line of lines) assertMatch(stdout, line);
+    assertEquals(code, lines.some(({ source }) => source.startsWith("^✗")) ? 1 : 0, stdout);
+  };
+  const STS_DOWN = { AWS_ENDPOINT_URL_STS: "http://127.0.0.1:1" };
+
+  await t.step(
+    "no server, while AWS is looked at",
+    () => expect(["-p", "1"], {}, /^✗ connection: .*127\.0\.0\.1:1 .*refused/m, /^✓ permissions/m),
+  );
+  await t.step(
+    "no Kinesis, while PostgreSQL is looked at",
+    () =>
+      expect(
+        [],
+        { AWS_ENDPOINT_URL_KINESIS: "http://127.0.0.1:1" },
+        /^✗ stream: cannot find stream .*ECONNREFUSED/m,
+        /^✓ slot: /m,
+      ),
+  );
+  await t.step(
+    "a plugin that is not installed",
+    () =>
+      expect(
+        [PLUGIN, "wal2json", "-s", "other", "--create-slot"],
+        {},
+        /^✗ plugin: the plugin wal2json is not installed.* → apt-get install postgresql-18-wal2json$/m,
+      ),
+  );
+  await t.step(
+    "a pattern that matches no table",
+    () =>
+      expect(["--table-pat", "^nothing$"], {}, /^✗ format: --table-pat \^nothing\$ matches none/m),
+  );
+  await t.step(
+    "--recreate-slot",
+    () => expect(["--recreate-slot"], {}, /^! slot: --recreate-slot drops the slot .* is lost$/m),
+  );
+  await t.step(
+    "a stream that a run would make",
+    () =>
+      expect(
+        ["-k", "new", "--create-stream", "--shard-count", "3"],
+        {},
+        /^✓ stream: there is no stream new in us-east-1; a run makes it with 3 shards$/m,
+        /^! permissions: .* → \{"Effect":"Allow","Action":\["kinesis:CreateStream",.*:stream\/new"\}$/m,
+      ),
+  );
+  await t.step(
+    "nobody who says whose credentials they are",
+    () => expect([], STS_DOWN, /^! aws_identity: .*GetCallerIdentity failed \(.*ECONNREFUSED/m),
+  );
+  aws.summary = { RecordDistributionStrategy: "AUTO" };
+  await t.step(
+    "a stream that spreads records by itself",
+    () => expect([], {}, /^✗ record_distribution: .* → use a stream whose RecordDistributionStrategy/m),
+  );
+  aws.summary = { EncryptionType: "KMS", KeyId: "0f1e2d3c" };
+  await t.step(
+    "a stream with a KMS key",
+    () =>
+      expect(
+        [],
+        {},
+        /^! encryption: .*0f1e2d3c.* → .*kms:GenerateDataKey.*:kms:us-east-1:\d{12}:key\/0f1e2d3c"\}$/m,
+      ),
+  );
+  aws.summary = { EncryptionType: "KMS", KeyId: "alias/aws/kinesis", MaxRecordSizeInKiB: 10240 };
+  await t.step(
+    "a stream with AWS's key",
+    () =>
+      expect(
+        [],
+        {},
+        /^✓ encryption: with the key that AWS keeps/m,
+        /^✓ record_limit: .* 10240 KiB/m,
+      ),
+  );
+  aws.summary = { StreamStatus: "DELETING" };
+  await t.step(
+    "a stream that is being deleted",
+    () => expect([], {}, /^✗ stream: .* must be ACTIVE or UPDATING, found DELETING/m),
+  );
+});
+
+Deno.test("check --json names what mends each thing", async () => {
+  await using server = await startEmbeddedPostgres();
+  await using aws = await startAwsGate();
+  await using db = await freshDatabase(server);
+  const tables = Array.from({ length: 12 }, (_, i) => `create table "t\n${i}" (id int);`).join("");
+  await db.sql(`${tables} create publication ${db.slot} for all tables`);
+  const { flags, env } = newWorld(db, aws, [PLUGIN, "pgoutput", "--json", "-f", "JSON"]);
+  const { code, stdout } = await Pg2kinesis.run(["check", ...flags], { env });
+  assertEquals(code, 1);
+  const { ok, checks } = JSON.parse(stdout);
+  const remedyOf = (name: string) =>
+    checks.find(({ check, verdict }: Record<string, string>) => check === name && verdict !== "ok")
+      .remedy;
+  assertEquals(ok, false);
+  assertEquals(remedyOf("slot"), {
+    kind: "sql",
+    statements: [`SELECT pg_create_logical_replication_slot('${db.slot}', 'pgoutput');`],
+  });
+  assertEquals(remedyOf("stream"), { kind: "options", options: "--create-stream" });
+  const { statements } = remedyOf("replica_identity");
+  assertEquals(statements.length, 12);
+  for (const statement of statements) await db.sql(statement);
+
+  const text = await Pg2kinesis.run(["check", ...flags.filter((flag) => flag !== "--json")], {
+    env,
+  });
+  assertMatch(text.stdout, /^✓ publication: .* 12 tables \(FOR ALL TABLES\)$/m);
+  for (const line of text.stdout.trimEnd().split("\n")) assertMatch(line, /^[✓!✗] \w+: /);
+});

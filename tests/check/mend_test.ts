@@ -1,0 +1,75 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import {
+  hasWal2json,
+  NO_DEBIAN_POSTGRES,
+  startDebianPostgres,
+} from "../support/debian_postgres.ts";
+import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
+import { Pg2kinesis } from "../support/pg2kinesis.ts";
+import { freshDatabase } from "../support/shared_postgres.ts";
+import type { TestPostgres } from "../support/test_postgres.ts";
+import { startAwsGate } from "./aws_gate.ts";
+import { type Broken, BROKEN_SETUPS } from "./broken_setups.ts";
+import { check, newWorld, obey, SETTINGS, STREAM } from "./setup.ts";
+
+Deno.test("check catches what would stop a run, and what it prints mends it", async (t) => {
+  await using shared = await startEmbeddedPostgres({ settings: SETTINGS });
+  const has15 = hasWal2json();
+  for (const broken of BROKEN_SETUPS) {
+    await t.step({
+      name: broken.what,
+      ignore: broken.wal2json === true && !has15,
+      fn: async () => {
+        await using own = broken.server === undefined && !broken.wal2json
+          ? undefined
+          : await (broken.wal2json ? startDebianPostgres : startEmbeddedPostgres)(
+            broken.server ?? { settings: SETTINGS },
+          ).catch((error) => {
+            if (!/output_plugin_libraries/.test(String(error))) throw error;
+            console.log("skipped: this PostgreSQL 15 has no output_plugin_libraries");
+            return "no such setting" as const;
+          }) as TestPostgres | undefined;
+        if (own as unknown === "no such setting") return;
+        await mend(broken, own ?? shared);
+      },
+    });
+  }
+  if (!has15) console.log(NO_DEBIAN_POSTGRES);
+});
+
+async function mend(broken: Broken, server: TestPostgres): Promise<void> {
+  await using aws = await startAwsGate();
+  await aws.kinesis.createStream(STREAM, 2);
+  await using db = await freshDatabase(server, broken.database);
+  await db.sql("create table t (id int primary key, note text)");
+  const slot = broken.slot === undefined ? "test_decoding" : broken.slot;
+  if (slot !== null) await db.createSlot(slot);
+  const flags = (broken.flags ?? []).map((flag) => flag === "@slot" ? db.slot : flag);
+  const world = newWorld(db, aws, flags);
+  await using parts = new AsyncDisposableStack();
+  const holder = await broken.broken?.(world);
+  if (holder instanceof Object && Symbol.asyncDispose in holder) {
+    parts.use(holder as AsyncDisposable);
+  }
+
+  const [name, mark, says] = broken.finding;
+  const before = await check(world);
+  const found = before.lines.find((line) => line.check === name && line.mark === mark);
+  if (found?.remedy === undefined) throw new Error(before.stdout);
+  assertMatch(found.found, says);
+  if (broken.stopsAtStart) {
+    const run = await Pg2kinesis.run(world.flags, { env: world.env });
+    assertEquals(run.code, 1, run.stderr);
+  }
+
+  await obey(world, found.remedy);
+  const after = await check(world);
+  const still = after.lines.filter((line) => line.check === name && line.mark !== "✓");
+  assertEquals(still, [], after.stdout);
+  if (broken.stopsAtStart) {
+    assertEquals(after.code, 0, after.stdout);
+    await using program = await Pg2kinesis.start(world.flags, { env: world.env });
+    await program.waitForLog(/following slot/);
+    assertEquals(await program.stop(), 0, program.stderr);
+  }
+}
