@@ -79,7 +79,7 @@ export function streamProblem(
     };
   }
   if (distribution === "AUTO") {
-    const advice = "use a stream with UNIFORM_HASH distribution by partition key";
+    const advice = "use a stream whose RecordDistributionStrategy is USER_PARTITION_KEY";
     return {
       found: `stream ${name} (${region}) spreads records over its shards without regard to ` +
         "partition keys (RecordDistributionStrategy AUTO), so no order could be kept",

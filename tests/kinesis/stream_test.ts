@@ -1,0 +1,88 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { RunError } from "../../src/errors.ts";
+import type { StreamSummary } from "../../src/kinesis/api.ts";
+import { type OpenStream, openStream } from "../../src/kinesis/stream.ts";
+import { throttled } from "../support/fault_server/service_error.ts";
+import { Simulation, STREAM } from "./simulation.ts";
+
+const HOUR_MS = 3_600_000;
+
+/** Opens the stream over the simulated service, of which `changed` may answer differently. */
+function open(
+  simulation: Simulation,
+  options: { name?: string; create?: boolean; shardCount?: number } = {},
+  describe: (summary: StreamSummary) => Partial<StreamSummary> = () => ({}),
+): Promise<OpenStream> {
+  const { clock, random, api } = simulation;
+  const asIs = Object.getPrototypeOf(api).describeStream.bind(api) as typeof api.describeStream;
+  api.describeStream = async (name, signal) => {
+    const summary = await asIs(name, signal);
+    return { ...summary, ...describe(summary) };
+  };
+  const wanted = { name: STREAM, create: false, shardCount: 2, ...options };
+  const { signal } = new AbortController();
+  return clock.run(openStream(api, wanted, clock, random, signal), HOUR_MS);
+}
+
+Deno.test("openStream gives the stream's limits and shards, from all pages", async () => {
+  const simulation = new Simulation({
+    shards: 7,
+    service: { shardsPerPage: 2, maxRecordBytes: 3 * 1024 * 1024, mode: "ON_DEMAND" },
+  });
+  const { summary, shards } = await open(simulation);
+  assertEquals([summary.maxRecordBytes, summary.mode], [3 * 1024 * 1024, "on-demand"]);
+  assertEquals([shards.open.length, shards.gap()], [7, undefined]);
+});
+
+Deno.test("openStream says how to make a stream that is not there", async () => {
+  const error = await assertRejects(() => open(new Simulation(), { name: "other" }), RunError);
+  assert(error.message.startsWith("cannot find stream other (us-east-1): "), error.message);
+  assert(error.message.includes("--create-stream"), error.message);
+});
+
+Deno.test("openStream makes a missing stream with --create-stream, of a size or on demand", async () => {
+  const simulation = new Simulation();
+  const made = await open(simulation, { name: "other", create: true, shardCount: 3 });
+  assertEquals([made.shards.open.length, made.summary.mode], [3, "provisioned"]);
+  const onDemand = await open(simulation, { name: "third", create: true, shardCount: 0 });
+  assertEquals(onDemand.summary.mode, "on-demand");
+  const there = await open(simulation, { create: true, shardCount: 5 });
+  assertEquals(there.shards.open.length, 1);
+});
+
+Deno.test("openStream waits for a stream that is being made", async () => {
+  const simulation = new Simulation();
+  const { clock } = simulation;
+  const status = () => ({ status: clock.now() < 20_000 ? "CREATING" : "ACTIVE" });
+  await open(simulation, {}, status);
+  assert(clock.now() >= 20_000 && clock.now() < 21_000, `${clock.now()} ms`);
+});
+
+Deno.test("openStream refuses a stream that is being deleted, and one that ignores partition keys", async () => {
+  const simulation = new Simulation();
+  await assertRejects(
+    () => open(simulation, {}, () => ({ status: "DELETING" })),
+    RunError,
+    "must be ACTIVE or UPDATING, found DELETING",
+  );
+  await assertRejects(
+    () => open(simulation, {}, () => ({ distribution: "AUTO" })),
+    RunError,
+    "RecordDistributionStrategy AUTO",
+  );
+});
+
+Deno.test("openStream tries again what passes, and gives up while a person still waits", async () => {
+  const simulation = new Simulation();
+  let calls = 0;
+  simulation.faulty.onCall = () => {
+    if (++calls < 5) throw throttled("of this test");
+  };
+  await open(simulation);
+  simulation.faulty.onCall = () => {
+    throw Object.assign(new Error("getaddrinfo ENOTFOUND kinesis"), { code: "ENOTFOUND" });
+  };
+  const since = simulation.clock.now();
+  await assertRejects(() => open(simulation), RunError, "AWS_ENDPOINT_URL_KINESIS");
+  assert(simulation.clock.now() - since < 25_000);
+});
