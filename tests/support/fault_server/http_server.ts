@@ -18,6 +18,7 @@ export interface FaultServer extends AsyncDisposable {
  *
  * - `GET /admin/records?stream=NAME`: all Kinesis records in the order of their arrival, one JSON a line
  * - `GET /admin/shards?stream=NAME`: the shards with ranges and parents
+ * - `GET /admin/usage?stream=NAME`: what each shard that is held to a limit took and refused
  * - `GET /admin/stats`: puts and faults so far
  * - `POST /admin/faults?chances=throttle=0.1,split=0.01&script=12=merge&slowMs=500`: other faults from now on
  * - `POST /admin/reshard?stream=NAME&kind=split`: now
@@ -86,6 +87,10 @@ function administer(faulty: FaultyService, what: string, query: URLSearchParams)
           parents,
           isOpen: endingSequenceNumber === undefined,
         })),
+      );
+    case "GET /admin/usage":
+      return JSON.stringify(
+        service.stream(name).shards.map(({ id, throughput }) => ({ id, ...throughput?.usage })),
       );
     case "GET /admin/stats":
       return JSON.stringify({ puts: plan.puts, faults: plan.total, injected: plan.injected });

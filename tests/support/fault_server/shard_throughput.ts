@@ -14,6 +14,8 @@ export class ShardThroughput {
   #bytes: number;
   #records: number;
   #atMs: number;
+  /** What was taken and refused since the shard was opened. */
+  readonly usage = { bytes: 0, records: 0, throttled: 0 };
 
   constructor(private readonly limits: ThroughputLimits, nowMs: number) {
     this.#bytes = limits.bytesPerSecond;
@@ -31,7 +33,12 @@ export class ShardThroughput {
     this.#bytes = Math.min(bytesPerSecond, this.#bytes + seconds * bytesPerSecond);
     this.#records = Math.min(recordsPerSecond, this.#records + seconds * recordsPerSecond);
     // A record of more than a second's worth needs a full second.
-    if (this.#records < records || this.#bytes < Math.min(bytes, bytesPerSecond)) return false;
+    if (this.#records < records || this.#bytes < Math.min(bytes, bytesPerSecond)) {
+      this.usage.throttled += records;
+      return false;
+    }
+    this.usage.bytes += bytes;
+    this.usage.records += records;
     this.#bytes -= bytes;
     this.#records -= records;
     return true;

@@ -1,0 +1,77 @@
+/** `deno task campaign`: see options.ts for what it tries and how it is asked. */
+import type { OutputPlugin } from "../../src/options.ts";
+import { hasWal2json, startDebianPostgres } from "../../tests/support/debian_postgres.ts";
+import { startEmbeddedPostgres } from "../../tests/support/embedded_postgres.ts";
+import type { TestPostgres } from "../../tests/support/test_postgres.ts";
+import { type CampaignOptions, readOptions } from "./options.ts";
+import { drawScenario, type Scenario } from "./plan.ts";
+import { PROOFS } from "./proofs.ts";
+import { HEAD, summarize, toLine } from "./report.ts";
+import { runScenario, type ScenarioResult } from "./run_scenario.ts";
+
+if (import.meta.main) {
+  const options = readOptions(Deno.args);
+  if (options !== undefined) Deno.exit(await campaign(options) ? 0 : 1);
+}
+
+/** True when no promise was broken. */
+async function campaign(options: CampaignOptions): Promise<boolean> {
+  const proofsHold = options.proofs === undefined || await runProofs(options.proofs);
+  return (options.scenarios === 0 || await runScenarios(options)) && proofsHold;
+}
+
+async function runScenarios({ seed, kills, faults, scenarios }: CampaignOptions): Promise<boolean> {
+  console.log(`seed ${seed}: at least ${scenarios} scenarios, ${kills} kills, ${faults} faults`);
+  await using servers = new AsyncDisposableStack();
+  const debian = hasWal2json() ? servers.use(await startDebianPostgres()) : undefined;
+  const embedded = servers.use(await startEmbeddedPostgres());
+  if (debian === undefined) console.log("without wal2json: Debian's is not installed");
+  // test_decoding and pgoutput run on 18, wal2json on the server that has it.
+  const plugins: OutputPlugin[] = ["test_decoding", "pgoutput"];
+  if (debian !== undefined) plugins.push("wal2json");
+
+  const results: ScenarioResult[] = [];
+  const sum = (of: (result: ScenarioResult) => number) =>
+    results.reduce((total, result) => total + of(result), 0);
+  console.log(HEAD);
+  while (
+    results.length < scenarios || sum((r) => r.kills) < kills || sum((r) => r.faults) < faults
+  ) {
+    const scenario = drawScenario(seed + results.length, plugins);
+    const server = scenario.plugin === "wal2json" ? debian! : embedded;
+    const result = await tryScenario(server, scenario);
+    results.push(result);
+    console.log(toLine(scenario, result));
+    for (const finding of result.findings) console.log(`    FOUND: ${finding}`);
+    if (result.findings.length > 0) {
+      console.log(`    again: deno task campaign --seed ${scenario.seed} --scenarios 1`);
+    }
+  }
+  console.log(summarize(seed, results));
+  return results.every(({ findings }) => findings.length === 0);
+}
+
+async function tryScenario(server: TestPostgres, scenario: Scenario): Promise<ScenarioResult> {
+  try {
+    return await runScenario({ server }, scenario);
+  } catch (error) {
+    // A scenario that cannot even be ended proves nothing: that is a finding too.
+    const none = { lost: 0, outOfOrder: 0, duplicates: 0, changes: 0, kills: 0, restarts: 0 };
+    const findings = [`broken off: ${error instanceof Error ? error.stack : error}`];
+    return { ...none, findings, reshards: 0, puts: 0, faults: 0, confirmedLsns: 0, seconds: 0 };
+  }
+}
+
+async function runProofs(only: RegExp): Promise<boolean> {
+  let hold = true;
+  for (const { name, prove } of PROOFS) {
+    if (!only.test(name)) continue;
+    console.log(`\n${name}`);
+    await using server = await startEmbeddedPostgres({ settings: { wal_sender_timeout: "3s" } });
+    const { lines, isProven } = await prove(server);
+    for (const line of lines) console.log(`  ${line}`);
+    console.log(`  ${isProven ? "holds" : "DOES NOT HOLD"}`);
+    hold &&= isProven;
+  }
+  return hold;
+}

@@ -1,0 +1,60 @@
+import { parseArgs } from "node:util";
+
+export interface CampaignOptions {
+  /** Of the first scenario; each one after it has the next. */
+  readonly seed: number;
+  /** It goes on until it has had so many of each. */
+  readonly scenarios: number;
+  readonly kills: number;
+  readonly faults: number;
+  /** Which of the single proofs to run; undefined for none. */
+  readonly proofs: RegExp | undefined;
+}
+
+const HELP =
+  `Tries to make pg2kinesis lose, reorder or confirm too early what it publishes: the real
+program, a real PostgreSQL, and a Kinesis of ours that fails in every way it can.
+
+deno task campaign [options]
+  --seed N         seed of the first scenario (default: a new one)
+  --long           200 kills and 5,000 injected faults at least
+  --scenarios N    at least so many scenarios (default 10)
+  --kills N        at least so many kills -9 of the program
+  --faults N       at least so many injected faults
+  --proofs REGEX   the single proofs too ("." for all: hot shards, throttled, memory)
+
+--seed N --scenarios 1 repeats a scenario. PG2KINESIS_BIN names an executable to try instead of
+main.ts. Exit code 1 when anything was found.`;
+
+/** Reads the command line; undefined when it asked for help. */
+export function readOptions(args: readonly string[]): CampaignOptions | undefined {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      seed: { type: "string" },
+      long: { type: "boolean", default: false },
+      scenarios: { type: "string", default: "10" },
+      kills: { type: "string" },
+      faults: { type: "string" },
+      proofs: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return undefined;
+  }
+  return {
+    seed: values.seed === undefined ? Date.now() % 1_000_000 : readCount("seed", values.seed),
+    scenarios: readCount("scenarios", values.scenarios),
+    kills: readCount("kills", values.kills ?? (values.long ? "200" : "0")),
+    faults: readCount("faults", values.faults ?? (values.long ? "5000" : "0")),
+    proofs: values.proofs === undefined ? undefined : new RegExp(values.proofs),
+  };
+}
+
+function readCount(name: string, text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 0) throw new Error(`--${name} ${text} is no count`);
+  return count;
+}

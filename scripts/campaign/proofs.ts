@@ -1,0 +1,20 @@
+import type { TestPostgres } from "../../tests/support/test_postgres.ts";
+import { proveHotShards } from "./hot_shards.ts";
+import { proveMemory } from "./memory.ts";
+import { proveThrottled } from "./throttled.ts";
+
+export interface Proof {
+  /** The figures. */
+  readonly lines: readonly string[];
+  readonly isProven: boolean;
+}
+
+/** What has a scenario of its own. */
+export const PROOFS: readonly {
+  readonly name: string;
+  readonly prove: (server: TestPostgres) => Promise<Proof>;
+}[] = [
+  { name: "hot shards: four of them paced at their limit", prove: proveHotShards },
+  { name: "throttled: a stream that refuses everything for two minutes", prove: proveThrottled },
+  { name: "memory: a transaction of 600,000 rows", prove: proveMemory },
+];
