@@ -95,7 +95,7 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
     writers: 1 + below(4),
     rowsPerWriter: 1 + below(40),
     writerPauseMs: pick([0, 5, 20]),
-    tailMs: blows.length > 0 ? 200 : 2_000,
+    tailMs: 1_500,
   };
 }
 
@@ -103,7 +103,7 @@ function drawBlows(count: number, random: () => number): Blow[] {
   const pickMode = () =>
     (["fast", "fast", "immediate", "kill9"] as const)[Math.floor(random() * 4)]!;
   return Array.from({ length: count }, (): Blow => {
-    if (random() < 0.08) return { kind: "restart", mode: pickMode(), ms: random() * 500 };
+    if (random() < 0.12) return { kind: "restart", mode: pickMode(), ms: random() * 500 };
     // Some fall into the start, most at any moment between two status updates, a few later.
     return random() < 0.15
       ? { kind: "kill", after: "start", ms: random() * 600 }

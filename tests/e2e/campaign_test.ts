@@ -1,0 +1,46 @@
+import { assert, assertEquals } from "@std/assert";
+import { drawScenario, type Scenario } from "../../scripts/campaign/plan.ts";
+import { HEAD, toLine } from "../../scripts/campaign/report.ts";
+import { runScenario, type ScenarioResult } from "../../scripts/campaign/run_scenario.ts";
+import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
+import { randomSeed } from "../support/random.ts";
+
+const PLUGINS = ["test_decoding", "pgoutput"] as const;
+
+/** The long one is `deno task campaign --long`. */
+Deno.test("pg2kinesis keeps every promise through kills, faults, reshards and a restart", async () => {
+  const seed = randomSeed();
+  await using server = await startEmbeddedPostgres();
+  const kill = (ms: number) => ({ kind: "kill", after: "following", ms }) as const;
+  const drawn = drawScenario(seed, PLUGINS);
+  console.log(HEAD);
+
+  // Whatever else was drawn: each of them in its own way.
+  const killed = await run({
+    ...drawn,
+    chances: { throttle: 0.1, error: 0.05, "cut-after": 0.1, "error-after": 0.05 },
+    blows: [kill(0), kill(300), { kind: "restart", mode: "fast", ms: 200 }, kill(100)],
+  });
+  assert(killed.faults > 0, "faults were injected");
+
+  const resharded = await run({
+    ...drawn,
+    shards: 3,
+    chances: { split: 0.02, merge: 0.02, "cut-after": 0.05 },
+    blows: [kill(500)],
+    reshardsPerSecond: 3,
+  });
+  assert(resharded.reshards > 0, "shards were split or merged");
+
+  const quiet = await run({ ...drawn, chances: {}, blows: [], reshardsPerSecond: 0, tailMs: 500 });
+  assertEquals(quiet.duplicates, 0);
+
+  async function run(scenario: Scenario): Promise<ScenarioResult> {
+    const result = await runScenario({ server }, scenario);
+    console.log(toLine(scenario, result));
+    assertEquals(result.findings, []);
+    assert(result.changes > 0, "something was written");
+    assert(result.confirmedLsns > 0, "something was confirmed");
+    return result;
+  }
+});
