@@ -3,6 +3,7 @@ import { RunError } from "../errors.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./api.ts";
 import { holdData, NO_DATA, useNativeBase64 } from "./base64_body.ts";
 import type { KinesisReadApi, RecordPage, ShardPosition } from "./read_api.ts";
+import { renewCredentials } from "./renew_credentials.ts";
 import type { ListedShard } from "./shard_map.ts";
 
 /** The first Deno whose node:http is known to keep connections open and to notice when they break. */
@@ -38,6 +39,7 @@ export async function connectKinesis(
     ...settings,
   });
   useNativeBase64(client);
+  if (settings.credentials === undefined) renewCredentials(client);
   try {
     return new SdkKinesis(sdk, client, await resolveSettings(client));
   } catch (error) {

@@ -5,6 +5,7 @@ import { classify } from "../../src/kinesis/put_error.ts";
 import { type Fault, FaultPlan } from "../support/fault_server/fault_plan.ts";
 import { FaultyService } from "../support/fault_server/faulty_service.ts";
 import { type FaultServer, serveFaults } from "../support/fault_server/http_server.ts";
+import { serveHttp } from "../support/fault_server/http1.ts";
 import { KinesisService } from "../support/fault_server/kinesis_service.ts";
 import { sleep } from "../support/wait.ts";
 
@@ -154,16 +155,13 @@ for (const transport of ["node:http", "fetch"] as const) {
   });
 }
 
-/** What `connectKinesis` finds in a process with just this environment and these permissions. */
-async function connectWith(env: Record<string, string>): Promise<string> {
-  const home = await Deno.makeTempDir();
+/** Runs a script in a process with just this home, environment and the permissions that are needed. */
+async function runIn(home: string, script: string, env: Record<string, string>): Promise<string> {
   const file = (path: string) => new URL(path, import.meta.url).pathname;
-  const script = `${home}/connect.ts`;
   await Deno.writeTextFile(
-    script,
+    `${home}/script.ts`,
     `import { connectKinesis } from "${file("../../src/kinesis/client.ts")}";
-    const found = await connectKinesis().catch((error) => ({ region: String(error) }));
-    console.log(found.region);
+    ${script}
     Deno.exit(0);`,
   );
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -177,7 +175,8 @@ async function connectWith(env: Record<string, string>): Promise<string> {
       "--allow-env",
       "--allow-sys=osRelease",
       `--allow-read=${home}`,
-      script,
+      `--allow-write=${home}`,
+      `${home}/script.ts`,
     ],
     clearEnv: true,
     env: {
@@ -187,18 +186,69 @@ async function connectWith(env: Record<string, string>): Promise<string> {
       ...env,
     },
   }).output();
-  await Deno.remove(home, { recursive: true });
   return new TextDecoder().decode(stdout.length > 0 ? stdout : stderr).trim();
 }
 
+async function withHome<T>(use: (home: string) => Promise<T>): Promise<T> {
+  const home = await Deno.makeTempDir();
+  try {
+    return await use(home);
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
 Deno.test("connectKinesis finds the region where AWS_REGION, then AWS_DEFAULT_REGION say", async () => {
+  const regionWith = (env: Record<string, string>) =>
+    withHome((home) =>
+      runIn(
+        home,
+        `const found = await connectKinesis().catch((error) => ({ region: String(error) }));
+        console.log(found.region);`,
+        env,
+      )
+    );
   const keys = { AWS_ACCESS_KEY_ID: "AKIATEST", AWS_SECRET_ACCESS_KEY: "test" };
   const both = { AWS_REGION: "eu-west-1", AWS_DEFAULT_REGION: "eu-west-2" };
-  assertEquals(await connectWith({ ...keys, ...both }), "eu-west-1");
-  assertEquals(await connectWith({ ...keys, AWS_DEFAULT_REGION: "eu-west-2" }), "eu-west-2");
-  assertMatch(await connectWith(keys), /^RunError: no AWS region found: set AWS_REGION/);
+  assertEquals(await regionWith({ ...keys, ...both }), "eu-west-1");
+  assertEquals(await regionWith({ ...keys, AWS_DEFAULT_REGION: "eu-west-2" }), "eu-west-2");
+  assertMatch(await regionWith(keys), /^RunError: no AWS region found: set AWS_REGION/);
   assertMatch(
-    await connectWith({ AWS_REGION: "eu-west-1" }),
+    await regionWith({ AWS_REGION: "eu-west-1" }),
     /^RunError: no AWS credentials found: set AWS_ACCESS_KEY_ID/,
+  );
+});
+
+Deno.test("connectKinesis takes new credentials from the file when the old ones have expired", async () => {
+  const contentType = "application/x-amz-json-1.1";
+  await using server = serveHttp(0, (request) => {
+    const isExpired = request.headers.get("authorization")!.includes("Credential=AKIAOLD/");
+    const body = isExpired
+      ? { __type: "ExpiredTokenException", message: "The security token is expired" }
+      : { StreamDescriptionSummary: { StreamStatus: "ACTIVE" } };
+    const status = isExpired ? 400 : 200;
+    return Promise.resolve({ status, contentType, body: JSON.stringify(body) });
+  });
+  const printed = await withHome((home) =>
+    runIn(
+      home,
+      `const write = async (id) => {
+        const lines = ["[default]", "aws_access_key_id = " + id, "aws_secret_access_key = test"];
+        await Deno.mkdir("${home}/.aws", { recursive: true });
+        await Deno.writeTextFile("${home}/.aws/credentials", lines.join("\\n"));
+      };
+      await write("AKIAOLD");
+      const api = await connectKinesis();
+      const look = () => api.describeStream("changes", new AbortController().signal)
+        .then(({ status }) => status, (error) => error.name);
+      const found = [await look(), await look()];
+      await write("AKIANEW");
+      console.log(...found, await look(), await look());`,
+      { AWS_REGION: "eu-west-1", AWS_ENDPOINT_URL_KINESIS: `http://127.0.0.1:${server.port}` },
+    )
+  );
+  assertEquals(
+    printed,
+    "ExpiredTokenException ExpiredTokenException ACTIVE ACTIVE",
   );
 });

@@ -7,7 +7,7 @@ const MAX_REQUEST_BYTES = 10 * MIB;
 
 export interface ServiceSettings extends StreamSettings {
   readonly shardsPerPage: number;
-  /** How long ListShards goes on to give the shards from before a reshard. */
+  /** How long after a reshard ListShards gives what was before, or half of what is. */
   readonly listingLagMs: number;
   readonly now: () => number;
 }
@@ -32,8 +32,8 @@ export class KinesisService {
   readonly settings: ServiceSettings;
   /** Called for each record as it is stored. */
   onStored: (put: StoredPut) => void = () => {};
-  /** What ListShards gives until the lag is over. */
-  #lagging: { untilMs: number; shards: Json[] } | undefined;
+  /** What ListShards knew before a reshard, until the lag is over. */
+  #lagging: { untilMs: number; before: Json[]; listings: number } | undefined;
   #lists = new Map<string, Json[]>();
 
   constructor(settings: Partial<ServiceSettings> = {}) {
@@ -57,10 +57,10 @@ export class KinesisService {
 
   /** Changes the shards; ListShards may take its time to tell. */
   reshard(name: string, change: (stream: StreamState) => void): void {
-    const shards = this.#listShards(name);
+    const before = this.#listShards(name);
     change(this.stream(name));
     const { now, listingLagMs } = this.settings;
-    if (listingLagMs > 0) this.#lagging = { untilMs: now() + listingLagMs, shards };
+    if (listingLagMs > 0) this.#lagging = { untilMs: now() + listingLagMs, before, listings: 0 };
   }
 
   readonly #operations: Record<string, (input: Json) => object | void> = {
@@ -149,11 +149,25 @@ export class KinesisService {
   }
 
   #listShards(name: string): Json[] {
-    const stream = this.stream(name);
-    if (this.#lagging !== undefined) {
-      if (this.settings.now() < this.#lagging.untilMs) return this.#lagging.shards;
+    const shards = this.#describeShards(this.stream(name));
+    const lagging = this.#lagging;
+    if (lagging === undefined) return shards;
+    if (this.settings.now() >= lagging.untilMs) {
       this.#lagging = undefined;
+      return shards;
     }
+    const known = new Map(lagging.before.map((shard) => [shard.ShardId, shard]));
+    switch (lagging.listings++ % 3) {
+      case 0:
+        return lagging.before;
+      case 1: // The closed shards are closed, but those that follow are not there.
+        return shards.filter((shard) => known.has(shard.ShardId));
+      default: // Those that follow are there, but the closed ones are still open.
+        return shards.map((shard) => known.get(shard.ShardId) ?? shard);
+    }
+  }
+
+  #describeShards(stream: StreamState): Json[] {
     return stream.shards.map((shard) => ({
       ShardId: shard.id,
       ParentShardId: shard.parents[0],
