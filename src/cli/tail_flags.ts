@@ -44,9 +44,9 @@ export const tailFlags = {
     short: "drop duplicates; verify order and shards",
     long: "Verify what was published with `--message-formatter JSON`: duplicates, by the pair of " +
       "`commit_lsn` and `seq` for each partition key, are left out and counted; a change that comes " +
-      "after a later one of its partition key, and a user record outside of its shard, which consumers " +
-      "built on the Kinesis Client Library would never see, are findings, told on stderr; with a " +
-      "finding the exit code is 1. It keeps in memory about 200 bytes for each partition key and 70 " +
+      "after a later one of its partition key, and a user record that consumers built on the Kinesis " +
+      "Client Library never see, since its aggregate lies across shards, are findings, told on stderr; " +
+      "with a finding the exit code is 1. It keeps in memory about 200 bytes for each partition key and 70 " +
       "for each change, of one key the last 20,000.",
   }),
   expectAll: switchFlag({

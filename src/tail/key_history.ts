@@ -1,4 +1,6 @@
-/** Names in a generation of {@linkcode RecentNames}. */
+import { RecentNames } from "./recent_names.ts";
+
+/** Pairs in a generation of {@linkcode RecentPairs}. */
 const GENERATION = 10_000;
 
 /** What a record is to those of its partition key that came before it. */
@@ -17,7 +19,7 @@ export type Standing =
  */
 export class KeyHistory {
   #highest: bigint;
-  #recent: RecentNames | undefined;
+  #recent: RecentPairs | undefined;
 
   constructor(first: bigint) {
     this.#highest = first;
@@ -27,7 +29,7 @@ export class KeyHistory {
   add(pair: bigint): Standing {
     if (pair === this.#highest) return "duplicate";
     if (this.#recent === undefined) {
-      this.#recent = new RecentNames();
+      this.#recent = new RecentPairs();
       this.#recent.add(this.#highest);
     }
     if (pair > this.#highest) {
@@ -44,7 +46,7 @@ export class KeyHistory {
 
 /** The same for changes whose order only shows within a transaction. */
 export class UnorderedHistory {
-  readonly #recent = new RecentNames();
+  readonly #recent = new RecentPairs();
   #xid: number;
   #highestSeq: number;
 
@@ -71,27 +73,22 @@ export function packPair(major: bigint, minor: number): bigint {
   return (major << 53n) | BigInt(minor);
 }
 
-/** Names in two generations: when the younger is full, the older is forgotten as a whole. */
-class RecentNames {
-  /** The greatest name that was forgotten. */
+/** Pairs, of which the greatest that was forgotten is known. */
+class RecentPairs {
   forgotten = -1n;
-  #older = new Set<bigint>();
-  #younger = new Set<bigint>();
+  readonly #pairs = new RecentNames<bigint>(GENERATION, () => {
+    this.forgotten = this.#greatestOfOlder;
+    this.#greatestOfOlder = this.#greatest;
+  });
   #greatest = -1n;
   #greatestOfOlder = -1n;
 
-  has(name: bigint): boolean {
-    return this.#younger.has(name) || this.#older.has(name);
+  has(pair: bigint): boolean {
+    return this.#pairs.has(pair);
   }
 
-  add(name: bigint): void {
-    if (this.#younger.size === GENERATION) {
-      this.forgotten = this.#greatestOfOlder;
-      this.#greatestOfOlder = this.#greatest;
-      this.#older = this.#younger;
-      this.#younger = new Set();
-    }
-    this.#younger.add(name);
-    if (name > this.#greatest) this.#greatest = name;
+  add(pair: bigint): void {
+    this.#pairs.add(pair);
+    if (pair > this.#greatest) this.#greatest = pair;
   }
 }

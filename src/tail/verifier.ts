@@ -2,6 +2,7 @@ import type { Shard } from "../kinesis/shard_map.ts";
 import { formatLsn } from "../lsn.ts";
 import { type ChangeName, readChangeName } from "./change_name.ts";
 import { KeyHistory, packPair, type Standing, UnorderedHistory } from "./key_history.ts";
+import { KclView } from "./kcl_view.ts";
 import { type NumberRange, SequenceGaps } from "./sequence_gaps.ts";
 import { liesIn, type TailedRecord } from "./user_record.ts";
 
@@ -16,7 +17,7 @@ export interface VerifierOptions {
   readonly tell: (finding: string) => void;
 }
 
-/** What was seen; `late`, `misplaced` and `gaps` are findings. */
+/** What was seen, in user records; `late`, `misplaced` and `gaps` are findings. */
 export interface VerifierCounts {
   /** User records of the JSON format. */
   verified: number;
@@ -30,6 +31,9 @@ export interface VerifierCounts {
   /** Of the duplicates, those that are older than what is remembered. */
   presumedDuplicates: number;
   late: number;
+  /** In aggregates that lie across shards, as a reshard leaves them behind, and stored again elsewhere. */
+  passedOver: number;
+  /** The same, but stored nowhere else. */
   misplaced: number;
   /** Transactions of which a number is missing. */
   gaps: number;
@@ -37,9 +41,8 @@ export interface VerifierCounts {
 
 /**
  * Verifies what the JSON format promises (DESIGN, section 5): of one partition key the pairs
- * (commit_lsn, seq) grow, duplicates aside; and that every user record of an aggregate lies in its shard,
- * without which a consumer built on the Kinesis Client Library drops the aggregate. Records must come
- * shard by shard, each in its order and after its parents.
+ * (commit_lsn, seq) grow, duplicates aside; and that a consumer built on the Kinesis Client Library sees
+ * every user record. Records must come shard by shard, each in its order and after its parents.
  */
 export class Verifier {
   readonly counts: VerifierCounts = {
@@ -50,9 +53,11 @@ export class Verifier {
     duplicates: 0,
     presumedDuplicates: 0,
     late: 0,
+    passedOver: 0,
     misplaced: 0,
     gaps: 0,
   };
+  readonly #kclView = new KclView();
   readonly #ordered = new Map<string, KeyHistory>();
   readonly #unordered = new Map<string, UnorderedHistory>();
   readonly #gaps = new SequenceGaps<bigint>();
@@ -70,20 +75,18 @@ export class Verifier {
     return late + misplaced + gaps;
   }
 
-  /** False: the record is a duplicate, to be left out. */
-  take(record: TailedRecord, shard: Shard): boolean {
-    const { counts } = this;
-    // Where a plain record belongs was settled by Kinesis, which does not tell its explicit hash key.
-    if (record.subSequence !== undefined && !liesIn(shard, record)) {
-      this.#tell(
-        counts.misplaced++,
-        () =>
-          `${place(record)}: the hash key of ${
-            quote(record)
-          } lies outside of the shard; a consumer ` +
-          "built on the Kinesis Client Library drops the whole aggregate",
-      );
+  /** Takes the user records of one Kinesis record, and gives those that are not to be left out. */
+  take(records: readonly TailedRecord[], shard: Shard): readonly TailedRecord[] {
+    if (this.#kclView.sees(records, shard)) {
+      return records.filter((record) => this.#takeOne(record, shard));
     }
+    this.counts.passedOver += records.length;
+    return [];
+  }
+
+  /** False: the record is a duplicate. */
+  #takeOne(record: TailedRecord, shard: Shard): boolean {
+    const { counts } = this;
     const name = readChangeName(record.data);
     if (name === undefined) {
       counts.other++;
@@ -117,8 +120,19 @@ export class Verifier {
     }
   }
 
-  /** To be called when all was read. */
-  lookForGaps(): void {
+  /** To be called when all was read: looks for what is missing. */
+  finish(): void {
+    for (const record of this.#kclView.unseen) {
+      this.counts.passedOver--;
+      this.#tell(
+        this.counts.misplaced++,
+        () =>
+          `${place(record)}: the aggregate with this record of ${
+            quote(record)
+          } lies across shards, and ` +
+          "it is stored nowhere else; a consumer built on the Kinesis Client Library never sees it",
+      );
+    }
     for (const { transaction, ranges } of this.#gaps.missing()) {
       this.#tellGap(`transaction ${formatLsn(transaction)}`, ranges);
     }

@@ -253,7 +253,7 @@ Deno.test("tail --verify drops duplicates, and finds a planted reordering, a pla
   const gap = await verify("--expect-all");
   assertEquals(gap.code, 1);
   assertMatch(gap.stderr, /WARNING transaction 0\/40: no change with seq 2\n/);
-  assertMatch(gap.stderr, /ERROR 1 findings: 0 out of order, 0 outside of their shard, 1 trans/);
+  assertMatch(gap.stderr, /ERROR 1 findings: 0 out of order, 0 outside of their shards, 1 trans/);
 
   await putAggregated(kinesis, "s", transaction("0/30", [3]));
   const reordering = await verify();
@@ -265,10 +265,13 @@ Deno.test("tail --verify drops duplicates, and finds a planted reordering, a pla
   await putInto(kinesis, "s", closed!.start, aggregateOf(away));
   const misplaced = await verify();
   assertEquals(misplaced.code, 1);
-  assertMatch(
-    misplaced.stderr,
-    /lies outside of the shard; a consumer built on the Kinesis Client/,
-  );
+  assertMatch(misplaced.stderr, /lies across shards, and it is stored nowhere else; a consumer/);
+  assertMatch(misplaced.stderr, /ERROR 5 findings: 1 out of order, 4 outside of their shards/);
+
+  await putAggregated(kinesis, "s", away);
+  const again = await verify();
+  assertMatch(again.stderr, /ERROR 1 findings: 1 out of order, 0 outside/);
+  assertMatch(again.stderr, /4 left out that a reshard left behind/);
 });
 
 Deno.test("tail --verify says when there is nothing that it could verify", async () => {

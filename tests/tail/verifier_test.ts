@@ -43,9 +43,9 @@ function verify(
   const told: string[] = [];
   const verifier = new Verifier({ expectAll, tell: (finding) => told.push(finding) });
   const kept = records.filter(([record, shard = WHOLE, sub]) =>
-    verifier.take(recordOf(record, sub), shard)
+    verifier.take([recordOf(record, sub)], shard).length > 0
   ).map(([record]) => record);
-  verifier.lookForGaps();
+  verifier.finish();
   const counts: Partial<VerifierCounts> = Object.fromEntries(
     Object.entries(verifier.counts).filter(([, count]) => count > 0),
   );
@@ -114,21 +114,41 @@ Deno.test("Verifier takes the copies of a TRUNCATE in other shards for what they
   assertEquals(counts, { verified: 6 });
 });
 
-Deno.test("Verifier finds user records of aggregates that lie outside of their shard", () => {
+Deno.test("Verifier finds user records of aggregates that lie outside of their shard, and nowhere else", () => {
   const record = change(1, ["0/10", 0]);
-  const outside = verify([[record, awayFrom(record.key), 0]]);
-  assertEquals(outside.counts, { verified: 1, misplaced: 1 });
-  assertMatch(outside.told[0]!, /^shard 495\/0: the hash key of "public\.t:1" lies outside/);
-  assertEquals(verify([[record, homeOf(record.key), 0]]).counts, { verified: 1 });
-  // Kinesis placed it itself, perhaps by an explicit hash key that it does not tell.
+  const away = [record, awayFrom(record.key), 0] as const;
+  const home = [record, homeOf(record.key), 1] as const;
+  const outside = verify([away]);
+  assertEquals(outside.counts, { misplaced: 1 });
+  assertEquals(outside.kept, []);
+  assertMatch(
+    outside.told[0]!,
+    /^shard 495\/0: the aggregate with this record of "public\.t:1" lies/,
+  );
+  assertEquals(verify([away, home]).counts, { verified: 1, passedOver: 1 });
+  assertEquals(verify([home, away]).counts, { verified: 1, passedOver: 1 });
+  const later = change(1, ["0/20", 0]);
+  assertEquals(verify([away, [later, homeOf(later.key), 1]]).counts, { verified: 1, misplaced: 1 });
+  // Kinesis placed a plain one itself, perhaps by an explicit hash key that it does not tell.
   assertEquals(verify([[record, awayFrom(record.key)]]).counts, { verified: 1 });
   const explicit = { ...record, hash: awayFrom(record.key).startText };
   assertEquals(verify([[explicit, awayFrom(record.key), 0]]).counts, { verified: 1 });
   assertEquals(verify([[explicit, homeOf(record.key), 0]]).counts.misplaced, 1);
   const other = { key: "k".repeat(300), data: "CSV" };
-  const home = homeOf(other.key);
-  assertEquals(verify([[other, home, 0]]).counts, { other: 1 });
-  assertEquals(verify([[other, awayFrom(other.key), 0]]).counts, { other: 1, misplaced: 1 });
+  assertEquals(verify([[other, homeOf(other.key), 0]]).counts, { other: 1 });
+  assertEquals(verify([[other, awayFrom(other.key), 0]]).counts, { misplaced: 1 });
+});
+
+Deno.test("Verifier leaves a whole aggregate out when one of its records lies outside, as KCL does", () => {
+  const keys = [1, 2, 3, 4, 5, 6].map((id) => change(id, ["0/10", id]));
+  const records = keys.map((record, sub) => recordOf(record, sub));
+  const verifier = new Verifier({ expectAll: false, tell: () => {} });
+  assertEquals(verifier.take(records, LOW), []);
+  assertEquals(verifier.counts.passedOver, 6);
+  for (const record of records) verifier.take([record], homeOf(record.partitionKey));
+  verifier.finish();
+  const { passedOver, verified } = verifier.counts;
+  assertEquals([passedOver, verified, verifier.findings], [6, 6, 0]);
 });
 
 Deno.test("Verifier finds gaps in seq only where all are expected, whatever the order", () => {
