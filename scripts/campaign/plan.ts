@@ -74,7 +74,7 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
   }
   const mayReshard = trouble === "any" && chance(0.6);
   if (!mayReshard) { for (const fault of RESHARDS) delete chances[fault]; }
-  const blows = trouble === "any" ? drawBlows(4 + below(6), random) : [];
+  const blows = trouble === "any" ? drawBlows(6 + below(10), random) : [];
   return {
     seed,
     plugin: pick(plugins),
@@ -94,8 +94,8 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
     reshardsPerSecond: mayReshard ? random() * 2 : 0,
     writers: 1 + below(4),
     rowsPerWriter: 1 + below(40),
-    writerPauseMs: pick([0, 5, 20]),
-    tailMs: 1_500,
+    writerPauseMs: pick([2, 10, 30]),
+    tailMs: blows.length > 0 ? 500 : 1_500,
   };
 }
 
