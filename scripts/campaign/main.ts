@@ -20,7 +20,9 @@ async function campaign(options: CampaignOptions): Promise<boolean> {
   return (options.scenarios === 0 || await runScenarios(options)) && proofsHold;
 }
 
-async function runScenarios({ seed, kills, faults, scenarios }: CampaignOptions): Promise<boolean> {
+async function runScenarios(options: CampaignOptions): Promise<boolean> {
+  const { seed, kills, faults, scenarios, minutes } = options;
+  const endMs = performance.now() + minutes * 60_000;
   console.log(`seed ${seed}: at least ${scenarios} scenarios, ${kills} kills, ${faults} faults`);
   await using servers = new AsyncDisposableStack();
   const debian = hasWal2json() ? servers.use(await startDebianPostgres()) : undefined;
@@ -34,9 +36,9 @@ async function runScenarios({ seed, kills, faults, scenarios }: CampaignOptions)
   const sum = (of: (result: ScenarioResult) => number) =>
     results.reduce((total, result) => total + of(result), 0);
   console.log(HEAD);
-  while (
-    results.length < scenarios || sum((r) => r.kills) < kills || sum((r) => r.faults) < faults
-  ) {
+  const isEnough = () =>
+    results.length >= scenarios && sum((r) => r.kills) >= kills && sum((r) => r.faults) >= faults;
+  while (!isEnough() && performance.now() < endMs) {
     const scenario = drawScenario(seed + results.length, plugins);
     const server = scenario.plugin === "wal2json" ? debian! : embedded;
     const result = await tryScenario(server, scenario);

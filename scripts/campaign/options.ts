@@ -7,6 +7,8 @@ export interface CampaignOptions {
   readonly scenarios: number;
   readonly kills: number;
   readonly faults: number;
+  /** No scenario begins after so long, whatever is still missing. */
+  readonly minutes: number;
   /** Which of the single proofs to run; undefined for none. */
   readonly proofs: RegExp | undefined;
 }
@@ -21,6 +23,7 @@ deno task campaign [options]
   --scenarios N    at least so many scenarios (default 10)
   --kills N        at least so many kills -9 of the program
   --faults N       at least so many injected faults
+  --minutes N      begins no scenario after so long
   --proofs REGEX   the single proofs too ("." for all: hot shards, throttled, memory)
 
 --seed N --scenarios 1 repeats a scenario. PG2KINESIS_BIN names an executable to try instead of
@@ -36,6 +39,7 @@ export function readOptions(args: readonly string[]): CampaignOptions | undefine
       scenarios: { type: "string", default: "10" },
       kills: { type: "string" },
       faults: { type: "string" },
+      minutes: { type: "string" },
       proofs: { type: "string" },
       help: { type: "boolean", default: false },
     },
@@ -49,6 +53,7 @@ export function readOptions(args: readonly string[]): CampaignOptions | undefine
     scenarios: readCount("scenarios", values.scenarios),
     kills: readCount("kills", values.kills ?? (values.long ? "200" : "0")),
     faults: readCount("faults", values.faults ?? (values.long ? "5000" : "0")),
+    minutes: values.minutes === undefined ? Infinity : readCount("minutes", values.minutes),
     proofs: values.proofs === undefined ? undefined : new RegExp(values.proofs),
   };
 }

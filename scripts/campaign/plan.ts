@@ -53,7 +53,7 @@ const FORMATS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Draws a scenario. One in six meets no trouble at all, one in six only faults that must not cost a
+ * Draws a scenario. One in eight meets no trouble at all, one in eight only faults that must not cost a
  * duplicate, the others anything.
  */
 export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Scenario {
@@ -62,7 +62,7 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
   const chance = (probability: number) => random() < probability;
   const pick = <T>(from: readonly T[]): T => from[below(from.length)]!;
 
-  const trouble = pick(["none", "harmless", "any", "any", "any", "any"] as const);
+  const trouble = pick(["none", "harmless", "any", "any", "any", "any", "any", "any"] as const);
   const aggregation = chance(0.6) ? "kpl" : "none";
   const format = pick(Object.keys(FORMATS));
   const chances: Partial<Record<Fault, number>> = {};
@@ -94,7 +94,7 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
     reshardsPerSecond: mayReshard ? random() * 2 : 0,
     writers: 1 + below(4),
     rowsPerWriter: 1 + below(40),
-    writerPauseMs: pick([2, 10, 30]),
+    writerPauseMs: pick([10, 30, 60]),
     tailMs: blows.length > 0 ? 500 : 1_500,
   };
 }

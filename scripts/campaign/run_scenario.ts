@@ -65,6 +65,8 @@ export async function runScenario(
     await workload.stop();
     await resharding.stop();
   }
+  // Where half of everything fails a backlog would take minutes; the faults have had their time.
+  await kinesis.setChances({});
   await catchUp(server, db.slot, supervisor).catch((error) => findings.push(error.message));
   if (supervisor.program !== undefined) await supervisor.stop();
   await sampler[Symbol.asyncDispose]();
