@@ -27,10 +27,17 @@ export class FetchHandler {
   async handle(request: SdkRequest, options: SdkRequestOptions = {}) {
     const { abortSignal, requestTimeout = this.timeoutMs } = options;
     const { method, protocol, hostname, port, path, headers, body } = request;
-    const timeout = AbortSignal.timeout(requestTimeout);
-    const signal = abortSignal ? AbortSignal.any([abortSignal, timeout]) : timeout;
     const url = `${protocol}//${hostname}${port === undefined ? "" : `:${port}`}${path}`;
+    // Not AbortSignal.any and .timeout: what they make outlives the request.
+    const stop = new AbortController();
+    const onAbort = () => stop.abort(abortSignal?.reason);
+    if (abortSignal?.aborted) onAbort();
+    abortSignal?.addEventListener("abort", onAbort);
+    const timer = setTimeout(() => {
+      stop.abort(named("TimeoutError", `no answer from ${url} in ${requestTimeout} ms`));
+    }, requestTimeout);
     try {
+      const { signal } = stop;
       const response = await fetch(url, { method, headers, body, signal, client: this.#client });
       return {
         response: {
@@ -41,10 +48,12 @@ export class FetchHandler {
         },
       };
     } catch (error) {
-      if (abortSignal?.aborted) throw abortSignal.reason;
-      throw timeout.aborted
-        ? named("TimeoutError", `no answer from ${url} in ${requestTimeout} ms`, error)
+      throw stop.signal.aborted
+        ? stop.signal.reason
         : named("ConnectionError", describe(error), error);
+    } finally {
+      clearTimeout(timer);
+      abortSignal?.removeEventListener("abort", onAbort);
     }
   }
 
@@ -59,7 +68,7 @@ export class FetchHandler {
   }
 }
 
-function named(name: string, message: string, cause: unknown): Error {
+function named(name: string, message: string, cause?: unknown): Error {
   return Object.assign(new Error(message, { cause }), { name, code: name });
 }
 

@@ -23,8 +23,11 @@ import { Trouble } from "./trouble.ts";
 import type { RecordWriter, Ticket } from "./writer.ts";
 
 const MIB = 1024 * 1024;
-/** Larger puts save hardly any time, and a shard takes no more than two of these a second. */
-const MAX_PUT_BYTES = MIB / 2;
+/**
+ * Larger puts save hardly any time, and a shard takes no more than two of these a second. Somewhat
+ * below a power of two, so that the buffer it is gathered in need not be twice as large.
+ */
+const MAX_PUT_BYTES = 480 * 1024;
 const MAX_PUT_RECORDS = 500;
 const DEFAULT_HIGH_WATER_BYTES = 8 * MIB;
 const MAX_FREE_BUFFER_BYTES = 4 * MIB;

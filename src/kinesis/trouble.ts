@@ -1,5 +1,7 @@
 /** A trouble that lasts is told again this often. */
 const REPEAT_MS = 10_000;
+/** One that lasted less is over without a word. */
+const WORTH_TELLING_MS = 1_000;
 
 /**
  * Says what goes wrong at a sane rate: at once, then every ten seconds with how long and how often,
@@ -30,9 +32,8 @@ export class Trouble {
   /** `what` went well. */
   over(nowMs: number, what: string): void {
     if (this.#since === undefined) return;
-    const seconds = this.#seconds(nowMs);
-    if (this.#wasTold) {
-      this.inform(`${what} works again after ${seconds} s, ${this.#tries} failures`);
+    if (this.#wasTold && nowMs - this.#since >= WORTH_TELLING_MS) {
+      this.inform(`${what} works again after ${this.#seconds(nowMs)} s, ${this.#tries} failures`);
     }
     this.#since = undefined;
     this.#tries = 0;
