@@ -65,15 +65,16 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
   const trouble = pick(["none", "harmless", "any", "any", "any", "any", "any", "any"] as const);
   const aggregation = chance(0.6) ? "kpl" : "none";
   const format = pick(Object.keys(FORMATS));
-  const chances: Partial<Record<Fault, number>> = {};
-  if (trouble !== "none") {
-    for (const fault of trouble === "any" ? FAULTS : HARMLESS) {
-      if (!chance(0.7)) continue;
-      chances[fault] = round(random() * (RESHARDS.includes(fault) ? 0.004 : 0.2));
-    }
-  }
+  // From one put in twenty to one in two; the rest of them has to get through.
+  const weights = (trouble === "any" ? FAULTS : HARMLESS)
+    .filter((fault) => !RESHARDS.includes(fault) && chance(0.7)).map((fault) => [fault, random()]);
+  const scale = (0.05 + random() * 0.45) /
+    weights.reduce((sum, [, weight]) => sum + Number(weight), 0);
+  const chances: Partial<Record<Fault, number>> = trouble === "none"
+    ? {}
+    : Object.fromEntries(weights.map(([fault, weight]) => [fault, round(Number(weight) * scale)]));
   const mayReshard = trouble === "any" && chance(0.6);
-  if (!mayReshard) { for (const fault of RESHARDS) delete chances[fault]; }
+  if (mayReshard) { for (const fault of RESHARDS) chances[fault] = round(random() * 0.01); }
   const blows = trouble === "any" ? drawBlows(6 + below(10), random) : [];
   return {
     seed,
