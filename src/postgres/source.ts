@@ -84,7 +84,7 @@ class Source implements ReplicationSource {
   #receivedLsn: Lsn = 0n;
   /** By us, or before us. */
   #confirmedLsn: Lsn = 0n;
-  #reconnects = 0;
+  #sessions = 0;
   #isConnected = false;
   #error: unknown;
   /** Wakes the consumer that waits for a batch. */
@@ -107,7 +107,7 @@ class Source implements ReplicationSource {
       waitingBytes: this.#waitingBytes,
       isReading: this.#session.isReading,
       isConnected: this.#isConnected,
-      reconnects: this.#reconnects,
+      reconnects: this.#sessions - 1,
       server: this.#server!,
     };
   }
@@ -160,6 +160,7 @@ class Source implements ReplicationSource {
     this.#session = session;
     this.#server = session.identity;
     this.#isConnected = true;
+    this.#sessions++;
     // What was acknowledged in the meantime.
     session.confirm();
     this.#watch = await ServerWatch.open(
@@ -240,7 +241,6 @@ class Source implements ReplicationSource {
       if (this.#ended.aborted) return;
       try {
         await this.connect();
-        this.#reconnects++;
         logger.info("connected again after {seconds} s; going on from {lsn}", {
           seconds: (Date.now() - since.getTime()) / 1000,
           lsn: formatLsn(this.#resume!.lsn),
