@@ -65,10 +65,10 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
   const trouble = pick(["none", "harmless", "any", "any", "any", "any", "any", "any"] as const);
   const aggregation = chance(0.6) ? "kpl" : "none";
   const format = pick(Object.keys(FORMATS));
-  // From one put in twenty to one in two; the rest of them has to get through.
+  // From one put in seven to one in two; the others have to get through.
   const weights = (trouble === "any" ? FAULTS : HARMLESS)
     .filter((fault) => !RESHARDS.includes(fault) && chance(0.7)).map((fault) => [fault, random()]);
-  const scale = (0.05 + random() * 0.45) /
+  const scale = (0.15 + random() * 0.35) /
     weights.reduce((sum, [, weight]) => sum + Number(weight), 0);
   const chances: Partial<Record<Fault, number>> = trouble === "none"
     ? {}
@@ -96,7 +96,7 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
     writers: 1 + below(4),
     rowsPerWriter: 1 + below(40),
     writerPauseMs: pick([10, 30, 60]),
-    tailMs: blows.length > 0 ? 500 : 1_500,
+    tailMs: 3_000,
   };
 }
 
