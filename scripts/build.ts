@@ -20,6 +20,9 @@ const TARGETS = [
 /** The folders of PostgreSQL's Unix sockets: connecting to one needs the right to write to it. */
 const SOCKET_DIRS = "/var/run/postgresql,/run/postgresql,/tmp";
 
+/** Of 16 MiB unless told: nearly all garbage is young, and a third of the peak memory was that. */
+const V8_FLAGS = "--v8-flags=--max-semi-space-size=4";
+
 /** What the executable may do; it can neither start a program nor load a library. */
 const PERMISSIONS = [
   "--no-prompt",
@@ -83,7 +86,7 @@ async function compile(target: string, configDir: string, output: string): Promi
   const { success } = await new Deno.Command(compiler, {
     // deno-fmt-ignore
     args: [
-      "compile", "--quiet", "--no-check", ...PERMISSIONS, ...targetArgs,
+      "compile", "--quiet", "--no-check", V8_FLAGS, ...PERMISSIONS, ...targetArgs,
       "--config", join(configDir, "deno.json"), "--lock", join(configDir, "deno.lock"), "--frozen",
       "--include", BUILD_INFO, "--output", output, join(ROOT, "main.ts"),
     ],
