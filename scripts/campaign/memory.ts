@@ -4,7 +4,7 @@ import { insertRows, SingleRun } from "./single_run.ts";
 
 const ROWS = 600_000;
 /** The same text is megabytes of 10⁶ and of 2²⁰; the lower of the two is meant. */
-export const MOST_MEBIBYTES = 180 * 1e6 / 1024 / 1024;
+const MOST_MEBIBYTES = 180 * 1e6 / 1024 / 1024;
 const CATCH_UP_MS = 300_000;
 
 /** One transaction of 600,000 rows: the most resident memory that the program ever has (VmHWM). */
