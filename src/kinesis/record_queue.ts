@@ -11,7 +11,7 @@ const MAX_RECORDS_PER_REQUEST = 500;
 /** How far a request looks past records whose partition key it already has. */
 const MAX_LOOKED_THROUGH = 8 * MAX_RECORDS_PER_REQUEST;
 /** What a waiting record takes beside its bytes, about. */
-const OVERHEAD_BYTES = 100;
+const OVERHEAD_BYTES = 400;
 
 interface WaitingRecord extends QueuedRecord {
   /** As the shard's limits count it. */
@@ -62,7 +62,7 @@ export class RecordQueue implements LaneQueue {
     ticket: Ticket,
     position: number,
   ): void {
-    const bytes = typeof data === "string" ? encoder.encode(data) : data;
+    const bytes = typeof data === "string" ? encoder.encode(data) : data.slice();
     const putBytes = plainRecordBytes(partitionKey, bytes);
     const storedIn = undefined;
     this.#waiting.push({

@@ -1,4 +1,7 @@
-/** The side of a transaction that the writer sees: it counts what is stored of it. */
+/**
+ * The side of a transaction that the writer sees: it counts what is stored of it. Both are called by
+ * the writer alone. A split of shards can make more of one record on its way, later than `add`.
+ */
 export interface Ticket {
   /** `records` more user records of the transaction are on their way. */
   expect(records: number): void;
@@ -9,8 +12,9 @@ export interface Ticket {
 /** Where user records go. One of these per stream. */
 export interface RecordWriter {
   /**
-   * Takes one user record; never blocks. Returns 0, or, where the stream can never take a record of
-   * that size, its size in bytes, with nothing taken.
+   * Takes one user record; never blocks, and keeps nothing of `data`. Returns 0, or, where the stream
+   * can never take a record of that size, its size in bytes, with nothing taken. After a failure it
+   * still expects the record, which is then never acknowledged.
    */
   add(
     partitionKey: string,
