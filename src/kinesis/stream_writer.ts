@@ -85,11 +85,7 @@ export class StreamWriter implements RecordWriter {
     const closing = this.#closing.signal;
     this.failure = new Promise((resolve) => this.#resolveFailure = resolve);
     this.#limits = { bytes: Math.min(MAX_PUT_BYTES, maxRecordBytes), records: MAX_PUT_RECORDS };
-    this.#highWaterBytes = options.highWaterBytes ??
-      Math.min(
-        MOST_HIGH_WATER_BYTES,
-        LEAST_HIGH_WATER_BYTES + MORE_FOR_EACH_SHARD_BYTES * stream.shards.open.length,
-      );
+    this.#highWaterBytes = options.highWaterBytes ?? DEFAULT_HIGH_WATER_BYTES;
     this.#queueContext = {
       api,
       streamName: stream.name,
