@@ -143,7 +143,8 @@ Deno.test("check says what it cannot mend, and goes on to the rest", async (t) =
   aws.summary = { RecordDistributionStrategy: "AUTO" };
   await t.step(
     "a stream that spreads records by itself",
-    () => expect([], {}, /^✗ record_distribution: .* → use a stream whose RecordDistributionStrategy/m),
+    () =>
+      expect([], {}, /^✗ record_distribution: .* → use a stream whose RecordDistributionStrategy/m),
   );
   aws.summary = { EncryptionType: "KMS", KeyId: "0f1e2d3c" };
   await t.step(
