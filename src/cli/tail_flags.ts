@@ -46,8 +46,8 @@ export const tailFlags = {
       "`commit_lsn` and `seq` for each partition key, are left out and counted; a change that comes " +
       "after a later one of its partition key, and a user record that consumers built on the Kinesis " +
       "Client Library never see, since its aggregate lies across shards, are findings, told on stderr; " +
-      "with a finding the exit code is 1. It keeps in memory about 200 bytes for each partition key and 70 " +
-      "for each change, of one key the last 20,000.",
+      "with a finding the exit code is 1. It keeps in memory about 300 bytes for each partition key, " +
+      "and up to 64 MB for the last two to four million changes.",
   }),
   expectAll: switchFlag({
     name: "expect-all",

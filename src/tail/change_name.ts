@@ -10,9 +10,18 @@ export type ChangeName =
   /** A message outside of any transaction: nothing names it. */
   | { readonly kind: "unnamed" };
 
+/** Longer than what stands in front of `seq`. */
+const HEAD_BYTES = 192;
+/** As our own formatter writes it; JSON that is written otherwise is parsed as a whole. */
+const HEAD =
+  /^\{"v":1,"op":"[a-z]+","xid":(\d{1,10}),"lsn":"[^"]*"(?:,"commit_lsn":"([^"]*)")?,"seq":(\d{1,15})[,}]/;
+const latin1 = new TextDecoder("latin1");
+
 /** Undefined: the record is none of the JSON format. */
 export function readChangeName(data: Uint8Array): ChangeName | undefined {
   if (data[0] !== 0x7B) return undefined;
+  const head = HEAD.exec(latin1.decode(data.subarray(0, HEAD_BYTES)));
+  if (head !== null) return nameOf(Number(head[1]), head[2], Number(head[3]));
   const text = asText(data);
   if (text === undefined) return undefined;
   let change: Record<string, unknown>;
@@ -25,8 +34,12 @@ export function readChangeName(data: Uint8Array): ChangeName | undefined {
   if (v !== 1 || typeof op !== "string") return undefined;
   if (xid === undefined && seq === undefined && op === "message") return { kind: "unnamed" };
   if (!isCount(seq) || !isCount(xid)) return undefined;
+  if (commitLsn !== undefined && typeof commitLsn !== "string") return undefined;
+  return nameOf(xid, commitLsn, seq);
+}
+
+function nameOf(xid: number, commitLsn: string | undefined, seq: number): ChangeName | undefined {
   if (commitLsn === undefined) return { kind: "unordered", xid, seq };
-  if (typeof commitLsn !== "string") return undefined;
   try {
     return { kind: "ordered", commitLsn: parseLsn(commitLsn), seq };
   } catch {

@@ -1,94 +1,105 @@
-import { RecentNames } from "./recent_names.ts";
-
-/** Pairs in a generation of {@linkcode RecentPairs}. */
-const GENERATION = 10_000;
+import type { ChangeName } from "./change_name.ts";
+import { fingerprint, RecentFingerprints } from "./recent_fingerprints.ts";
 
 /** What a record is to those of its partition key that came before it. */
 export type Standing =
   | "new"
   /** It came before. */
   | "duplicate"
-  /** Older than what is remembered of the key: a duplicate, as far as anyone can tell. */
+  /** Older than what is remembered: a duplicate, as far as anyone can tell. */
   | "old"
   /** It never came before, and a greater one did: a consumer that drops duplicates loses it. */
   | "late";
 
-/**
- * The changes of one partition key: the greatest pair, and the last 10,000 to 20,000. About 200 bytes
- * for a key, and 70 for each pair that is remembered, from the second on.
- */
-export class KeyHistory {
-  #highest: bigint;
-  #recent: RecentPairs | undefined;
+/** A change that has a name. */
+export type NamedChange = Exclude<ChangeName, { readonly kind: "unnamed" }>;
 
-  constructor(first: bigint) {
-    this.#highest = first;
+/** The greatest pair of a key, or the transaction that it was in last. */
+type Latest =
+  | { readonly kind: "ordered"; pair: bigint }
+  | { readonly kind: "unordered"; xid: number; seq: number };
+
+/**
+ * Tells of each change whether it is new, late or a duplicate among those of its key: by the greatest
+ * pair of each key (about 300 bytes for a key) and by the last millions of changes.
+ */
+export class KeyHistories {
+  /** The greatest pair of what is no longer remembered. */
+  #forgotten = -1n;
+  #greatestOfOlder = -1n;
+  #greatest = -1n;
+  readonly #latest = new Map<string, Latest>();
+  readonly #recent: RecentFingerprints;
+
+  /** `generation` changes at least are remembered. */
+  constructor(generation?: number) {
+    this.#recent = new RecentFingerprints(() => {
+      this.#forgotten = this.#greatestOfOlder;
+      this.#greatestOfOlder = this.#greatest;
+    }, generation);
   }
 
-  /** `pair` is commit LSN and sequence number, packed so that they compare as the pair does. */
-  add(pair: bigint): Standing {
-    if (pair === this.#highest) return "duplicate";
-    if (this.#recent === undefined) {
-      this.#recent = new RecentPairs();
-      this.#recent.add(this.#highest);
+  get keys(): number {
+    return this.#latest.size;
+  }
+
+  /** Whether the change came, and is still remembered. */
+  has(key: string, name: NamedChange): boolean {
+    return this.#recent.has(fingerprintOf(key, name));
+  }
+
+  add(key: string, name: NamedChange): Standing {
+    const latest = this.#latest.get(key);
+    const print = fingerprintOf(key, name);
+    if (name.kind === "unordered") return this.#addUnordered(key, name, latest, print);
+
+    const pair = packPair(name.commitLsn, name.seq);
+    if (latest?.kind !== "ordered") {
+      this.#latest.set(key, { kind: "ordered", pair });
+    } else if (pair > latest.pair) {
+      latest.pair = pair;
+    } else if (this.#recent.has(print)) {
+      return "duplicate";
+    } else {
+      const isOld = pair <= this.#forgotten;
+      this.#remember(print, pair);
+      return isOld ? "old" : "late";
     }
-    if (pair > this.#highest) {
-      this.#highest = pair;
-      this.#recent.add(pair);
+    this.#remember(print, pair);
+    return "new";
+  }
+
+  /** Order shows within a transaction only. */
+  #addUnordered(
+    key: string,
+    { xid, seq }: Extract<NamedChange, { kind: "unordered" }>,
+    latest: Latest | undefined,
+    print: number,
+  ): Standing {
+    if (this.#recent.has(print)) return "duplicate";
+    this.#recent.add(print);
+    if (latest?.kind !== "unordered") {
+      this.#latest.set(key, { kind: "unordered", xid, seq });
       return "new";
     }
-    if (this.#recent.has(pair)) return "duplicate";
-    if (pair <= this.#recent.forgotten) return "old";
-    this.#recent.add(pair);
-    return "late";
+    if (xid === latest.xid && seq < latest.seq) return "late";
+    latest.xid = xid;
+    latest.seq = seq;
+    return "new";
+  }
+
+  #remember(print: number, pair: bigint): void {
+    this.#recent.add(print);
+    if (pair > this.#greatest) this.#greatest = pair;
   }
 }
 
-/** The same for changes whose order only shows within a transaction. */
-export class UnorderedHistory {
-  readonly #recent = new RecentPairs();
-  #xid: number;
-  #highestSeq: number;
-
-  constructor(xid: number, seq: number) {
-    this.#xid = xid;
-    this.#highestSeq = seq;
-    this.#recent.add(packPair(BigInt(xid), seq));
-  }
-
-  add(xid: number, seq: number): Standing {
-    const name = packPair(BigInt(xid), seq);
-    if (this.#recent.has(name)) return "duplicate";
-    this.#recent.add(name);
-    const isLate = xid === this.#xid && seq < this.#highestSeq;
-    if (isLate) return "late";
-    this.#xid = xid;
-    this.#highestSeq = seq;
-    return "new";
-  }
+function fingerprintOf(key: string, name: NamedChange): number {
+  const major = name.kind === "ordered" ? name.commitLsn : `xid ${name.xid}`;
+  return fingerprint(`${major} ${name.seq} ${key}`);
 }
 
 /** Two numbers as one, which compares as the pair does. */
-export function packPair(major: bigint, minor: number): bigint {
+function packPair(major: bigint, minor: number): bigint {
   return (major << 53n) | BigInt(minor);
-}
-
-/** Pairs, of which the greatest that was forgotten is known. */
-class RecentPairs {
-  forgotten = -1n;
-  readonly #pairs = new RecentNames<bigint>(GENERATION, () => {
-    this.forgotten = this.#greatestOfOlder;
-    this.#greatestOfOlder = this.#greatest;
-  });
-  #greatest = -1n;
-  #greatestOfOlder = -1n;
-
-  has(pair: bigint): boolean {
-    return this.#pairs.has(pair);
-  }
-
-  add(pair: bigint): void {
-    this.#pairs.add(pair);
-    if (pair > this.#greatest) this.#greatest = pair;
-  }
 }

@@ -1,8 +1,8 @@
 import type { Shard } from "../kinesis/shard_map.ts";
 import { formatLsn } from "../lsn.ts";
-import { type ChangeName, readChangeName } from "./change_name.ts";
-import { KeyHistory, packPair, type Standing, UnorderedHistory } from "./key_history.ts";
-import { KclView } from "./kcl_view.ts";
+import { readChangeName } from "./change_name.ts";
+import { KeyHistories, type NamedChange } from "./key_history.ts";
+import { fingerprintOfBytes, RecentFingerprints } from "./recent_fingerprints.ts";
 import { type NumberRange, SequenceGaps } from "./sequence_gaps.ts";
 import { liesIn, type TailedRecord } from "./user_record.ts";
 
@@ -57,9 +57,13 @@ export class Verifier {
     misplaced: 0,
     gaps: 0,
   };
-  readonly #kclView = new KclView();
-  readonly #ordered = new Map<string, KeyHistory>();
-  readonly #unordered = new Map<string, UnorderedHistory>();
+  readonly #histories = new KeyHistories();
+  readonly #otherRecords = new RecentFingerprints();
+  /**
+   * User records that were only in aggregates which a consumer built on the Kinesis Client Library drops,
+   * by what tells that they are stored again.
+   */
+  readonly #awaited = new Map<string | number, TailedRecord>();
   readonly #gaps = new SequenceGaps<bigint>();
   readonly #gapsByXid = new SequenceGaps<number>();
 
@@ -67,7 +71,7 @@ export class Verifier {
 
   /** Distinct partition keys of named changes. */
   get keys(): number {
-    return this.#ordered.size + this.#unordered.size;
+    return this.#histories.keys;
   }
 
   get findings(): number {
@@ -75,12 +79,17 @@ export class Verifier {
     return late + misplaced + gaps;
   }
 
-  /** Takes the user records of one Kinesis record, and gives those that are not to be left out. */
+  /**
+   * Takes the user records of one Kinesis record, and gives those that are not to be left out. While a
+   * stream is resharded a run may store an aggregate across shards; it is not acknowledged then, and all
+   * its user records are stored again. So what counts is what is not to be found elsewhere.
+   */
   take(records: readonly TailedRecord[], shard: Shard): readonly TailedRecord[] {
-    if (this.#kclView.sees(records, shard)) {
+    if (isSeenByKcl(records, shard)) {
       return records.filter((record) => this.#takeOne(record, shard));
     }
     this.counts.passedOver += records.length;
+    for (const record of records) this.#await(record);
     return [];
   }
 
@@ -88,16 +97,19 @@ export class Verifier {
   #takeOne(record: TailedRecord, shard: Shard): boolean {
     const { counts } = this;
     const name = readChangeName(record.data);
-    if (name === undefined) {
-      counts.other++;
+    if (name === undefined || name.kind === "unnamed") {
+      counts[name === undefined ? "other" : "unnamed"]++;
+      if (name !== undefined) counts.verified++;
+      const print = fingerprintOfBytes(record.partitionKey, record.data);
+      this.#otherRecords.add(print);
+      this.#awaited.delete(print);
       return true;
     }
     counts.verified++;
-    if (name.kind === "unnamed") {
-      counts.unnamed++;
-      return true;
-    }
-    const standing = this.#stand(group(record, shard), name);
+    if (this.#awaited.size > 0) this.#awaited.delete(awaitedName(record, name));
+    if (name.kind === "unordered") counts.unordered++;
+    if (this.options.expectAll) this.#count(name);
+    const standing = this.#histories.add(group(record, shard), name);
     switch (standing) {
       case "new":
         return true;
@@ -120,9 +132,26 @@ export class Verifier {
     }
   }
 
+  /** Remembers a record that such a consumer did not see, unless it saw it before. */
+  #await(record: TailedRecord): void {
+    const name = readChangeName(record.data);
+    if (name !== undefined && name.kind !== "unnamed") {
+      if (this.#histories.has(record.partitionKey, name)) return;
+      this.#awaited.set(awaitedName(record, name), record);
+    } else {
+      const print = fingerprintOfBytes(record.partitionKey, record.data);
+      if (!this.#otherRecords.has(print)) this.#awaited.set(print, record);
+    }
+  }
+
+  #count(name: NamedChange): void {
+    if (name.kind === "ordered") this.#gaps.add(name.commitLsn, name.seq);
+    else this.#gapsByXid.add(name.xid, name.seq);
+  }
+
   /** To be called when all was read: looks for what is missing. */
   finish(): void {
-    for (const record of this.#kclView.unseen) {
+    for (const record of this.#awaited.values()) {
       this.counts.passedOver--;
       this.#tell(
         this.counts.misplaced++,
@@ -139,25 +168,6 @@ export class Verifier {
     for (const { transaction, ranges } of this.#gapsByXid.missing()) {
       this.#tellGap(`transaction with xid ${transaction}`, ranges);
     }
-  }
-
-  #stand(group: string, name: Exclude<ChangeName, { kind: "unnamed" }>): Standing {
-    if (name.kind === "ordered") {
-      const { commitLsn, seq } = name;
-      if (this.options.expectAll) this.#gaps.add(commitLsn, seq);
-      const pair = packPair(commitLsn, seq);
-      const history = this.#ordered.get(group);
-      if (history !== undefined) return history.add(pair);
-      this.#ordered.set(group, new KeyHistory(pair));
-      return "new";
-    }
-    const { xid, seq } = name;
-    this.counts.unordered++;
-    if (this.options.expectAll) this.#gapsByXid.add(xid, seq);
-    const history = this.#unordered.get(group);
-    if (history !== undefined) return history.add(xid, seq);
-    this.#unordered.set(group, new UnorderedHistory(xid, seq));
-    return "new";
   }
 
   #tellGap(transaction: string, ranges: readonly NumberRange[]): void {
@@ -184,13 +194,26 @@ function group({ partitionKey }: TailedRecord, shard: Shard): string {
     : `${partitionKey}\n${shard.id}`;
 }
 
+/**
+ * A consumer built on the Kinesis Client Library drops an aggregate when one of its user records hashes
+ * outside of the shard that holds it. Where a plain record belongs was settled by Kinesis, which does not
+ * tell its explicit hash key.
+ */
+function isSeenByKcl(records: readonly TailedRecord[], shard: Shard): boolean {
+  return records.every((record) => record.subSequence === undefined || liesIn(shard, record));
+}
+
+function awaitedName({ partitionKey }: TailedRecord, name: NamedChange): string {
+  return `${describe(name)} ${partitionKey}`;
+}
+
 function place({ shardId, sequenceNumber, subSequence }: TailedRecord): string {
   return `${shardId} ${sequenceNumber}${subSequence === undefined ? "" : `/${subSequence}`}`;
 }
 
 const quote = ({ partitionKey }: TailedRecord) => JSON.stringify(partitionKey);
 
-function describe(name: Exclude<ChangeName, { kind: "unnamed" }>): string {
+function describe(name: NamedChange): string {
   return name.kind === "ordered"
     ? `the pair (${formatLsn(name.commitLsn)}, ${name.seq})`
     : `(xid ${name.xid}, seq ${name.seq})`;

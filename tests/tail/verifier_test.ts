@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseHashKey } from "../../src/kinesis/hash_key.ts";
 import type { Shard } from "../../src/kinesis/shard_map.ts";
-import { KeyHistory, packPair, UnorderedHistory } from "../../src/tail/key_history.ts";
+import { KeyHistories, type NamedChange } from "../../src/tail/key_history.ts";
+import { fingerprint, RecentFingerprints } from "../../src/tail/recent_fingerprints.ts";
 import { SequenceGaps } from "../../src/tail/sequence_gaps.ts";
 import type { TailedRecord } from "../../src/tail/user_record.ts";
 import { Verifier, type VerifierCounts } from "../../src/tail/verifier.ts";
@@ -164,16 +165,16 @@ Deno.test("Verifier finds gaps in seq only where all are expected, whatever the 
 });
 
 Deno.test("Verifier says of test_decoding's changes what can be said", () => {
-  const named = (xid: number, seq: number): readonly [UserRecord] => [
+  const inXid = (xid: number, seq: number): readonly [UserRecord] => [
     change(1, ["", seq], { commit_lsn: undefined, xid }),
   ];
   const { counts, told } = verify([
-    named(9, 0),
-    named(9, 1),
-    named(7, 4),
-    named(7, 3),
-    named(9, 1),
-    named(7, 5),
+    inXid(9, 0),
+    inXid(9, 1),
+    inXid(7, 4),
+    inXid(7, 3),
+    inXid(9, 1),
+    inXid(7, 5),
   ], true);
   assertEquals(counts, { verified: 6, unordered: 6, duplicates: 1, late: 1, gaps: 1 });
   assertEquals(told, [
@@ -205,40 +206,78 @@ Deno.test("Verifier tells twenty findings of a kind, and counts them all", () =>
   assertEquals([told.length, counts.late], [20, 49]);
 });
 
-Deno.test("KeyHistory is what a set of all pairs would say, as far as it remembers", () => {
+const named = (lsn: number, seq = 0): NamedChange => ({
+  kind: "ordered",
+  commitLsn: BigInt(lsn),
+  seq,
+});
+
+Deno.test("KeyHistories is what a set of all pairs would say", () => {
   const seed = randomSeed();
   const random = randomFrom(seed);
-  const history = new KeyHistory(0n);
-  const seen = new Set([0n]);
-  let highest = 0n;
-  for (let i = 0; i < 60_000; i++) {
-    const back = BigInt(Math.floor(random() ** 6 * 5_000));
-    const pair = random() < 0.6 ? highest + 1n + BigInt(Math.floor(random() * 3)) : highest - back;
-    if (pair < 0n) continue;
-    const expected = seen.has(pair) ? "duplicate" : pair > highest ? "new" : "late";
-    assertEquals(history.add(pair), expected, `seed ${seed}, step ${i}`);
-    seen.add(pair);
-    if (pair > highest) highest = pair;
+  const histories = new KeyHistories();
+  const seen = new Set<string>();
+  const highest = new Map<string, number>();
+  for (let i = 0; i < 100_000; i++) {
+    const key = `key ${Math.floor(random() * 5)}`;
+    const top = highest.get(key) ?? -1;
+    const pair = random() < 0.6
+      ? top + 1 + Math.floor(random() * 3)
+      : top - Math.floor(random() ** 6 * 5_000);
+    if (pair < 0) continue;
+    const name = `${key} ${pair}`;
+    const expected = seen.has(name) ? "duplicate" : pair > top ? "new" : "late";
+    const found = histories.add(key, named(pair >> 3, pair & 7));
+    assertEquals(found, expected, `seed ${seed}, step ${i}`);
+    seen.add(name);
+    highest.set(key, Math.max(top, pair));
   }
-  assertEquals(history.add(1n << 100n), "new");
+  assertEquals(histories.keys, 5);
 });
 
-Deno.test("KeyHistory takes what is older than its memory for a duplicate, and says so", () => {
-  const history = new KeyHistory(packPair(1n, 0));
-  for (let i = 1; i < 25_000; i++) history.add(packPair(1n, i));
-  assertEquals(history.add(packPair(1n, 4)), "old");
-  assertEquals(history.add(packPair(1n, 24_000)), "duplicate");
-  assertEquals(history.add(packPair(2n, 0)), "new");
-  assertEquals(history.add(packPair(1n, 25_000)), "late");
+Deno.test("KeyHistories takes what is older than its memory for a duplicate, and says so", () => {
+  const histories = new KeyHistories(10_000);
+  for (let i = 0; i < 25_000; i++) histories.add(`key ${i % 2}`, named(i));
+  assertEquals(histories.add("key 0", named(4)), "old");
+  assertEquals(histories.add("key 0", named(24_000)), "duplicate");
+  assertEquals(histories.has("key 0", named(24_000)), true);
+  assertEquals(histories.has("key 1", named(24_000)), false);
+  assertEquals(histories.add("key 0", named(30_000)), "new");
+  assertEquals(histories.add("key 0", named(25_000)), "late");
 });
 
-Deno.test("UnorderedHistory sees order within a transaction only", () => {
-  const history = new UnorderedHistory(5, 2);
-  const names = [[5, 3], [4, 0], [4, 7], [4, 6], [4, 6], [5, 3], [6, 0]] as const;
+Deno.test("KeyHistories sees the order of unordered names within a transaction only", () => {
+  const histories = new KeyHistories();
+  const names = [[5, 2], [5, 3], [4, 0], [4, 7], [4, 6], [4, 6], [5, 3], [6, 0]] as const;
   assertEquals(
-    names.map(([xid, seq]) => history.add(xid, seq)),
-    ["new", "new", "new", "late", "duplicate", "duplicate", "new"],
+    names.map(([xid, seq]) => histories.add("k", { kind: "unordered", xid, seq })),
+    ["new", "new", "new", "new", "late", "duplicate", "duplicate", "new"],
   );
+});
+
+Deno.test("RecentFingerprints remembers exactly what it was given last", () => {
+  const seed = randomSeed();
+  const random = randomFrom(seed);
+  let forgotten = 0;
+  const recent = new RecentFingerprints(() => forgotten++, 5_000);
+  const given: number[] = [];
+  for (let i = 0; i < 18_000; i++) {
+    const print = fingerprint(`text ${Math.floor(random() * 1e12)}`);
+    given.push(print);
+    recent.add(print);
+  }
+  assertEquals(forgotten, 3);
+  const kept = given.map((print) => recent.has(print));
+  assert(kept.slice(-5_000).every((has) => has), `seed ${seed}`);
+  assert(!kept.slice(0, 5_000).some((has) => has), `seed ${seed}`);
+  assert(!recent.has(fingerprint("another")));
+});
+
+Deno.test("fingerprint tells texts apart that differ by little", () => {
+  const prints = new Set<number>();
+  for (let i = 0; i < 300_000; i++) prints.add(fingerprint(`${i} 0 public.t:${i % 7}`));
+  assertEquals(prints.size, 300_000);
+  for (const print of prints) assert(Number.isSafeInteger(print) && print >= 0);
 });
 
 Deno.test("SequenceGaps is what a set of all numbers would say", () => {
