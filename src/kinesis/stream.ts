@@ -44,12 +44,16 @@ export async function openStream(
   }
   const problem = streamProblem(name, api.region, summary);
   if (problem !== undefined) throw new RunError(`${problem.found}: ${problem.advice}`);
-  const listed = await ask(
-    "list the shards of",
-    "kinesis:ListShards",
-    () => api.listShards(name, signal),
-  );
-  const shards = ShardMap.fromListing(listed);
+  const list = () =>
+    ask("list the shards of", "kinesis:ListShards", () => api.listShards(name, signal));
+  let shards = ShardMap.fromListing(await list());
+  // In the middle of a reshard a listing may have no shard, or two, for a key.
+  for (let wasTold = false; shards.gap() !== undefined; wasTold = true) {
+    if (!wasTold) log.info("stream {name} is being resharded, waiting", { name });
+    await clock.sleep(POLL_MS, signal);
+    signal.throwIfAborted();
+    shards = ShardMap.fromListing(await list());
+  }
   const { mode, maxRecordBytes } = summary;
   log.info(
     "stream {name} in {region}: {shards} shards, {mode}, records up to {maxRecordBytes} bytes",

@@ -221,10 +221,10 @@ export class StreamWriter implements RecordWriter {
       this.#closedLanes.push(lane.stats);
     }
     this.#lanes = map.open.map((shard) => staying.get(shard.id) ?? this.#newLane(shard));
-    const lanes = new Map(this.#lanes.map((lane) => [lane.shard, lane]));
+    const lanes = new Map(this.#lanes.map((lane) => [lane.shard.id, lane]));
     this.#map = map;
     this.#reshards++;
-    regroup(closed, map, (shard) => lanes.get(shard)!.queue);
+    regroup(closed, map, (shard) => lanes.get(shard.id)!.queue);
     const names = (some: Iterable<Lane>) => Array.from(some, ({ shard }) => shard.id).join(", ");
     log.info("stream {stream} was resharded: {closed} closed, records go on to {opened}", {
       stream: this.options.stream.name,

@@ -58,6 +58,20 @@ Deno.test("openStream waits for a stream that is being made", async () => {
   assert(clock.now() >= 20_000 && clock.now() < 21_000, `${clock.now()} ms`);
 });
 
+Deno.test("openStream waits for a listing in which each key has one shard", async () => {
+  const simulation = new Simulation({ shards: 2 });
+  const { api, clock } = simulation;
+  const whole = Object.getPrototypeOf(api).listShards.bind(api) as typeof api.listShards;
+  // As in the middle of a reshard: first no shard is open, then one of the two.
+  api.listShards = async (name, signal) => {
+    const shards = await whole(name, signal);
+    return shards.slice(0, clock.now() < 10_000 ? 0 : clock.now() < 20_000 ? 1 : 2);
+  };
+  const { shards } = await open(simulation);
+  assertEquals([shards.open.length, shards.gap()], [2, undefined]);
+  assert(clock.now() >= 20_000, `${clock.now()} ms`);
+});
+
 Deno.test("openStream refuses a stream that is being deleted, and one that ignores partition keys", async () => {
   const simulation = new Simulation();
   await assertRejects(
