@@ -1,4 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { insertRows, SingleRun } from "../../scripts/campaign/single_run.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
@@ -85,4 +86,26 @@ Deno.test("pg2kinesis stops cleanly when it is told to before it follows anythin
   // The stream stays CREATING for a minute.
   await program.waitForLog(/waiting|CREATING|creating/i);
   assertEquals(await program.stop(), 0, program.stderr);
+});
+
+Deno.test("pg2kinesis stops soon when Kinesis takes nothing, at once when told twice, and loses nothing", async () => {
+  await using server = await startEmbeddedPostgres();
+  for (const signals of [1, 2]) {
+    const stream = { seed: 1, shards: 1, chances: { throttle: 1 } };
+    await using run = await SingleRun.start(server, stream);
+    await insertRows(run.db, { count: 100, rowsEach: 100, fillerBytes: 10 });
+    await run.program.waitForLog(/is tried again/);
+    run.program.signal("SIGTERM");
+    await run.program.waitForLog(/SIGTERM: stopping/);
+    if (signals === 2) run.program.signal("SIGTERM");
+    const code = await run.program.waitForExit();
+    assertEquals(code, signals === 2 ? 1 : 0, run.program.stderr);
+    const said = signals === 2 ? /leaving at once/ : /were not stored within 5 s/;
+    assertMatch(run.program.stderr, said);
+    const [row] = await run.db.sql(
+      "select count(*)::int as changes from pg_logical_slot_peek_changes($1, null, null)",
+      [run.db.slot],
+    );
+    assert(row!.changes >= 100, "what was not stored is still in the slot");
+  }
 });
