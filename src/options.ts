@@ -6,7 +6,6 @@ export interface RunOptions {
   readonly format: FormatOptions;
   readonly policy: PolicyOptions;
   readonly log: LogOptions;
-  readonly metricsAddress: string | undefined;
 }
 
 export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full";

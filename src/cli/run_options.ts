@@ -124,7 +124,6 @@ export function buildRunOptions(
         refreshPkeysMs: values.refreshPkeys,
       },
       log: { format: values.logFormat, level: values.logLevel },
-      metricsAddress: undefined,
     },
     warnings,
   };
