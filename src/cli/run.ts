@@ -44,18 +44,24 @@ async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
   const { postgres, slot: slotOptions, stream, policy } = options;
   await using parts = new AsyncDisposableStack();
 
-  // The stream comes before the slot: a slot that nobody can empty only piles up WAL.
+  // The stream comes before the slot: a slot that nobody can empty only piles up WAL. What fails
+  // first is told at once, and ends the rest.
   const failed = new AbortController();
-  const opening = openWriter(stream, AbortSignal.any([stop, failed.signal]));
-  parts.defer(() => opening.then((writer) => writer.close(), () => {}));
+  const open = AbortSignal.any([stop, failed.signal]);
+  const openingWriter = openWriter(stream, open);
+  parts.defer(() => openingWriter.then((writer) => writer.close(), () => {}));
+  const connecting = connect(postgres, "ordinary", open);
+  parts.defer(() => connecting.then((connection) => connection.destroy(), () => {}));
+  const loadingCatalog = connecting.then(() => loadCatalog(postgres, open));
+  parts.defer(() => loadingCatalog.then((catalog) => catalog.close(), () => {}));
   parts.defer(() => failed.abort());
-  const ordinary = await connect(postgres, "ordinary", stop);
-  parts.defer(() => ordinary.destroy());
+  const [writer, ordinary, catalog] = await Promise.all([
+    openingWriter,
+    connecting,
+    loadingCatalog,
+  ]);
   // Making a slot waits for all transactions that are running; a stop does not.
   stop.addEventListener("abort", () => ordinary.destroy(), { once: true });
-  const catalog = await loadCatalog(postgres, stop);
-  parts.defer(() => catalog.close());
-  const writer = await opening;
   const formatter = await createFormatter(options.format, slotOptions.plugin, catalog);
   const slot = await prepareSlot(ordinary, slotOptions, createTableFilter(options.format));
 

@@ -3,8 +3,16 @@ import { insertRows, SingleRun } from "../../scripts/campaign/single_run.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
+import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { waitFor } from "../support/wait.ts";
-import { confirmedLsn, follow, freshStreamName, storedTexts, waitUntilConfirmed } from "./setup.ts";
+import {
+  confirmedLsn,
+  flagsFor,
+  follow,
+  freshStreamName,
+  storedTexts,
+  waitUntilConfirmed,
+} from "./setup.ts";
 
 Deno.test("pg2kinesis confirms what is stored when SIGINT or SIGTERM stops it, and goes on from there", async () => {
   await using server = await startEmbeddedPostgres();
@@ -72,21 +80,60 @@ Deno.test("pg2kinesis stops inside a huge transaction and confirms nothing of it
   assertEquals(ids.size, 120_001);
 });
 
-Deno.test("pg2kinesis stops cleanly when it is told to before it follows anything", async () => {
+Deno.test("pg2kinesis stops cleanly when it is told to before it follows anything", async (t) => {
   await using server = await startEmbeddedPostgres();
   await using kinesis = await startKinesalite({ createStreamMs: 60_000 });
   await using db = await freshDatabase(server);
   await db.createSlot("test_decoding");
-  const { Pg2kinesis } = await import("../support/pg2kinesis.ts");
-  const { flagsFor } = await import("./setup.ts");
-  await using program = await Pg2kinesis.start(
-    [...flagsFor(db, freshStreamName()), "--create-stream", "--shard-count", "1"],
-    { env: kinesis.env },
-  );
-  // The stream stays CREATING for a minute.
-  await program.waitForLog(/waiting|CREATING|creating/i);
-  assertEquals(await program.stop(), 0, program.stderr);
+  await using mute = startMuteServer();
+  const places: Record<string, readonly string[]> = {
+    "while the stream is made": [],
+    "while PostgreSQL does not answer either": ["-p", String(mute.port)],
+  };
+  for (const [when, place] of Object.entries(places)) {
+    await t.step(when, async () => {
+      const usual = flagsFor(db, freshStreamName()).filter((_, i, all) =>
+        place.length === 0 || (all[i] !== "-p" && all[i - 1] !== "-p")
+      );
+      const creating = ["--create-stream", "--shard-count", "1"];
+      await using program = await Pg2kinesis.start([...usual, ...place, ...creating], {
+        env: kinesis.env,
+      });
+      // The stream stays CREATING for a minute.
+      await program.waitForLog(/waiting|CREATING|creating/i);
+      assertEquals(await program.stop(), 0, program.stderr);
+    });
+  }
 });
+
+Deno.test("pg2kinesis tells at once that there is no stream, while PostgreSQL does not answer", async () => {
+  await using kinesis = await startKinesalite();
+  await using mute = startMuteServer();
+  const place = ["-h", "127.0.0.1", "-p", String(mute.port), "-u", "any", "-d", "any"];
+  const { code, stderr } = await Pg2kinesis.run([...place, "-k", "no-such-stream"], {
+    env: kinesis.env,
+  });
+  assertEquals(code, 1);
+  assertMatch(stderr, /no-such-stream.*--create-stream/);
+  assertEquals(stderr.match(/ERROR/g)?.length, 1, stderr);
+});
+
+/** Lets everybody connect, and says nothing. */
+function startMuteServer(): AsyncDisposable & { readonly port: number } {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const connections: Deno.Conn[] = [];
+  const accepting = (async () => {
+    for await (const connection of listener) connections.push(connection);
+  })();
+  return {
+    port: listener.addr.port,
+    [Symbol.asyncDispose]: async () => {
+      listener.close();
+      await accepting;
+      for (const connection of connections) connection.close();
+    },
+  };
+}
 
 Deno.test("pg2kinesis stops soon when Kinesis takes nothing, at once when told twice, and loses nothing", async () => {
   await using server = await startEmbeddedPostgres();
