@@ -73,8 +73,9 @@ export class ResumePoint {
           this.#received++;
           this.#last = message;
         } else {
-          // A message outside any transaction would come again from its own LSN on.
-          this.#lsn = message.walStart + 1n;
+          // A message outside any transaction is sent with the LSN of its end, where a commit may
+          // begin: one byte further on, that transaction would be skipped.
+          this.#lsn = message.walStart;
         }
         break;
       case "teaching":

@@ -77,6 +77,36 @@ Deno.test("a source goes on in the middle of a transaction, with every message o
   assert(following.source.stats.reconnects >= 3);
 });
 
+for (const plugin of ["test_decoding", "pgoutput"] as const satisfies OutputPlugin[]) {
+  Deno.test(`a source skips no commit that follows a message outside it (${plugin})`, async () => {
+    await using server = await startEmbeddedPostgres();
+    await using db = await freshDatabase(server);
+    await db.sql(`create table t (id int primary key); create publication ${db.slot} for table t`);
+    await db.createSlot(plugin);
+    using proxy = new Proxy(server);
+    await using following = await Following.start(db, plugin, through(proxy));
+    const client = await server.connect({ database: db.database });
+    try {
+      await client.query("begin; insert into t values (1)");
+      await client.query("select pg_logical_emit_message(false, 'p', 'outside', flush => true)");
+      // Its commit record begins where the message ends.
+      await following.until((message) => textOf(message).endsWith("outside"));
+      proxy.cut();
+      await client.query("commit; insert into t values (2)");
+    } finally {
+      await client.end();
+    }
+    let commits = 0;
+    const again = await following.until((message) =>
+      textOf(message).startsWith("C") && ++commits === 2
+    );
+    const texts = again.map(textOf);
+    assertEquals(texts.filter((text) => text.endsWith("outside")), []);
+    assertEquals(texts.filter((text) => /^(table|I)/.test(text)).length, 2);
+    await waitFor(() => following.source.stats.reconnects === 1, { what: "the reconnect counted" });
+  });
+}
+
 for (const mode of ["fast", "immediate"] as const) {
   Deno.test(`a source survives a restart of the server (${mode})`, async () => {
     await using server = await startEmbeddedPostgres();

@@ -81,7 +81,7 @@ Deno.test("ResumePoint goes on behind a message outside any transaction", () => 
     resume.accept(message(0x80n, "message: transactional: 0 prefix: p, sz: 1 content:x")),
     true,
   );
-  assertEquals(resume.lsn, 0x81n);
+  assertEquals(resume.lsn, 0x80n);
   assertEquals(resume.isInTransaction, false);
 });
 
