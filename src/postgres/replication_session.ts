@@ -39,7 +39,7 @@ export interface ServerIdentity {
 
 /** What a session tells the one who runs it. */
 export interface SessionEvents {
-  /** The messages of one read of the socket, and its size. True: read no more until `resume`. */
+  /** Messages, and the bytes that were read for them. True: read no more until `resume`. */
   received(batch: ReplicationMessage[], bytes: number): boolean;
   /** The connection is gone, or what it said was not understood. At most once, and nothing after it. */
   lost(error: PostgresError): void;
@@ -53,6 +53,8 @@ export interface SessionEvents {
 export class ReplicationSession {
   #copy: CopyStream;
   #batch: ReplicationMessage[] = [];
+  /** Of the reads that made the batch: a large message takes many. */
+  #batchBytes = 0;
   #last: ReplicationMessage | undefined;
   #receivedLsn: Lsn = 0n;
   #sentLsn: Lsn = 0n;
@@ -256,11 +258,13 @@ export class ReplicationSession {
   #endOfRead(bytes: number): boolean {
     this.#lastReadMs = performance.now();
     if (this.#state !== "streaming") return !this.#dropping;
+    this.#batchBytes += bytes;
     if (this.#batch.length === 0) return false;
-    const batch = this.#batch;
+    const batch = this.#batch, batchBytes = this.#batchBytes;
     this.#batch = [];
+    this.#batchBytes = 0;
     this.#last = batch.findLast(({ kind }) => kind !== "warning") ?? this.#last;
-    return this.events.received(batch, bytes);
+    return this.events.received(batch, batchBytes);
   }
 
   /** The same bytes would come again. */

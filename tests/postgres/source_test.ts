@@ -314,3 +314,18 @@ Deno.test("openSource stops at once while it connects", async () => {
   connection.close();
   await assertRejects(() => opening);
 });
+
+Deno.test("openSource stops reading as soon when messages are larger than a read", async () => {
+  await using db = await freshDatabase(server);
+  await db.sql("create table t (id int primary key, v text)");
+  await db.createSlot("test_decoding");
+  await db.sql("insert into t select g, repeat('x', 1000000) from generate_series(1, 50) g");
+  await using following = await Following.start(db, "test_decoding");
+  await following.next();
+  await waitFor(() => !following.source.stats.isReading, { what: "the reading to stop" });
+  const { receivedBytes, waitingBytes } = following.source.stats;
+  assert(receivedBytes < 6_000_000, `${receivedBytes} bytes read while nobody took any`);
+  assert(waitingBytes > 1_000_000, `${waitingBytes} bytes wait of ${receivedBytes}`);
+  const texts = await following.untilText("COMMIT");
+  assertEquals(texts.filter((text) => text.startsWith("table")).length, 50);
+});
