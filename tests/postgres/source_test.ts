@@ -169,7 +169,8 @@ for (const each of [server, debian]) {
     await following.until((message) => message.kind === "keepalive");
     const next = following.next();
     following.stop();
-    assertEquals((await next).done, true);
+    // The server may have sent another keepalive by then.
+    if (!(await next).done) assertEquals((await following.next()).done, true);
   });
 
   Deno.test(`a slot beside a busy database follows within seconds (${name})`, {
