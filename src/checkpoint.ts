@@ -38,7 +38,7 @@ class Entry implements Ticket {
 /**
  * The commit watermark: from what the slot sent and what Kinesis acknowledged, the flush LSN that may
  * be confirmed. It is the end of the longest prefix of whole transactions of which every record is
- * stored; it never falls. Transactions come in commit order and never interleave (streaming of open
+ * stored; on one timeline it never falls. Transactions come in commit order and never interleave (streaming of open
  * transactions is not asked for), acknowledgements in any order.
  */
 export class Checkpoint {
@@ -106,6 +106,20 @@ export class Checkpoint {
       this.#entries.pushBack(entry);
     }
     this.#popResolved();
+  }
+
+  /**
+   * The server goes on with another timeline, which left the one before at `branch`. An LSN behind
+   * that is another's there: nothing known so far confirms more than the branch.
+   */
+  leaveAt(branch: Lsn): void {
+    const kept: Entry[] = [];
+    for (let entry = this.#entries.popFront(); entry; entry = this.#entries.popFront()) {
+      if (entry.endLsn !== undefined && entry.endLsn > branch) entry.endLsn = branch;
+      kept.push(entry);
+    }
+    for (const entry of kept) this.#entries.pushBack(entry);
+    if (this.#flushLsn > branch) this.#flushLsn = branch;
   }
 
   readonly #advance = (): void => {

@@ -48,6 +48,12 @@ export interface SlotOptions {
   readonly plugin: OutputPlugin;
   readonly create: boolean;
   readonly recreate: boolean;
+  /** A slot that is made is to be synchronized to standby servers (PostgreSQL 17). */
+  readonly failover: boolean;
+  /** While another client holds the slot, wait for it. */
+  readonly standby: boolean;
+  /** Without a word from the server for so long the connection counts as lost; 0: never. */
+  readonly silenceMs: number;
   /** pgoutput only. */
   readonly publications: readonly string[];
   /** Before the slot is created, unless it exists; then there is one name in `publications`. */

@@ -37,6 +37,10 @@ export async function runPipeline(stages: Stages): Promise<void> {
         publisher.leftOut(message);
         continue;
       }
+      if (message.kind === "timeline") {
+        checkpoint.leaveAt(message.branch);
+        continue;
+      }
       progress.bytes += message.payload.length;
       let event: TransactionEvent | undefined;
       try {

@@ -73,6 +73,35 @@ Deno.test("Checkpoint is not held by a record outside any transaction that was l
   assertEquals(checkpoint.flushLsn, 10n);
 });
 
+Deno.test("Checkpoint confirms nothing of a timeline behind its end, however it was stored", () => {
+  const checkpoint = new Checkpoint(0n);
+  const [kept, lost] = [10n, 30n].map((endLsn) => {
+    const ticket = checkpoint.begin();
+    ticket.expect(1);
+    checkpoint.commit(endLsn);
+    return ticket;
+  });
+  checkpoint.mark(40n);
+  checkpoint.leaveAt(20n);
+  lost!.acknowledge(1);
+  assertEquals(checkpoint.flushLsn, 0n, "what came before is not stored");
+  kept!.acknowledge(1);
+  assertEquals(checkpoint.flushLsn, 20n);
+  const fresh = checkpoint.begin();
+  fresh.expect(1);
+  checkpoint.commit(25n);
+  assertEquals(checkpoint.flushLsn, 20n);
+  fresh.acknowledge(1);
+  assertEquals(checkpoint.flushLsn, 25n);
+});
+
+Deno.test("Checkpoint falls to the end of a timeline that a keepalive had passed", () => {
+  const checkpoint = new Checkpoint(0n);
+  checkpoint.mark(50n);
+  checkpoint.leaveAt(20n);
+  assertEquals(checkpoint.flushLsn, 20n);
+});
+
 Deno.test("Checkpoint tells of an advance by acknowledgements, not by keepalives", () => {
   let advances = 0;
   const checkpoint = new Checkpoint(0n, () => advances++);

@@ -13,8 +13,9 @@ export const PUBLICATION = "bench";
 
 /** What pg2kinesis would ask the plugin for. */
 export function benchSlot(name: string, plugin: OutputPlugin): SlotOptions {
-  const nothing = { create: false, recreate: false, createPublication: false };
-  return { name, plugin, publications: [PUBLICATION], ...nothing };
+  const nothing = { create: false, recreate: false, createPublication: false, failover: false };
+  const following = { standby: false, silenceMs: 60_000 };
+  return { name, plugin, publications: [PUBLICATION], ...nothing, ...following };
 }
 
 /** A real server with TLS, set up so that it writes as little as it can beside the WAL. */

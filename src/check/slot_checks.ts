@@ -47,7 +47,9 @@ export async function checkSlot(context: ServerContext, plan: SlotPlan): Promise
     );
     return;
   }
-  if (problem !== undefined) findings.stop("slot", problem.found, problem.remedy);
+  if (problem?.transient === true && slot.standby) {
+    findings.ok("slot", `${problem.found}; a run waits for it (--standby)`);
+  } else if (problem !== undefined) findings.stop("slot", problem.found, problem.remedy);
   else findings.ok("slot", `${name} with plugin ${existing.plugin}, not in use`);
   await checkRetainedWal(context, existing);
 }

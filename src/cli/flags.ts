@@ -1,7 +1,7 @@
 import { changeFlags, policyFlags } from "./change_flags.ts";
 import { choice } from "./flag_value.ts";
 import { COMMANDS, defaultedFlag, type Flag, switchFlag } from "./flag.ts";
-import { connectionFlags, slotFlags } from "./postgres_flags.ts";
+import { connectionFlags, followFlags, slotFlags } from "./postgres_flags.ts";
 import { streamFlags } from "./stream_flags.ts";
 import { outputFlags, tailFlags } from "./tail_flags.ts";
 
@@ -49,6 +49,7 @@ const programFlags = {
 /** The one table of flags. Parsing, help, the environment and the README's reference come from it. */
 export const flags = {
   ...connectionFlags,
+  ...followFlags,
   ...slotFlags,
   ...streamFlags,
   ...changeFlags,

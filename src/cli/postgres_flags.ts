@@ -1,7 +1,7 @@
 import type { OutputPlugin, SslMode } from "../options.ts";
 import { UsageError } from "../errors.ts";
 import { defaultedFlag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
-import { choice, text } from "./flag_value.ts";
+import { choice, duration, text } from "./flag_value.ts";
 import { parseConnectionUri } from "./connection_uri.ts";
 
 export const SSL_MODES: readonly SslMode[] = [
@@ -118,6 +118,24 @@ export const connectionFlags = {
   }),
 };
 
+/** How a connection is kept. */
+export const followFlags = {
+  pgTimeout: defaultedFlag({
+    name: "pg-timeout",
+    category: "postgres",
+    placeholder: "TIME",
+    defaultText: "60s",
+    short: "silence that means a lost connection",
+    long:
+      "How long PostgreSQL may be silent before the connection counts as lost and is made anew; 0: " +
+      "for ever. The server is asked for a sign of life often enough. Time in which nothing is read, " +
+      "since Kinesis is behind, does not count, nor time in which the server shows our walsender at " +
+      "work. How long a connect may take is libpq's `connect_timeout` (`$PGCONNECT_TIMEOUT`), 10 s " +
+      "unless given.",
+    parse: duration({ min: "1s", max: "1d" }),
+  }),
+};
+
 export const slotFlags = {
   pgSlotName: defaultedFlag({
     name: "pg-slot-name",
@@ -162,6 +180,26 @@ export const slotFlags = {
     category: "slot",
     short: "drop the slot if it exists, then create it",
     long: "Drop the slot if it exists, then create it. **What it had not yet published is lost.**",
+  }),
+  slotFailover: switchFlag({
+    name: "slot-failover",
+    category: "slot",
+    short: "make it a failover slot (PostgreSQL 17)",
+    long:
+      "When `--create-slot` or `--recreate-slot` makes the slot: make it one that the server's " +
+      "standbys keep a copy of (`failover`), so that it is still there after a failover. PostgreSQL " +
+      "17 and newer; the standbys need `sync_replication_slots`, and the primary " +
+      "`synchronized_standby_slots`.",
+  }),
+  standby: switchFlag({
+    name: "standby",
+    category: "slot",
+    short: "wait while another host follows the slot",
+    long:
+      "Wait while another client holds the slot, and take over as soon as it does not: start the " +
+      "program with the same flags on two hosts or more. PostgreSQL's own lock on the slot decides " +
+      "who follows it; whoever loses it drops what it has not yet published, which the next one " +
+      "reads again, and waits. Not together with `--recreate-slot`.",
   }),
   createPublication: switchFlag({
     name: "create-publication",

@@ -12,8 +12,11 @@ import type { RunOptions } from "../options.ts";
 import { runPipeline } from "../pipeline.ts";
 import { loadCatalog } from "../postgres/catalog.ts";
 import { connect } from "../postgres/connection.ts";
+import { PostgresError } from "../postgres/postgres_error.ts";
+import { SLOT_TAKEN } from "../postgres/same_server.ts";
 import { prepareSlot } from "../postgres/slot.ts";
-import { openSource } from "../postgres/source.ts";
+import { openSource, type ReplicationSource } from "../postgres/source.ts";
+import { standBy } from "../postgres/stand_by.ts";
 import { Publisher } from "../publisher.ts";
 import { Progress, reportProgress } from "../telemetry/progress.ts";
 import { keepFresh } from "./catalog_refresh.ts";
@@ -31,13 +34,33 @@ const logger = getLogger(["pg2kinesis", "run"]);
 export async function run(options: RunOptions): Promise<void> {
   using stop = onStopSignal();
   try {
-    await follow(options, stop.signal);
+    if (options.slot.standby) await takeTurns(options, stop.signal);
+    else await follow(options, stop.signal);
   } catch (error) {
     // Whatever a stop interrupts fails in its own way; nothing was lost by it.
     if (!stop.signal.aborted) throw forOperator(error);
     logger.debug("stopped with {error}", { error });
   }
   logger.info("stopped");
+}
+
+/**
+ * Follows the slot when nobody else does, and waits otherwise. Each time begins from nothing: what
+ * was known of the slot, the tables and the stream is of an earlier time.
+ */
+async function takeTurns(options: RunOptions, stop: AbortSignal): Promise<void> {
+  for (let isFirst = true;; isFirst = false) {
+    await standBy(options.postgres, options.slot, stop, !isFirst);
+    try {
+      return await follow(options, stop);
+    } catch (error) {
+      if (stop.aborted || !(error instanceof PostgresError)) throw error;
+      const isTaken = error.code === SLOT_TAKEN;
+      // The server may have gone away together with whoever followed the slot.
+      if (!isTaken && (isFirst || !error.transient)) throw error;
+      logger.warn("{message}; standing by", { message: error.message });
+    }
+  }
 }
 
 async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
@@ -48,7 +71,8 @@ async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
   // first is told at once, and ends the rest.
   const failed = new AbortController();
   const open = AbortSignal.any([stop, failed.signal]);
-  const openingWriter = openWriter(stream, open);
+  let source: ReplicationSource | undefined;
+  const openingWriter = openWriter(stream, open, () => source?.isOurs ?? true);
   parts.defer(() => openingWriter.then((writer) => writer.close(), () => {}));
   const connecting = connect(postgres, "ordinary", open);
   parts.defer(() => connecting.then((connection) => connection.destroy(), () => {}));
@@ -64,22 +88,23 @@ async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
   stop.addEventListener("abort", () => ordinary.destroy(), { once: true });
   const formatter = await createFormatter(options.format, slotOptions.plugin, catalog);
   const slot = await prepareSlot(ordinary, slotOptions, createTableFilter(options.format));
+  ordinary.destroy();
 
   const reading = new AbortController();
-  const checkpoint = new Checkpoint(slot.confirmedFlushLsn, () => source.confirm());
-  const source = await openSource({
+  const checkpoint = new Checkpoint(slot.confirmedFlushLsn, () => source!.confirm());
+  const opened = source = await openSource({
     postgres,
     slot: slotOptions,
     startLsn: slot.confirmedFlushLsn,
     flushLsn: () => checkpoint.flushLsn,
     signal: AbortSignal.any([stop, reading.signal]),
   });
-  parts.defer(() => source.close());
+  parts.defer(() => opened.close());
   parts.use(keepFresh(catalog, policy.refreshPkeysMs));
   const progress = new Progress();
   parts.defer(reportProgress(progress, () => ({
     flushLsn: checkpoint.flushLsn,
-    receivedLsn: source.stats.receivedLsn,
+    receivedLsn: opened.stats.receivedLsn,
     pendingBytes: writer.pendingBytes,
   })));
   logger.info("following slot {slot} ({plugin}) of database {database} from {lsn}, into {stream}", {
@@ -98,19 +123,32 @@ async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
   const typeName = (oid: number, typmod: number) => catalog.typeName(oid, typmod);
   const decoder = createDecoder(slot.plugin, { typeName });
   const pipeline = runPipeline({
-    ...{ source, decoder, catalog, publisher, writer, checkpoint, progress },
+    ...{ source: opened, decoder, catalog, publisher, writer, checkpoint, progress },
   });
+  let isTaken = false;
+  opened.taken.then(() => isTaken = true);
   try {
-    await Promise.race([pipeline, rejection(writer), aborted(stop)]);
+    await Promise.race([
+      pipeline,
+      rejection(writer.failure),
+      rejection(opened.taken),
+      aborted(stop),
+    ]);
   } finally {
     reading.abort();
-    await drain(pipeline, writer);
-    logger.info("confirming {lsn}", { lsn: formatLsn(checkpoint.flushLsn) });
+    if (isTaken) {
+      // Another client stores it now; what we still put could come behind its later changes.
+      logger.warn("dropping {bytes} bytes that were not stored", { bytes: writer.pendingBytes });
+      pipeline.catch(() => {});
+    } else {
+      await drain(pipeline, writer);
+      logger.info("confirming {lsn}", { lsn: formatLsn(checkpoint.flushLsn) });
+    }
   }
 }
 
-async function rejection(writer: StreamWriter): Promise<never> {
-  throw await writer.failure;
+async function rejection(failure: Promise<Error>): Promise<never> {
+  throw await failure;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

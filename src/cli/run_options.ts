@@ -54,6 +54,18 @@ export function buildRunOptions(
   };
   const pgoutput = values.pgSlotOutputPlugin === "pgoutput";
   if (!values.createStream) idle("shardCount", "--create-stream");
+  if (!values.createSlot && !values.recreateSlot) {
+    idle("slotFailover", "--create-slot or --recreate-slot");
+  }
+  if (values.standby && values.recreateSlot) {
+    throw new UsageError(
+      `${nameOf("standby", settings)} and ${
+        nameOf("recreateSlot", settings)
+      } exclude each other: ` +
+        "whichever host came next would drop what the other had not yet published; make the slot " +
+        "anew once, or use --create-slot",
+    );
+  }
   if (!pgoutput) idle("pgPublication", "--pg-slot-output-plugin pgoutput");
   if (values.createPublication) {
     if (!pgoutput) idle("createPublication", "--pg-slot-output-plugin pgoutput");
@@ -90,6 +102,9 @@ export function buildRunOptions(
         plugin: values.pgSlotOutputPlugin,
         create: values.createSlot,
         recreate: values.recreateSlot,
+        failover: values.slotFailover,
+        standby: values.standby,
+        silenceMs: values.pgTimeout,
         publications: !pgoutput
           ? []
           : values.pgPublication.length > 0

@@ -29,7 +29,12 @@ export interface LaneContext {
   readonly asked: Asked;
   /** Aborts when the writer closes. */
   readonly closing: AbortSignal;
+  /** Whether records may be put now; asked before each put. */
+  readonly mayPut: () => boolean;
 }
+
+/** While nothing may be put, the lane looks so often whether that is over. */
+const HELD_PAUSE_MS = 100;
 
 /**
  * Puts the records of one shard, one request at a time. What fails is sent again, unchanged, before
@@ -84,6 +89,10 @@ export class Lane {
     try {
       await this.#linger(now);
       while (!this.#isStopped && !this.queue.isEmpty) {
+        if (!this.context.mayPut()) {
+          await this.#pause(HELD_PAUSE_MS);
+          continue;
+        }
         const waitMs = this.pacer.waitMs(this.context.clock.now());
         if (waitMs > 0) await this.#pause(waitMs);
         else await this.#put(this.queue.next(this.pacer.limits(this.context.limits)));

@@ -8,13 +8,17 @@ import { StreamWriter } from "./stream_writer.ts";
 export async function openWriter(
   options: StreamOptions,
   signal: AbortSignal,
+  mayPut: () => boolean = () => true,
 ): Promise<StreamWriter> {
   const api = await connectKinesis();
   try {
     const stream = await openStream(api, options, systemClock, Math.random, signal);
     const { aggregation, lingerMs } = options;
-    const clock = systemClock;
-    return new StreamWriter({ api, stream, aggregation, lingerMs, clock, random: Math.random });
+    return new StreamWriter({
+      ...{ api, stream, aggregation, lingerMs, mayPut },
+      clock: systemClock,
+      random: Math.random,
+    });
   } catch (error) {
     api.close();
     throw error;

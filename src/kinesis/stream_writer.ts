@@ -46,6 +46,8 @@ export interface StreamWriterOptions {
   readonly clock: Clock;
   /** Numbers in [0, 1). */
   readonly random: () => number;
+  /** Whether records may be put now; always, unless given. What may not waits, and is taken all the same. */
+  readonly mayPut?: () => boolean;
 }
 
 interface Waiter {
@@ -112,6 +114,7 @@ export class StreamWriter implements RecordWriter {
       lingerMs,
       asked: this.#asked,
       closing,
+      mayPut: options.mayPut ?? (() => true),
     };
     this.#map = stream.shards;
     this.#lanes = stream.shards.open.map((shard) => this.#newLane(shard));

@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { backoffMs, pause } from "./backoff.ts";
+import { bounded } from "./bounded.ts";
 import { TABLES_QUERY, TYPES_QUERY } from "./catalog_queries.ts";
 import type { PostgresOptions } from "../options.ts";
 import { connect, type Connection, type TextRow } from "./connection.ts";
@@ -14,6 +15,9 @@ const MAX_KEYS_KEPT = 8;
 const MAX_GONE_TABLES = 10_000;
 /** Types that were asked for and are not known, until the next refresh. */
 const MAX_WANTED_TYPES = 1000;
+
+/** Longer than the two statements may take by themselves: the way to the server went silent. */
+const SILENCE_MS = 130_000;
 
 /** `statement_timeout`: the next time would take as long. */
 const TIMED_OUT = "57014";
@@ -118,7 +122,12 @@ class LoadedCatalog implements PgCatalog {
     for (let attempt = 0;; attempt++) {
       try {
         this.#connection ??= await connect(this.postgres, "ordinary", this.#stop);
-        return await this.#ask(this.#connection);
+        return await bounded(
+          this.#connection,
+          this.#ask(this.#connection),
+          SILENCE_MS,
+          this.#stop,
+        );
       } catch (error) {
         this.#stop.throwIfAborted();
         this.#connection?.destroy();

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 // @ts-types="@types/pg"
 import pg from "pg";
 import type { PostgresOptions } from "../options.ts";
+import { bounded } from "./bounded.ts";
 import {
   type Attempt,
   cannotConnect,
@@ -120,7 +121,12 @@ export async function connect(
       signal?.throwIfAborted();
       try {
         const connection = await connectToHost(host, port, options, kind, signal);
-        const misfit = await fitsSession(connection, wanted);
+        const misfit = await bounded(
+          connection,
+          fitsSession(connection, wanted),
+          options.connectTimeoutMs,
+          signal,
+        );
         if (misfit === undefined) return connection;
         connection.destroy();
         failures.push(misfit);

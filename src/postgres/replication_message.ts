@@ -44,7 +44,16 @@ export interface ServerWarning {
   readonly code: string;
 }
 
-export type ReplicationMessage = XLogData | Keepalive | ServerWarning;
+/**
+ * The server goes on with another timeline (a standby was promoted), which left the one before at
+ * `branch`: what came behind that is not in its history.
+ */
+export interface TimelineSwitch {
+  readonly kind: "timeline";
+  readonly branch: Lsn;
+}
+
+export type ReplicationMessage = XLogData | Keepalive | ServerWarning | TimelineSwitch;
 
 const scratch = new Uint8Array(8);
 const scratchView = new DataView(scratch.buffer);

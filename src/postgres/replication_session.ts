@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { formatLsn, type Lsn, parseLsn } from "../lsn.ts";
 import type { SlotOptions } from "../options.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, TextRow } from "./connection.ts";
 import { readCopyData, readNotice, writeStandbyStatus } from "./copy_data.ts";
 import { CopyStream } from "./copy_stream.ts";
 import { pluginOptions } from "./plugin_options.ts";
@@ -33,9 +33,19 @@ export interface ServerIdentity {
   readonly version: number;
   /** 0: it waits for ever. */
   readonly walSenderTimeoutMs: number;
-  /** Undefined when there is no such slot. */
-  readonly slotConfirmedLsn: Lsn | undefined;
+  readonly isStandby: boolean;
+  /** Process id of our walsender. */
+  readonly senderPid: number;
 }
+
+/**
+ * Where to start, on a server that has told who it is; `slot` is its row in `pg_replication_slots`,
+ * undefined when there is none.
+ */
+export type WhereToStart = (
+  identity: ServerIdentity,
+  slot: TextRow | undefined,
+) => Lsn | Promise<Lsn>;
 
 /** What a session tells the one who runs it. */
 export interface SessionEvents {
@@ -77,12 +87,12 @@ export class ReplicationSession {
   static async start(
     connection: Connection,
     slot: SlotOptions,
-    whereToStart: (identity: ServerIdentity) => Lsn | Promise<Lsn>,
+    whereToStart: WhereToStart,
     events: SessionEvents,
   ): Promise<ReplicationSession> {
     try {
-      const identity = await identify(connection, slot.name);
-      const startLsn = await whereToStart(identity);
+      const identity = await identify(connection);
+      const startLsn = await whereToStart(identity, await readSlot(connection, slot.name));
       const session = new ReplicationSession(connection, slot, identity, events);
       await session.#start(startLsn);
       return session;
@@ -109,7 +119,7 @@ export class ReplicationSession {
   /** The greatest LSN received. */
   get receivedLsn(): Lsn {
     const last = this.#last;
-    if (last !== undefined && last.kind !== "warning") {
+    if (last?.kind === "keepalive" || last?.kind === "xlogdata") {
       const lsn = last.kind === "keepalive" ? last.walEnd : last.walStart;
       // Changes of a transaction lie before the commits that were received earlier.
       if (lsn > this.#receivedLsn) this.#receivedLsn = lsn;
@@ -171,11 +181,6 @@ export class ReplicationSession {
     return await firstOf(over, withinMs) ?? false;
   }
 
-  /** Process id of the walsender. */
-  get senderPid(): number {
-    return (this.connection.client as unknown as { processID: number }).processID;
-  }
-
   /** Gives the session up, as if its connection had been lost. */
   giveUp(error: PostgresError): void {
     this.#lose(error);
@@ -222,7 +227,7 @@ export class ReplicationSession {
       // Time in which we do not read says nothing of the server.
       if (!this.isReading) this.#lastReadMs = performance.now();
       else this.events.silent(performance.now() - this.#lastReadMs);
-    }, statusIntervalMs(this.identity.walSenderTimeoutMs));
+    }, statusIntervalMs(this.identity.walSenderTimeoutMs, this.slot.silenceMs));
   }
 
   #takeCopyData(bytes: Uint8Array, start: number, end: number): void {
@@ -319,13 +324,19 @@ async function firstOf<T>(promise: Promise<T>, ms: number): Promise<T | undefine
 
 type Reply = "reply, please" | "no reply";
 
-/** A third of the server's patience, at most ten seconds (invariant 3). */
-export function statusIntervalMs(walSenderTimeoutMs: number): number {
-  if (walSenderTimeoutMs === 0) return MAX_STATUS_INTERVAL_MS;
-  return Math.min(MAX_STATUS_INTERVAL_MS, walSenderTimeoutMs / 3);
+/**
+ * A third of the server's patience, at most ten seconds (invariant 3). It is how often an answer is
+ * asked for, so it must lie within our own patience as well. 0: without limit.
+ */
+export function statusIntervalMs(walSenderTimeoutMs: number, silenceMs: number): number {
+  return Math.min(
+    MAX_STATUS_INTERVAL_MS,
+    (walSenderTimeoutMs || Infinity) / 3,
+    (silenceMs || Infinity) / 3,
+  );
 }
 
-async function identify(connection: Connection, slotName: string): Promise<ServerIdentity> {
+async function identify(connection: Connection): Promise<ServerIdentity> {
   const doing = `identify the server at ${connection.place}`;
   const [system] = await connection.query(doing, "IDENTIFY_SYSTEM");
   // On this connection, since a role may have a timeout of its own.
@@ -333,8 +344,7 @@ async function identify(connection: Connection, slotName: string): Promise<Serve
     doing,
     "SELECT pg_catalog.current_setting('server_version_num') AS version, " +
       "(SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout') AS timeout, " +
-      "(SELECT confirmed_flush_lsn FROM pg_catalog.pg_replication_slots " +
-      `WHERE slot_name = ${quoteLiteral(slotName)}) AS confirmed`,
+      "pg_catalog.pg_is_in_recovery()::text AS standby, pg_catalog.pg_backend_pid() AS pid",
   );
   return {
     systemId: system!.systemid!,
@@ -342,6 +352,15 @@ async function identify(connection: Connection, slotName: string): Promise<Serve
     walEnd: parseLsn(system!.xlogpos!),
     version: Number(settings!.version),
     walSenderTimeoutMs: Number(settings!.timeout),
-    slotConfirmedLsn: settings!.confirmed ? parseLsn(settings!.confirmed) : undefined,
+    isStandby: settings!.standby === "true",
+    senderPid: Number(settings!.pid),
   };
+}
+
+async function readSlot(connection: Connection, name: string): Promise<TextRow | undefined> {
+  const [row] = await connection.query(
+    `look for the slot ${JSON.stringify(name)}`,
+    `SELECT * FROM pg_catalog.pg_replication_slots WHERE slot_name = ${quoteLiteral(name)}`,
+  );
+  return row;
 }

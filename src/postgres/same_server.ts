@@ -1,61 +1,111 @@
+import { getLogger } from "@logtape/logtape";
 import { formatLsn, type Lsn, parseLsn } from "../lsn.ts";
-import type { Connection } from "./connection.ts";
+import type { SlotOptions } from "../options.ts";
+import type { Connection, TextRow } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
 import type { ServerIdentity } from "./replication_session.ts";
+import { slotProblem } from "./slot_problem.ts";
+
+const logger = getLogger(["pg2kinesis", "postgres"]);
 
 /** What a source has of the slot when it connects again. */
 export interface Progress {
-  readonly slotName: string;
+  readonly options: SlotOptions;
+  readonly database: string;
   readonly before: ServerIdentity;
   /** The last thing received whole. */
   readonly receivedLsn: Lsn;
   /** The greatest that was ever confirmed, by us or before us. */
   readonly confirmedLsn: Lsn;
   readonly isInTransaction: boolean;
+  /** Another client was seen to hold the slot in the meantime. */
+  readonly wasTaken: boolean;
+  /** Throws what follows from a process of the server holding the slot. */
+  readonly heldBy: (pid: number) => never;
 }
+
+export interface GoOn {
+  /** For START_REPLICATION. */
+  readonly lsn: Lsn;
+  /**
+   * The server is on another timeline now, which left the one before here: what was received behind
+   * it is not in this history, and no LSN behind it means what it meant.
+   */
+  readonly branch: Lsn | undefined;
+}
+
+/** The slot is another client's, and what was read from it is that one's to publish. */
+export const SLOT_TAKEN = "55006";
 
 /**
  * Checks that what answers now is what answered before, with all that was not received yet; gives
  * the LSN to go on from.
- * @throws {PostgresError} that says what was lost.
+ * @throws {PostgresError} that says what was lost; with the code {@linkcode SLOT_TAKEN} when another
+ * client has moved the slot; transient when this server may yet become what it was before.
  */
 export async function whereToGoOn(
   connection: Connection,
   now: ServerIdentity,
+  slot: TextRow | undefined,
   progress: Progress,
-): Promise<Lsn> {
-  const { before, receivedLsn, confirmedLsn } = progress;
-  const slot = JSON.stringify(progress.slotName);
-  const lost = (message: string) => new PostgresError(message, { transient: false });
+): Promise<GoOn> {
+  const { before, receivedLsn, confirmedLsn, options } = progress;
+  const { place } = connection;
+  const name = JSON.stringify(options.name);
+  const lost = (message: string, code?: string) =>
+    new PostgresError(message, { transient: false, code });
   if (now.systemId !== before.systemId) {
     throw lost(
-      `${connection.place} is another database cluster now (system identifier ${now.systemId}, ` +
-        `before ${before.systemId}); its slot ${slot} does not continue ours: fill the gap from ` +
+      `${place} is another database cluster now (system identifier ${now.systemId}, ` +
+        `before ${before.systemId}); its slot ${name} does not continue ours: fill the gap from ` +
         "the tables and start again",
     );
   }
-  if (now.slotConfirmedLsn === undefined) {
-    throw lost(
-      `the slot ${slot} is gone from ${connection.place}: it was dropped while the connection was ` +
-        `lost, and changes after ${formatLsn(receivedLsn)} cannot be read; create it with ` +
-        "--create-slot and fill the gap from the tables",
+  if (now.isStandby && !before.isStandby) {
+    throw new PostgresError(
+      `${place} is a standby; the slot ${name} was followed on a primary, and is again when there ` +
+        "is one",
+      { transient: true },
     );
   }
-  if (now.slotConfirmedLsn > confirmedLsn) {
+  if (slot === undefined) {
     throw lost(
-      `the slot ${slot} was made anew or moved by another client while the connection was lost: ` +
-        `changes between ${formatLsn(confirmedLsn)} and ${
-          formatLsn(now.slotConfirmedLsn)
-        } may be ` +
-        "missing; fill the gap from the tables and start again",
+      `the slot ${name} is gone from ${place}: it was dropped while the connection was lost, and ` +
+        `changes after ${
+          formatLsn(receivedLsn)
+        } cannot be read; create it with --create-slot and ` +
+        "fill the gap from the tables",
     );
   }
-  if (now.timeline === before.timeline) return receivedLsn;
+  const server = { database: progress.database, isStandby: now.isStandby };
+  const problem = slotProblem(slot, server, options);
+  if (problem !== undefined && !problem.transient) {
+    throw lost(`${problem.found}; ${problem.advice}`);
+  }
+  if (slot.active === "t") progress.heldBy(Number(slot.active_pid));
+  const slotLsn = parseLsn(slot.confirmed_flush_lsn ?? "0/0");
+  if (slotLsn > confirmedLsn) {
+    const gap = `${formatLsn(confirmedLsn)} and ${formatLsn(slotLsn)}`;
+    throw progress.wasTaken
+      ? lost(
+        `the slot ${name} was moved by another client while the connection was lost: that one has ` +
+          `what lies between ${gap}; start again to go on from there`,
+        SLOT_TAKEN,
+      )
+      : lost(
+        `the slot ${name} was made anew or moved by another client while the connection was lost: ` +
+          `changes between ${gap} may be missing; fill the gap from the tables and start again`,
+      );
+  }
+  if (now.timeline === before.timeline) return { lsn: receivedLsn, branch: undefined };
 
   const branch = await branchPoint(connection, before.timeline, now.timeline);
-  if (branch !== undefined && receivedLsn <= branch) return receivedLsn;
-  const found = `${connection.place} went from timeline ${before.timeline} to ${now.timeline}` +
+  const found = `${place} went from timeline ${before.timeline} to ${now.timeline}` +
     (branch === undefined ? ", which does not descend from it" : ` at ${formatLsn(branch)}`);
+  if (branch !== undefined && receivedLsn <= branch) {
+    logger.info("{found}; everything received is in it", { found });
+    return { lsn: receivedLsn, branch };
+  }
   if (branch === undefined || confirmedLsn > branch) {
     throw lost(
       `${found}, behind ${formatLsn(confirmedLsn)}, which was confirmed: the stream has changes ` +
@@ -68,8 +118,12 @@ export async function whereToGoOn(
         `from ${formatLsn(confirmedLsn)} and nothing is lost`,
     );
   }
-  // What was received behind the branch is not in this history; what is there now comes instead.
-  return confirmedLsn;
+  logger.warn(
+    "{found}: transactions up to {received} were received, and the database lost them in the " +
+      "failover; those of them that are in the stream stay there",
+    { found, received: formatLsn(receivedLsn) },
+  );
+  return { lsn: branch, branch };
 }
 
 /**

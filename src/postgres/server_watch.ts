@@ -1,6 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import type { PostgresOptions } from "../options.ts";
-import { connect, type Connection } from "./connection.ts";
+import { pause } from "./backoff.ts";
+import { bounded } from "./bounded.ts";
+import { connect, type Connection, type TextRow } from "./connection.ts";
 import { errorCode, failed, type PostgresError } from "./postgres_error.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
@@ -11,65 +13,101 @@ const SHUTDOWN_CODES = new Set(["57P01", "57P02", "57P03"]);
 /** For an answer to a question about our walsender. */
 const ANSWER_TIMEOUT_MS = 5000;
 
+/** Before it is opened anew, at first; each further time doubles it. */
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 60_000;
+
 /**
  * An ordinary connection that stays open beside a replication connection. A walsender whose client
  * has not confirmed everything, and keeps it alive, blocks the server's fast shutdown; an ordinary
- * connection is ended at once and tells so.
+ * connection is ended at once and tells so. Where there is none left for it the replication goes on
+ * without; one that is cut is opened anew.
  */
 export class ServerWatch {
-  readonly #connection: Connection;
+  #connection: Connection | undefined;
+  /** Resolves when the present connection is of no more use. */
+  #gone = Promise.withResolvers<Error>();
+  readonly #closing = new AbortController();
+  readonly #place: PostgresOptions;
 
-  /** Undefined where there is no connection left for it: the replication goes on without. */
-  static async open(
+  /** `place` is where the replication connection is. */
+  constructor(
     postgres: PostgresOptions,
     place: { readonly host: string; readonly port: number },
-    signal: AbortSignal,
-    onShutdown: (error: PostgresError) => void,
-  ): Promise<ServerWatch | undefined> {
-    try {
-      const same = { ...postgres, hosts: [place], targetSessionAttrs: "any" as const };
-      return new ServerWatch(await connect(same, "ordinary", signal), onShutdown);
-    } catch (error) {
-      if (!signal.aborted) {
-        logger.warn("nothing watches for a shutdown of the server: {why}", {
-          why: error instanceof Error ? error.message : String(error),
-        });
-      }
-      return undefined;
-    }
-  }
-
-  private constructor(connection: Connection, onShutdown: (error: PostgresError) => void) {
-    this.#connection = connection;
-    connection.lost.then((error) => {
-      if (SHUTDOWN_CODES.has(errorCode(error) ?? "")) {
-        onShutdown(failed(`the server at ${connection.place} stops`, error));
-      }
-    });
+    private readonly onShutdown: (error: PostgresError) => void,
+  ) {
+    this.#place = { ...postgres, hosts: [place], targetSessionAttrs: "any" };
+    void this.#keep();
   }
 
   /** Whether the server, asked now, shows the walsender at work, so that its silence means nothing. */
   async isSenderAtWork(pid: number): Promise<boolean> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), ANSWER_TIMEOUT_MS);
-    });
     // It waits for WAL, or for us to read: then it is not at work, and we should hear of it.
-    const asked = this.#connection.query(
+    const rows = await this.#ask(
       "look at the walsender",
       `SELECT 1 FROM pg_catalog.pg_stat_activity
         WHERE pid = $1 AND COALESCE(pg_catalog.lower(wait_event), '') NOT IN
               ('walsenderwaitforwal', 'walsendermain', 'walsenderwritedata')`,
       [pid],
-    ).then((rows) => rows.length > 0, () => false);
-    try {
-      return await Promise.race([asked, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    );
+    return rows !== undefined && rows.length > 0;
+  }
+
+  /** Whether the server, asked now, shows the slot held by this walsender; undefined: no answer. */
+  async isHeldBy(slotName: string, pid: number): Promise<boolean | undefined> {
+    const rows = await this.#ask(
+      "look at the slot",
+      "SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+      [slotName],
+    );
+    return rows && rows[0]?.active_pid === String(pid);
   }
 
   close(): void {
-    this.#connection.destroy();
+    this.#closing.abort();
+    this.#connection?.destroy();
+  }
+
+  async #ask(doing: string, text: string, values: unknown[]): Promise<TextRow[] | undefined> {
+    const connection = this.#connection;
+    if (connection === undefined) return undefined;
+    try {
+      return await bounded(connection, connection.query(doing, text, values), ANSWER_TIMEOUT_MS);
+    } catch (error) {
+      // A connection that was given up does not tell of its end.
+      if (connection === this.#connection) this.#gone.resolve(error as Error);
+      return undefined;
+    }
+  }
+
+  async #keep(): Promise<void> {
+    const { signal } = this.#closing;
+    let isTold = false;
+    for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs *= 2) {
+      try {
+        const connection = await connect(this.#place, "ordinary", signal);
+        const gone = Promise.withResolvers<Error>();
+        connection.lost.then(gone.resolve);
+        this.#gone = gone;
+        this.#connection = connection;
+        if (signal.aborted) return connection.destroy();
+        const reason = await gone.promise;
+        this.#connection = undefined;
+        connection.destroy();
+        if (SHUTDOWN_CODES.has(errorCode(reason) ?? "")) {
+          return this.onShutdown(failed(`the server at ${connection.place} stops`, reason));
+        }
+        pauseMs = FIRST_PAUSE_MS;
+        logger.debug("the connection that watches the server is opened anew: {why}", {
+          why: reason.message,
+        });
+      } catch (error) {
+        if (signal.aborted) return;
+        const why = error instanceof Error ? error.message : String(error);
+        if (!isTold) logger.warn("nothing watches for a shutdown of the server: {why}", { why });
+        isTold = true;
+      }
+      await pause(Math.min(pauseMs, LONGEST_PAUSE_MS), signal);
+    }
   }
 }

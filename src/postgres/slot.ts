@@ -17,6 +17,10 @@ import {
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
+/** Failover slots came with 17. */
+const FAILOVER_VERSION = 170000;
+const DUPLICATE_OBJECT = "42710";
+
 /** The slot as a run finds it at its start. */
 export interface SlotInfo {
   readonly name: string;
@@ -57,8 +61,20 @@ export async function prepareSlot(
       await createPublication(connection, options, server.version, wanted);
     if (!made) await checkPublications(connection, options, false, wanted);
   }
+  if (options.failover && server.version < FAILOVER_VERSION) {
+    throw wrong(
+      `${server.place} is PostgreSQL ${server.versionName}, and failover slots came with 17; leave ` +
+        "out --slot-failover",
+    );
+  }
   if (existing !== undefined) await dropSlot(connection, existing, options);
-  await createSlot(connection, options);
+  try {
+    await createSlot(connection, options);
+  } catch (error) {
+    // Another host with the same flags was faster.
+    if (!(error instanceof PostgresError && error.code === DUPLICATE_OBJECT)) throw error;
+    return await prepareSlot(connection, { ...options, recreate: false }, wanted);
+  }
   const made = await findSlot(connection, options.name);
   if (made === undefined) throw wrong(`the slot ${quote(options.name)} is gone again; start again`);
   return { ...identity(made, options), created: true, server };
@@ -75,6 +91,15 @@ function identity(slot: TextRow, options: SlotOptions) {
 function checkSlot(slot: TextRow, server: ServerFacts, options: SlotOptions): void {
   const problem = slotProblem(slot, server, options);
   if (problem !== undefined) throw asError(problem);
+  // Older servers do not have the column.
+  if (options.failover && slot.failover !== "t") {
+    const command = `ALTER_REPLICATION_SLOT ${options.name} (FAILOVER true)`;
+    logger.warn(
+      "the slot {name} is there and no failover slot; --slot-failover is for one that is made. Run " +
+        "{command} on a replication connection (psql 'replication=database …') while nobody follows it",
+      { name: options.name, command },
+    );
+  }
   if (slot.wal_status === "unreserved") {
     logger.warn(
       "the slot {name} is about to be lost: the server may remove its WAL (max_slot_wal_keep_size)",
@@ -122,7 +147,8 @@ async function createSlot(
   await connection.query("wait for open transactions", "SET lock_timeout = 0");
   await ask(connection, options, `create the slot ${quote(options.name)}`, {
     // The function asks for the same right as the replication command: REPLICATION.
-    text: "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot($1, $2)",
+    text: "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot($1, $2" +
+      (options.failover ? ", failover => true)" : ")"),
     values: [options.name, options.plugin],
   });
 }

@@ -50,7 +50,7 @@ export type SlotProblem = Problem & { readonly transient: boolean };
 /** Why a run cannot follow the slot that is there; undefined when it can. */
 export function slotProblem(
   slot: TextRow,
-  server: ServerFacts,
+  server: Pick<ServerFacts, "database" | "isStandby">,
   options: SlotOptions,
 ): SlotProblem | undefined {
   const name = quote(options.name);
@@ -100,6 +100,14 @@ export function slotProblem(
       } can no longer be read from it`,
       "make it anew with --recreate-slot and fill the gap from the tables",
       recreation(options),
+    );
+  }
+  if (slot.synced === "t" && server.isStandby) {
+    return lasting(
+      `the slot ${name} on this standby is a copy of the primary's, which can be followed only after ` +
+        "a promotion",
+      "connect to the primary (target_session_attrs=primary in --pg-url)",
+      { kind: "advice", text: "connect to the primary (target_session_attrs=primary in --pg-url)" },
     );
   }
   return slot.active === "t" ? activeElsewhere(slot, options.name) : undefined;

@@ -1,21 +1,24 @@
 import { getLogger } from "@logtape/logtape";
-import { formatLsn, type Lsn } from "../lsn.ts";
+import { formatLsn, type Lsn, parseLsn } from "../lsn.ts";
 import type { PostgresOptions, SlotOptions } from "../options.ts";
 import { backoffMs, pause } from "./backoff.ts";
-import { connect } from "./connection.ts";
+import { bounded } from "./bounded.ts";
+import { connect, type Connection, type TextRow } from "./connection.ts";
 import { failed, PostgresError } from "./postgres_error.ts";
 import type { ReplicationMessage } from "./replication_message.ts";
 import { ReplicationSession, type ServerIdentity } from "./replication_session.ts";
 import { ResumePoint } from "./resume_point.ts";
-import { whereToGoOn } from "./same_server.ts";
+import { SLOT_TAKEN, whereToGoOn } from "./same_server.ts";
 import { ServerWatch } from "./server_watch.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
 /** Bytes that wait for the pipeline before the socket is no longer read. One message may be larger. */
 const MAX_WAITING_BYTES = 2 * 1024 * 1024;
-/** Without a word from the server for so long, while we read and ask, the connection counts as lost. */
-const DEFAULT_SILENCE_MS = 60_000;
+/** With `standby` the server is asked this often whether the slot is still ours, or more often. */
+const LONGEST_LEASE_PAUSE_MS = 5000;
+/** Process ids of our own earlier walsenders; the server lets the last ones go soon. */
+const MAX_OWN_PIDS = 100;
 /** While the server cannot be reached, the log says so this often. */
 const REMINDER_MS = 60_000;
 
@@ -28,8 +31,6 @@ export interface SourceOptions {
   readonly flushLsn: () => Lsn;
   /** Ends the iteration, and a connection attempt, but not the feedback: that ends with `close`. */
   readonly signal: AbortSignal;
-  /** Default one minute. */
-  readonly silenceMs?: number;
   /** For the jitter between attempts to connect. Default `Math.random`. */
   readonly random?: () => number;
 }
@@ -58,6 +59,13 @@ export interface ReplicationSource extends AsyncIterable<readonly ReplicationMes
   confirm(): void;
   /** Tells the server the flush LSN for the last time, and lets go of it. */
   close(): Promise<void>;
+  /**
+   * Whether the slot is ours as far as can be known, so that what was read from it may be stored. It
+   * is not while another client holds it; with `standby` also not while the server does not say so.
+   */
+  readonly isOurs: boolean;
+  /** Resolves, also while nobody iterates, when the slot is another's: there is nothing to go on with. */
+  readonly taken: Promise<PostgresError>;
   readonly stats: SourceStats;
 }
 
@@ -78,6 +86,13 @@ class Source implements ReplicationSource {
   #resume: ResumePoint | undefined;
   #watch: ServerWatch | undefined;
   #server: ServerIdentity | undefined;
+  readonly #ownPids: Set<number> = new Set();
+  /** Another client was seen to hold the slot since the connection was lost. */
+  #wasTaken = false;
+  /** In `performance.now()`: when another may have the slot, unless the server says before that it is ours. */
+  #oursUntilMs = Infinity;
+  /** Where the timeline ended that the pipeline still works on. */
+  #branch: Lsn | undefined;
   #batches: { readonly messages: ReplicationMessage[]; readonly bytes: number }[] = [];
   #waitingBytes = 0;
   #receivedBytes = 0;
@@ -92,8 +107,11 @@ class Source implements ReplicationSource {
   /** Aborts with the options' signal, and when this source is closed. */
   readonly #closing = new AbortController();
   readonly #ended: AbortSignal;
+  readonly taken: Promise<PostgresError>;
+  #setTaken!: (error: PostgresError) => void;
 
   constructor(private readonly options: SourceOptions) {
+    this.taken = new Promise((resolve) => this.#setTaken = resolve);
     this.#ended = AbortSignal.any([options.signal, this.#closing.signal]);
     this.#ended.addEventListener("abort", () => this.#wake?.(), { once: true });
   }
@@ -112,6 +130,10 @@ class Source implements ReplicationSource {
     };
   }
 
+  get isOurs(): boolean {
+    return !this.#wasTaken && performance.now() < this.#oursUntilMs;
+  }
+
   confirm(): void {
     this.#session.confirm();
   }
@@ -128,6 +150,8 @@ class Source implements ReplicationSource {
       if (batch !== undefined) {
         this.#waitingBytes -= batch.bytes;
         yield batch.messages;
+        // Whoever comes for more has worked this off.
+        if (batch.messages[0]?.kind === "timeline") this.#branch = undefined;
         // Half empty, so that reading is not switched at every batch.
         if (this.#waitingBytes <= MAX_WAITING_BYTES / 2) this.#session.resume();
       } else if (this.#error !== undefined) {
@@ -140,18 +164,24 @@ class Source implements ReplicationSource {
   }
 
   async connect(): Promise<void> {
-    const { postgres, slot, flushLsn } = this.options;
+    const { postgres, slot } = this.options;
     const connection = await connect(postgres, "replication", this.#ended);
-    const session = await ReplicationSession.start(
+    // Only once it streams do keepalives tell whether anybody is there.
+    const session: ReplicationSession = await bounded(
       connection,
-      slot,
-      (server) => this.#whereToStart(connection, server),
-      {
-        received: (messages, bytes) => this.#take(messages, bytes),
-        lost: (error) => this.#lost(error),
-        silent: (ms) => void this.#checkSilence(session, ms),
-        flushLsn,
-      },
+      ReplicationSession.start(
+        connection,
+        slot,
+        (server, row) => this.#whereToStart(connection, server, row),
+        {
+          received: (messages, bytes) => this.#take(messages, bytes),
+          lost: (error) => this.#lost(error),
+          silent: (ms) => void this.#checkSilence(session, ms),
+          flushLsn: () => this.#flushLsn(),
+        },
+      ),
+      slot.silenceMs,
+      this.#ended,
     );
     if (this.#ended.aborted) {
       session.destroy();
@@ -160,39 +190,103 @@ class Source implements ReplicationSource {
     this.#session = session;
     this.#server = session.identity;
     this.#isConnected = true;
+    this.#wasTaken = false;
+    this.#oursUntilMs = Infinity;
     this.#sessions++;
     // What was acknowledged in the meantime.
     session.confirm();
-    this.#watch = await ServerWatch.open(
-      postgres,
-      connection.attempt,
-      this.#ended,
-      (error) => session.giveUp(error),
-    );
-    if (this.#ended.aborted) this.#watch?.close();
+    const watch = new ServerWatch(postgres, connection.attempt, (error) => session.giveUp(error));
+    this.#watch = watch;
+    if (slot.standby) void this.#keepLease(session, watch);
+  }
+
+  /** What the checkpoint has of a timeline that is left says nothing of the next one. */
+  #flushLsn(): Lsn {
+    const flushLsn = this.options.flushLsn();
+    return this.#branch !== undefined && flushLsn > this.#branch ? this.#branch : flushLsn;
   }
 
   async #whereToStart(
-    connection: Parameters<typeof whereToGoOn>[0],
+    connection: Connection,
     server: ServerIdentity,
+    row: TextRow | undefined,
   ): Promise<Lsn> {
-    const { startLsn, slot } = this.options;
+    const { startLsn, slot, postgres } = this.options;
+    this.#ownPids.add(server.senderPid);
+    if (this.#ownPids.size > MAX_OWN_PIDS) this.#ownPids.delete(firstOf(this.#ownPids));
     if (this.#resume === undefined || this.#server === undefined) {
-      const first = server.slotConfirmedLsn ?? 0n;
+      const first = parseLsn(row?.confirmed_flush_lsn ?? "0/0");
       this.#confirmedLsn = first > startLsn ? first : startLsn;
       this.#resume = new ResumePoint(this.#confirmedLsn, slot.plugin);
       return startLsn;
     }
-    const lsn = await whereToGoOn(connection, server, {
-      slotName: slot.name,
+    const { lsn, branch } = await whereToGoOn(connection, server, row, {
+      options: slot,
+      database: postgres.database,
       before: this.#server,
       receivedLsn: this.#resume.lsn,
       confirmedLsn: this.stats.sentLsn,
       isInTransaction: this.#resume.isInTransaction,
+      wasTaken: this.#wasTaken,
+      heldBy: (pid) => this.#heldBy(pid),
     });
+    if (branch !== undefined) this.#leaveTimeline(branch);
     if (lsn < this.#resume.lsn) this.#resume.rewind(lsn);
     this.#resume.restart();
     return lsn;
+  }
+
+  /** The server has not yet let go of our dead session, or another client was faster. */
+  #heldBy(pid: number): never {
+    const name = JSON.stringify(this.options.slot.name);
+    if (this.#ownPids.has(pid)) {
+      throw new PostgresError(
+        `the server still holds the slot ${name} for our lost connection (its process ${pid})`,
+        { transient: true },
+      );
+    }
+    const message = `the slot ${name} is taken: the server's process ${pid} serves it to another ` +
+      "client, which reads again what this run has not stored";
+    if (this.options.slot.standby) {
+      throw new PostgresError(message, { transient: false, code: SLOT_TAKEN });
+    }
+    if (!this.#wasTaken) logger.warn("{message}; nothing more is put", { message });
+    this.#wasTaken = true;
+    throw new PostgresError(message, { transient: true });
+  }
+
+  #leaveTimeline(branch: Lsn): void {
+    this.#branch = branch;
+    if (this.#confirmedLsn > branch) this.#confirmedLsn = branch;
+    this.#push([{ kind: "timeline", branch }], 0);
+  }
+
+  /**
+   * Another may follow the slot as soon as the server has let go of us, and it does so when it has not
+   * heard from us for `wal_sender_timeout`. So it is asked, well within that, whether it still holds
+   * the slot for us, also while the socket is not read.
+   */
+  async #keepLease(session: ReplicationSession, watch: ServerWatch): Promise<void> {
+    const { walSenderTimeoutMs, senderPid } = session.identity;
+    const leaseMs = walSenderTimeoutMs / 3;
+    if (leaseMs === 0) return;
+    while (true) {
+      await pause(Math.min(leaseMs / 4, LONGEST_LEASE_PAUSE_MS), this.#ended);
+      const askedMs = performance.now();
+      const isHeld = await watch.isHeldBy(this.options.slot.name, senderPid);
+      if (this.#ended.aborted || this.#session !== session || !this.#isConnected) return;
+      if (isHeld) {
+        this.#oursUntilMs = askedMs + leaseMs;
+      } else if (this.#oursUntilMs === Infinity) {
+        // Nobody to ask, or by that way another server answers: the connection itself must tell.
+        if (isHeld === false) return;
+      } else if (isHeld === false || performance.now() >= this.#oursUntilMs) {
+        const why = isHeld === false
+          ? "the server no longer holds the slot for us"
+          : `for ${Math.round(leaseMs / 1000)} s the server did not say that the slot is ours`;
+        return session.giveUp(failed("the connection to PostgreSQL is lost", new Error(why)));
+      }
+    }
   }
 
   /** Gives whether reading shall stop. */
@@ -212,12 +306,14 @@ class Source implements ReplicationSource {
         if (message.kind === "xlogdata") resume.accept(message);
       }
     }
-    if (fresh.length > 0) {
-      this.#waitingBytes += bytes;
-      this.#batches.push({ messages: fresh, bytes });
-      this.#wake?.();
-    }
+    if (fresh.length > 0) this.#push(fresh, bytes);
     return this.#waitingBytes >= MAX_WAITING_BYTES;
+  }
+
+  #push(messages: ReplicationMessage[], bytes: number): void {
+    this.#waitingBytes += bytes;
+    this.#batches.push({ messages, bytes });
+    this.#wake?.();
   }
 
   #lost(error: PostgresError): void {
@@ -227,6 +323,7 @@ class Source implements ReplicationSource {
     this.#isConnected = false;
     this.#watch?.close();
     this.#watch = undefined;
+    if (this.options.slot.standby) this.#oursUntilMs = 0;
     if (this.#ended.aborted) return;
     if (error.transient) void this.#reconnect(error);
     else this.#fail(error);
@@ -262,13 +359,19 @@ class Source implements ReplicationSource {
 
   #fail(error: unknown): void {
     this.#error = error;
+    if (error instanceof PostgresError && error.code === SLOT_TAKEN) {
+      this.#oursUntilMs = 0;
+      this.#batches = [];
+      this.#setTaken(error);
+    }
     this.#wake?.();
   }
 
   async #checkSilence(session: ReplicationSession, ms: number): Promise<void> {
-    if (ms < (this.options.silenceMs ?? DEFAULT_SILENCE_MS)) return;
+    const { silenceMs } = this.options.slot;
+    if (silenceMs === 0 || ms < silenceMs) return;
     // One transaction may keep a walsender decoding for minutes, in which it neither hears nor speaks.
-    if (await this.#watch?.isSenderAtWork(session.senderPid)) return;
+    if (await this.#watch?.isSenderAtWork(session.identity.senderPid)) return;
     session.giveUp(
       failed(
         "the connection to PostgreSQL is lost",
@@ -276,4 +379,8 @@ class Source implements ReplicationSource {
       ),
     );
   }
+}
+
+function firstOf<T>(set: ReadonlySet<T>): T {
+  return set.values().next().value!;
 }

@@ -126,6 +126,17 @@ const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherFlag>]: 
   },
   createSlot: switchRow((o) => o.slot.create),
   recreateSlot: switchRow((o) => o.slot.recreate),
+  pgTimeout: {
+    see: (o) => o.slot.silenceMs,
+    unset: 60_000,
+    good: [["0", 0], ["1s", 1000], ["5m", 300_000]],
+    bad: [
+      ["60", /"60" is not a span of time/],
+      ["500ms", /"500ms" is out of range; it may be 0 or from 1s to 1d/],
+    ],
+  },
+  slotFailover: switchRow((o) => o.slot.failover, { PG2KINESIS_CREATE_SLOT: "1" }),
+  standby: switchRow((o) => o.slot.standby),
   createPublication: switchRow((o) => o.slot.createPublication, {
     PG2KINESIS_PG_SLOT_OUTPUT_PLUGIN: "pgoutput",
     PG2KINESIS_CREATE_SLOT: "1",

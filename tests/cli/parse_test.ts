@@ -89,6 +89,11 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: RegExp])[]
     ["--pg-publication", "p"],
     /^--pg-publication has no effect without --pg-slot-output-plugin pgoutput$/,
   ],
+  [["--slot-failover"], /^--slot-failover has no effect without --create-slot or --recreate-slot$/],
+  [
+    ["--standby", "--recreate-slot"],
+    /^--standby and --recreate-slot exclude each other: .*anew once/,
+  ],
   [
     ["--create-publication", "--create-slot"],
     /^--create-publication has no effect without --pg-slot-output-plugin pgoutput$/,

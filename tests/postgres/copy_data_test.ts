@@ -78,8 +78,9 @@ Deno.test("readNotice takes the severity that is not translated", () => {
   });
 });
 
-Deno.test("statusIntervalMs is a third of the server's patience, ten seconds at most", () => {
-  assertEquals(statusIntervalMs(60_000), 10_000);
-  assertEquals(statusIntervalMs(3000), 1000);
-  assertEquals(statusIntervalMs(0), 10_000);
+Deno.test("statusIntervalMs is a third of the server's patience and of ours, ten seconds at most", () => {
+  assertEquals(statusIntervalMs(60_000, 60_000), 10_000);
+  assertEquals(statusIntervalMs(3000, 60_000), 1000);
+  assertEquals(statusIntervalMs(60_000, 3000), 1000);
+  assertEquals(statusIntervalMs(0, 0), 10_000);
 });

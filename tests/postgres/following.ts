@@ -18,7 +18,6 @@ export class Following implements AsyncDisposable {
     changes: {
       postgres?: Partial<PostgresOptions>;
       slot?: Partial<SlotOptions>;
-      silenceMs?: number;
     } = {},
   ): Promise<Following> {
     const following = new Following();
@@ -28,7 +27,6 @@ export class Following implements AsyncDisposable {
       startLsn: 0n,
       flushLsn: () => following.flushLsn,
       signal: following.#stop.signal,
-      silenceMs: changes.silenceMs,
     });
     following.#iterator = following.source[Symbol.asyncIterator]();
     return following;

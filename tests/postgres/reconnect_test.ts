@@ -162,7 +162,7 @@ Deno.test("a connection that fell silent counts as lost", async () => {
   using proxy = new Proxy(server);
   await using following = await Following.start(db, "test_decoding", {
     ...through(proxy),
-    silenceMs: 2000,
+    slot: { silenceMs: 2000 },
   });
   let stalled = false;
   const ids = await idsUntilEnd(following, async (ids) => {

@@ -39,6 +39,9 @@ export function slotOptions(
     plugin,
     create: false,
     recreate: false,
+    failover: false,
+    standby: false,
+    silenceMs: 60_000,
     publications: [db.slot],
     ...changes,
   } as SlotOptions;
