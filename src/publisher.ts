@@ -10,6 +10,11 @@ import type { Progress } from "./telemetry/progress.ts";
 
 const logger = getLogger(["pg2kinesis", "publish"]);
 
+/** Before the catalog is read again for a transaction that it does not see yet. */
+const NOT_VISIBLE_YET_MS = 100;
+/** So often without a word. */
+const PATIENT_ATTEMPTS = 20;
+
 export interface PublisherParts {
   readonly formatter: Formatter;
   readonly writer: RecordWriter;
@@ -43,7 +48,7 @@ export class Publisher {
   publish(change: Change, ticket: Ticket): Promise<void> | undefined {
     const problem = this.#format(change, ticket);
     if (problem === undefined) return undefined;
-    if (problem.kind === "unknown-table" && !this.#unknown.has(problem.table)) {
+    if (problem.kind === "unknown-table" && this.#mayBeKnownNow(change, problem.table)) {
       return this.#publishAfterRefresh(change, ticket);
     }
     this.#leaveOut(change, problem);
@@ -63,11 +68,34 @@ export class Publisher {
     logger.warn("PostgreSQL left a change out: {text}", { text: warning.text });
   }
 
+  /** Whether the catalog would tell more if it was read again: a table may be made under an old name. */
+  #mayBeKnownNow({ transaction }: Change, table: string): boolean {
+    return !this.#unknown.has(table) || !this.#parts.catalog.sees(transaction!.xid);
+  }
+
   async #publishAfterRefresh(change: Change, ticket: Ticket): Promise<void> {
-    await this.#parts.catalog.refresh();
-    const problem = this.#format(change, ticket);
-    if (problem?.kind === "unknown-table") this.#unknown.add(problem.table);
-    if (problem !== undefined) this.#leaveOut(change, problem);
+    for (let attempt = 0;; attempt++) {
+      await this.#parts.catalog.refresh();
+      const problem = this.#format(change, ticket);
+      if (problem?.kind === "unknown-table") {
+        this.#unknown.add(problem.table);
+        if (this.#mayBeKnownNow(change, problem.table)) {
+          if (attempt === PATIENT_ATTEMPTS) this.#sayWhyWaiting(change);
+          await new Promise((resolve) => setTimeout(resolve, NOT_VISIBLE_YET_MS));
+          continue;
+        }
+      }
+      if (problem !== undefined) this.#leaveOut(change, problem);
+      return;
+    }
+  }
+
+  #sayWhyWaiting(change: Change): void {
+    logger.warn(
+      "waiting with {change}: its transaction is decoded, but its commit, which may wait for a " +
+        "synchronous standby, is not to be seen yet, nor is its table",
+      { change: describe(change) },
+    );
   }
 
   #format(change: Change, ticket: Ticket): FormatProblem | undefined {

@@ -20,7 +20,8 @@ export type KeyPreference = "old" | "new";
  * Its names come from the plugin where it sends them, as they were when the change was made: wal2json
  * (`pk`) and pgoutput (a table with the default replica identity). They are matched as a set with the
  * keys that the catalog knows, and put in that key's order. While the catalog knows no such key it is
- * asked to refresh, once; if that does not help, the plugin's order (table order) stands.
+ * asked to refresh, once it can see the change; if that does not help, the plugin's order (table order)
+ * stands.
  *
  * Otherwise (test_decoding; other replica identities with pgoutput; a deferrable key, which wal2json
  * takes for none) the catalog names the key: the present one if the change has all its columns, else the
@@ -50,13 +51,13 @@ export class RowKeys {
     const table = this.#tables.get(change.relation);
     const pluginNames = change.keyNames;
     if (pluginNames !== undefined && pluginNames.length > 0) {
-      const names = this.#inKeyOrder(table, change.relation, pluginNames);
+      const names = this.#inKeyOrder(table, change, pluginNames);
       if (names === undefined) return unknownKeyOrder(change.relation, pluginNames);
       return this.#read(change, names, prefer) ?? keyNotSent(change, names);
     }
     if (table.known !== undefined) return this.#findInCatalog(change, table.known, prefer);
     // wal2json's empty list stands for no key, but for a deferrable one too.
-    return pluginNames === undefined || this.#mustAsk(change.relation, pluginNames)
+    return pluginNames === undefined || this.#mustAsk(change, pluginNames)
       ? unknownTable(change.relation)
       : noKey(change.relation);
   }
@@ -119,24 +120,24 @@ export class RowKeys {
   /** Undefined when the catalog must be asked first. */
   #inKeyOrder(
     table: TableKeys,
-    relation: Relation,
+    change: RowChange,
     names: readonly string[],
   ): readonly string[] | undefined {
     if (names.length < 2) return names;
     if (table.ordered !== undefined && sameNames(names, table.pluginNames!)) return table.ordered;
     table.pluginNames = names;
     table.ordered = table.known?.keys.find((key) => sameSet(key, names));
-    if (table.ordered === undefined && !this.#mustAsk(relation, names)) table.ordered = names;
+    if (table.ordered === undefined && !this.#mustAsk(change, names)) table.ordered = names;
     return table.ordered;
   }
 
-  /** Whether the catalog has not been read again since it was first asked for this key. */
-  #mustAsk({ qualifiedName }: Relation, names: readonly string[]): boolean {
-    const key = JSON.stringify([qualifiedName, names]);
+  /** Whether the catalog was read before it could see the change, or not since it was first asked. */
+  #mustAsk({ relation, transaction }: RowChange, names: readonly string[]): boolean {
+    const key = JSON.stringify([relation.qualifiedName, names]);
     const { version } = this.catalog;
     const askedAt = this.#asked.get(key);
     if (askedAt === undefined) this.#asked.set(key, version);
-    return askedAt === undefined || askedAt === version;
+    return askedAt === undefined || askedAt === version || !this.catalog.sees(transaction.xid);
   }
 }
 

@@ -1,11 +1,12 @@
 import { getLogger } from "@logtape/logtape";
 import { backoffMs, pause } from "./backoff.ts";
 import { bounded } from "./bounded.ts";
-import { TABLES_QUERY, TYPES_QUERY } from "./catalog_queries.ts";
+import { SNAPSHOT_QUERY, TABLES_QUERY, TYPES_QUERY } from "./catalog_queries.ts";
 import type { PostgresOptions } from "../options.ts";
 import { connect, type Connection, type TextRow } from "./connection.ts";
 import type { Catalog, KnownTable } from "./known_table.ts";
 import { PostgresError } from "./postgres_error.ts";
+import { parseSnapshot, type Snapshot } from "./snapshot.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -50,6 +51,7 @@ class LoadedCatalog implements PgCatalog {
   #connection: Connection | undefined;
   readonly #closing = new AbortController();
   readonly #stop: AbortSignal;
+  #snapshot: Snapshot | undefined;
   #present: ReadonlyMap<string, KnownTable> = new Map();
   /** In the order in which they went. */
   readonly #gone: Map<string, KnownTable> = new Map();
@@ -82,6 +84,10 @@ class LoadedCatalog implements PgCatalog {
     return name;
   }
 
+  sees(xid: number): boolean {
+    return this.#snapshot?.(xid) ?? false;
+  }
+
   /**
    * Calls during a refresh share the one after it, since what they look for may be younger than
    * what the running one sees.
@@ -104,7 +110,8 @@ class LoadedCatalog implements PgCatalog {
   }
 
   async #refresh(): Promise<void> {
-    const { tables, types } = await this.#read();
+    const { snapshot, tables, types } = await this.#read();
+    this.#snapshot = snapshot;
     this.#keepTables(tables);
     for (const { oid, typmod, name } of types) {
       let byTypmod = this.#types.get(Number(oid));
@@ -118,7 +125,7 @@ class LoadedCatalog implements PgCatalog {
    * A connection that was lost is made anew, for as long as that takes: who waits for an unknown table
    * cannot go on without. Only the first reading fails at once.
    */
-  async #read(): Promise<{ readonly tables: TextRow[]; readonly types: TextRow[] }> {
+  async #read(): Promise<CatalogRows> {
     for (let attempt = 0;; attempt++) {
       try {
         this.#connection ??= await connect(this.postgres, "ordinary", this.#stop);
@@ -140,8 +147,9 @@ class LoadedCatalog implements PgCatalog {
     }
   }
 
-  async #ask(connection: Connection) {
+  async #ask(connection: Connection): Promise<CatalogRows> {
     const wanted = [...this.#wantedTypes.values()];
+    const [seen] = await connection.query("read what the catalog shows", SNAPSHOT_QUERY);
     const tables = await connection.query("read the catalog's tables", TABLES_QUERY);
     const types = await connection.query("read the catalog's types", TYPES_QUERY, [
       wanted.map(([oid]) => oid),
@@ -149,7 +157,7 @@ class LoadedCatalog implements PgCatalog {
     ]);
     // What was wanted in the meantime is asked for the next time.
     for (const [oid, typmod] of wanted) this.#wantedTypes.delete(`${oid} ${typmod}`);
-    return { tables, types };
+    return { snapshot: parseSnapshot(seen!.snapshot!), tables, types };
   }
 
   #keepTables(rows: readonly TextRow[]): void {
@@ -190,6 +198,13 @@ class LoadedCatalog implements PgCatalog {
       this.#gone.set(name, { ...gone, keys: joinKeys(gone.keys, renamed.keys) });
     }
   }
+}
+
+interface CatalogRows {
+  /** What both queries saw at least. */
+  readonly snapshot: Snapshot;
+  readonly tables: TextRow[];
+  readonly types: TextRow[];
 }
 
 /** `earlier` is what was known under the same name. */

@@ -22,6 +22,9 @@ function keyColumns(condition: string): string {
 const IDENTITY = `(c.relreplident = 'd' AND i.indisprimary AND i.indimmediate
   OR c.relreplident = 'i' AND i.indisreplident)`;
 
+/** Which transactions a query sees that begins later: `xmin:xmax:xip,xip`, xids of 64 bits. */
+export const SNAPSHOT_QUERY = "SELECT pg_catalog.txid_current_snapshot()::text AS snapshot";
+
 /** Columns: oid, schema, name, identity, key, identity_key, parent. The last three are JSON lists. */
 export const TABLES_QUERY = `
 SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relreplident AS identity,

@@ -29,6 +29,11 @@ export interface Catalog {
   tables(): Iterable<KnownTable>;
   /** The type's name as `format_type` prints it; undefined when the type was never seen. */
   typeName(oid: number, typmod: number): string | undefined;
+  /**
+   * Whether what a transaction did, by its xid, was there to be read when the catalog was read last. Its
+   * changes may come earlier: its commit is decoded while it still waits for a synchronous standby.
+   */
+  sees(xid: number): boolean;
   /** Reads `pg_catalog` again; what is gone stays known. */
   refresh(): Promise<void>;
 }

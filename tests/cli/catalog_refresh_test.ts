@@ -10,6 +10,7 @@ function counting(): Catalog & { refreshes: number } {
     table: () => undefined,
     tables: () => [],
     typeName: () => undefined,
+    sees: () => true,
     refresh() {
       this.refreshes++;
       return this.refreshes === 1 ? Promise.reject(new Error("no server")) : Promise.resolve();

@@ -121,6 +121,10 @@ export class MadeUpCatalog implements Catalog {
     return undefined;
   }
 
+  sees(): boolean {
+    return true;
+  }
+
   refresh(): Promise<void> {
     this.version++;
     return Promise.resolve();
