@@ -48,6 +48,11 @@ const SERVICE = new Set([
   "ServiceUnavailable",
   "ServiceUnavailableException",
   "ResourceInUseException",
+  // With a status of 4xx: the service gave up on a body that came too slowly, or was cut off.
+  // https://docs.aws.amazon.com/kinesis/latest/APIReference/CommonErrors.html
+  "RequestAbortedException",
+  "RequestTimeout",
+  "RequestTimeoutException",
 ]);
 
 /** Temporary credentials that ran out; the SDK fetches or reads new ones. */
@@ -102,7 +107,7 @@ export function classify(error: unknown, asked: Asked): Failure {
     const doubt = name === "ResourceNotFoundException" ? "stream" : undefined;
     return { kind: "refused", detail, advice: advice(asked), doubt };
   }
-  if (SERVICE.has(name) || (status !== undefined && status >= 500)) {
+  if (SERVICE.has(name) || status === 408 || (status !== undefined && status >= 500)) {
     return { kind: "retry", reason: "service", detail };
   }
   if (status !== undefined && status >= 400) {

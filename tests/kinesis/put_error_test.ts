@@ -22,6 +22,9 @@ const RETRIED: readonly [Error, string][] = [
   [sdkError("InternalFailure", 500), "service"],
   [sdkError("ServiceUnavailable", 503), "service"],
   [sdkError("UnknownError", 502), "service"],
+  [sdkError("UnknownError", 408), "service"],
+  [sdkError("RequestTimeoutException", 400), "service"],
+  [sdkError("RequestAbortedException", 400), "service"],
   [sdkError("ExpiredTokenException", 400), "credentials"],
   [
     sdkError("InvalidSignatureException", 400, "Signature expired: 1 is now earlier"),
