@@ -13,16 +13,26 @@ export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" |
 /** Where PostgreSQL is and who asks. Everything is resolved: flags, then the URL, then the environment. */
 export interface PostgresOptions {
   /** Tried in order. A host that begins with `/` is the directory of a Unix socket. */
-  readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  readonly hosts: readonly {
+    readonly host: string;
+    readonly port: number;
+    /** Where the host is, without asking the name service. */
+    readonly address?: string;
+  }[];
   readonly database: string;
   readonly user: string;
   /** From the URL or `PGPASSWORD`; otherwise the password file is asked when the server asks. */
   readonly password: string | undefined;
+  /** `rds-iam`: the password is a token of Amazon's IAM, a new one for every connection. */
+  readonly auth: "password" | "rds-iam";
   readonly sslMode: SslMode;
   /** A file, or `system`. */
   readonly sslRootCert: string | undefined;
   readonly sslCert: string | undefined;
   readonly sslKey: string | undefined;
+  readonly sslNegotiation: "postgres" | "direct";
+  /** `require` fails unless the login is by SCRAM-SHA-256-PLUS. */
+  readonly channelBinding: "disable" | "prefer" | "require";
   readonly targetSessionAttrs: TargetSessionAttrs;
   /** For one host; 0: no limit. */
   readonly connectTimeoutMs: number;

@@ -39,6 +39,7 @@ export function resolveConnection(
   given: readonly ConnectionLayer[],
   env: Environment,
   host: HostView,
+  auth: PostgresOptions["auth"] = "password",
 ): { readonly postgres: PostgresOptions; readonly warnings: readonly string[] } {
   const variables = libpqVariables(env);
   const home = env.HOME || env.USERPROFILE || undefined;
@@ -61,7 +62,8 @@ export function resolveConnection(
       database,
       user,
       password: look("password")?.value,
-      ...resolveTls(look, hosts, home, host, env),
+      auth,
+      ...resolveTls(look, hosts, home, host, env, auth),
       targetSessionAttrs: parsed(look("target_session_attrs"), choice(TARGET_SESSION_ATTRS)) ??
         "any",
       connectTimeoutMs: parsed(look("connect_timeout"), connectTimeout) ??
@@ -156,13 +158,14 @@ function ignoredSettings(layers: readonly ConnectionLayer[]): string[] {
 function resolveHosts(look: Look, host: HostView): PostgresOptions["hosts"] {
   const hostaddr = look("hostaddr");
   const named = look("host");
-  if (hostaddr !== undefined && named !== undefined) {
+  const hosts = ((named ?? hostaddr)?.value ?? "").split(",");
+  const addresses = named === undefined ? [] : hostaddr?.value.split(",") ?? [];
+  if (addresses.length > 0 && addresses.length !== hosts.length) {
     throw new UsageError(
-      `${hostaddr.name}: an address beside a host (${named.name}) is not supported; give one of ` +
-        "them",
+      `${hostaddr?.name}: ${addresses.length} addresses do not match ${hosts.length} ` +
+        `hosts (${named?.name}); give one for each`,
     );
   }
-  const hosts = ((named ?? hostaddr)?.value ?? "").split(",");
   const portSetting = look("port");
   const ports = (portSetting?.value ?? "").split(",");
   if (ports.length !== 1 && ports.length !== hosts.length) {
@@ -175,7 +178,13 @@ function resolveHosts(look: Look, host: HostView): PostgresOptions["hosts"] {
   return hosts.map((name, index) => {
     const text = ports.length === 1 ? ports[0]! : ports[index]!;
     const port = parsed({ value: text || DEFAULT_PORT, name: portSetting?.name ?? "" }, parsePort)!;
-    return { host: name || defaultHost(port, host), port };
+    const address = addresses[index] || undefined;
+    return {
+      // An address without a name is the host.
+      host: name || address || defaultHost(port, host),
+      port,
+      ...(name && address ? { address } : {}),
+    };
   });
 }
 
@@ -190,7 +199,8 @@ function defaultHost(port: number, host: HostView): string {
 
 const isSocket = (host: string) => host.startsWith("/");
 
-type TlsOptions = Pick<PostgresOptions, "sslMode" | "sslRootCert" | "sslCert" | "sslKey">;
+type CertificateFiles = Pick<PostgresOptions, "sslMode" | "sslRootCert" | "sslCert" | "sslKey">;
+type TlsOptions = CertificateFiles & Pick<PostgresOptions, "sslNegotiation" | "channelBinding">;
 
 function resolveTls(
   look: Look,
@@ -198,21 +208,71 @@ function resolveTls(
   home: string | undefined,
   host: HostView,
   env: Environment,
+  auth: PostgresOptions["auth"],
 ): TlsOptions {
   const mode = look("sslmode");
   const rootCert = look("sslrootcert");
   const system = rootCert?.value === "system";
   // As in libpq: the system's authorities sign for anyone, so only the name makes them worth anything.
-  const sslMode: SslMode = parsed(mode, choice(SSL_MODES)) ?? (system ? "verify-full" : "prefer");
+  const sslMode: SslMode = parsed(mode, choice(SSL_MODES)) ??
+    (system ? "verify-full" : auth === "rds-iam" ? "require" : "prefer");
   if (system && sslMode !== "verify-full") {
     throw new UsageError(
       `${mode?.name}: ${sslMode} is too weak for ${rootCert?.name} system; use verify-full`,
     );
   }
-  if (sslMode === "disable" || hosts.every(({ host }) => isSocket(host))) {
-    return { sslMode, sslRootCert: undefined, sslCert: undefined, sslKey: undefined };
+  const isAlwaysTls = !["disable", "allow", "prefer"].includes(sslMode);
+  const negotiation = look("sslnegotiation");
+  const sslNegotiation = parsed(negotiation, choice(["postgres", "direct"])) ?? "postgres";
+  if (sslNegotiation === "direct" && !isAlwaysTls) {
+    throw new UsageError(
+      `${negotiation?.name}: direct cannot fall back to no TLS, as sslmode ${sslMode} would; use ` +
+        "require, verify-ca or verify-full",
+    );
   }
+  const binding = look("channel_binding");
+  const channelBinding = parsed(binding, choice(["disable", "prefer", "require"])) ?? "prefer";
+  const noTls = sslMode === "disable" || hosts.every(({ host }) => isSocket(host));
+  if (channelBinding === "require" && noTls) {
+    throw new UsageError(
+      `${binding?.name}: require needs TLS, which ${
+        sslMode === "disable" ? "sslmode disable" : "a Unix socket"
+      } does without`,
+    );
+  }
+  if (auth === "rds-iam") {
+    if (!isAlwaysTls) {
+      throw new UsageError(
+        `${mode?.name}: ${sslMode} may do without TLS, which --pg-auth rds-iam needs; use verify-full`,
+      );
+    }
+    if (hosts.some(({ host }) => isSocket(host))) {
+      throw new UsageError("--pg-auth rds-iam needs TLS to a server of RDS, not a Unix socket");
+    }
+    if (channelBinding === "require") {
+      throw new UsageError(
+        `${binding?.name}: require is for passwords (SCRAM), and --pg-auth rds-iam has a token`,
+      );
+    }
+  }
+  return {
+    ...resolveFiles(look, sslMode, noTls, home, host, env),
+    sslNegotiation,
+    channelBinding,
+  };
+}
 
+function resolveFiles(
+  look: Look,
+  sslMode: SslMode,
+  noTls: boolean,
+  home: string | undefined,
+  host: HostView,
+  env: Environment,
+): CertificateFiles {
+  if (noTls) return { sslMode, sslRootCert: undefined, sslCert: undefined, sslKey: undefined };
+  const mode = look("sslmode");
+  const rootCert = look("sslrootcert");
   const folder = host.os === "windows"
     ? env.APPDATA && `${env.APPDATA}\\postgresql\\`
     : home && `${home}/.postgresql/`;
@@ -225,7 +285,7 @@ function resolveTls(
     return path && host.exists(path) ? path : undefined;
   };
 
-  const sslRootCert = system ? "system" : fileOf(rootCert, "root.crt");
+  const sslRootCert = rootCert?.value === "system" ? "system" : fileOf(rootCert, "root.crt");
   if (sslRootCert === undefined && (sslMode === "verify-ca" || sslMode === "verify-full")) {
     throw new UsageError(
       `${mode?.name}: ${sslMode} needs certificates to trust; give --pg-sslrootcert FILE, or ` +

@@ -46,6 +46,8 @@ export const LIBPQ_SETTINGS: ReadonlyMap<string, LibpqSetting> = new Map(Object.
   sslrootcert: used("PGSSLROOTCERT"),
   sslcert: used("PGSSLCERT"),
   sslkey: used("PGSSLKEY"),
+  sslnegotiation: used("PGSSLNEGOTIATION"),
+  channel_binding: used("PGCHANNELBINDING"),
   target_session_attrs: used("PGTARGETSESSIONATTRS"),
 
   client_encoding: ignored(),
@@ -63,11 +65,6 @@ export const LIBPQ_SETTINGS: ReadonlyMap<string, LibpqSetting> = new Map(Object.
   sslsni: ignored(),
   tcp_user_timeout: ignored(),
 
-  channel_binding: promise(
-    "PGCHANNELBINDING",
-    ["disable", "prefer"],
-    "write prefer: it is used wherever the server offers it",
-  ),
   gssencmode: promise("PGGSSENCMODE", ["disable", "prefer"], "use TLS"),
   max_protocol_version: promise("PGMAXPROTOCOLVERSION", ["3.0", "3.2", "latest"]),
   min_protocol_version: promise("PGMINPROTOCOLVERSION", ["3.0"]),
@@ -84,6 +81,5 @@ export const LIBPQ_SETTINGS: ReadonlyMap<string, LibpqSetting> = new Map(Object.
   sslcertmode: promise("PGSSLCERTMODE", ["allow"]),
   sslcrl: promise("PGSSLCRL", []),
   sslcrldir: promise("PGSSLCRLDIR", []),
-  sslnegotiation: promise("PGSSLNEGOTIATION", ["postgres"]),
   sslpassword: promise(undefined, [], "give a key without a passphrase"),
 }));

@@ -74,6 +74,19 @@ export const connectionFlags = {
       "write `%40` for @, `%2F` for /, `%3A` for :, `%25` for %.",
     parse: parseConnectionUri,
   }),
+  pgAuth: defaultedFlag({
+    name: "pg-auth",
+    category: "postgres",
+    placeholder: "HOW",
+    defaultText: "password",
+    short: "password (default) or rds-iam",
+    long:
+      "How the role proves itself where the server asks: by its `password`, or by `rds-iam`, a token " +
+      "of Amazon RDS, signed anew with the AWS credentials for every connection. It needs TLS: " +
+      "without a mode it is `require`. The region is the one in the host's name, else the AWS " +
+      "settings'.",
+    parse: choice(["password", "rds-iam"]),
+  }),
   pgSslmode: optionalFlag({
     name: "pg-sslmode",
     category: "postgres",

@@ -25,6 +25,7 @@ export function buildRunOptions(
     connectionLayers(settings),
     env,
     host,
+    values.pgAuth,
   );
   warnings.push(...connectionWarnings);
   if (settings.originOf("pgUrl") === "argument" && values.pgUrl?.has("password")) {

@@ -2,12 +2,14 @@
 import pg from "pg";
 import type { PostgresOptions } from "../options.ts";
 import { isSocketFolder } from "./encryption.ts";
+import { LoginRefused } from "./login_watch.ts";
 import { describe, errorCode, isTransient, PostgresError } from "./postgres_error.ts";
 
+/** A server of `--pg-host`; the address stands in for what the name service says of the host. */
+export type Place = PostgresOptions["hosts"][number];
+
 /** One attempt to connect, as messages tell it. */
-export interface Attempt {
-  readonly host: string;
-  readonly port: number;
+export interface Attempt extends Place {
   readonly encrypted: boolean;
   readonly kind: "replication" | "ordinary";
 }
@@ -55,9 +57,10 @@ export function cannotConnect(
   const [first, ...others] = failures;
   const start = `cannot connect to PostgreSQL at ${placeOf(first.attempt)} ` +
     `(database ${JSON.stringify(options.database)}, role ${JSON.stringify(options.user)})`;
-  const rest = others.filter(({ why }) => why !== first.why).map(({ attempt, why }) =>
-    `; ${attempt.encrypted ? "with" : "without"} TLS: ${why}`
-  );
+  const rest = others.filter(({ why }) => why !== first.why).map(({ attempt, why }) => {
+    const at = attempt.address === first.attempt.address ? "" : `at ${attempt.address}, `;
+    return `; ${at}${attempt.encrypted ? "with" : "without"} TLS: ${why}`;
+  });
   return new PostgresError(`${start}: ${first.why}${rest.join("")}`, {
     transient: failures.some(({ transient }) => transient),
     cause: failures.at(-1)!.cause,
@@ -68,6 +71,9 @@ export function cannotConnect(
 function explainServer(error: pg.DatabaseError, attempt: Attempt, options: PostgresOptions) {
   const said = describe(error);
   const role = quoted(options.user);
+  if (options.auth === "rds-iam" && error.code?.startsWith("28") && !isNoEntry(error)) {
+    return explainToken(said, attempt, role);
+  }
   switch (error.code) {
     case "28P01":
       return `wrong password; set PGPASSWORD or write it to ~/.pgpass. The server said: ${said}`;
@@ -89,11 +95,23 @@ function explainServer(error: pg.DatabaseError, attempt: Attempt, options: Postg
   return said;
 }
 
+const isNoEntry = (error: pg.DatabaseError) => /no pg_hba\.conf entry/.test(error.message);
+
+/** https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.Troubleshooting.html */
+function explainToken(said: string, { host, kind }: Attempt, role: string): string {
+  const replication = kind === "replication"
+    ? " (and, for replication, rds.iam_auth_for_replication = 1 in the parameter group)"
+    : "";
+  return `IAM or the server refused the token; that needs IAM database authentication${replication}, ` +
+    `GRANT rds_iam TO ${role}, rds-db:connect in the policy, and the endpoint's own name, not ` +
+    `an alias, as --pg-host (${host}). The server said: ${said}`;
+}
+
 function explainNoEntry(error: pg.DatabaseError, said: string, attempt: Attempt): string {
   if (/role .* (does not exist|is not permitted to log in)/.test(error.message)) {
     return `${said}; check --pg-user`;
   }
-  if (/no pg_hba\.conf entry/.test(error.message)) {
+  if (isNoEntry(error)) {
     // Logical replication connections match the database's entries, not "replication".
     const encryption = attempt.encrypted ? "" : ", or ask for TLS with --pg-sslmode require";
     return "pg_hba.conf of the server lets nobody in this way; add an entry for this host, role and " +
@@ -115,6 +133,7 @@ function explainNetwork(error: unknown, attempt: Attempt, options: PostgresOptio
       } s; check --pg-host, --pg-port and firewalls`,
     );
   }
+  if (error instanceof LoginRefused) return never(said);
   if (error instanceof NoPassword) {
     return never("the server asks for a password; set PGPASSWORD or write it to ~/.pgpass");
   }

@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import { lookup } from "node:dns/promises";
 import { isIP, Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -12,12 +13,17 @@ import {
   explainFailure,
   type Failure,
   NoPassword,
+  type Place,
   placeOf,
 } from "./connect_failure.ts";
-import { type Encryption, isSocketFolder, isTlsComplete, waysToConnect } from "./encryption.ts";
+import { type Encryption, isSocketFolder, waysToConnect } from "./encryption.ts";
+import { type LoginStage, LoginWatch } from "./login_watch.ts";
 import { passwordFromFile } from "./password_file.ts";
 import { failed, isTransient, PostgresError } from "./postgres_error.ts";
+import { rdsToken } from "./rds_token.ts";
 import { fitsSession } from "./target_session.ts";
+
+const logger = getLogger(["pg2kinesis", "postgres"]);
 
 /** A row as the server's text: no value passes through a float or a Date. */
 export type TextRow = Record<string, string | null>;
@@ -117,10 +123,10 @@ export async function connect(
     : [options.targetSessionAttrs];
   const failures: PostgresError[] = [];
   for (const wanted of rounds) {
-    for (const { host, port } of options.hosts) {
+    for (const place of options.hosts) {
       signal?.throwIfAborted();
       try {
-        const connection = await connectToHost(host, port, options, kind, signal);
+        const connection = await connectToHost(place, options, kind, signal);
         const misfit = await bounded(
           connection,
           fitsSession(connection, wanted),
@@ -152,90 +158,109 @@ function isRefusal(error: PostgresError): boolean {
 }
 
 async function connectToHost(
-  host: string,
-  port: number,
+  place: Place,
   options: PostgresOptions,
   kind: ConnectionKind,
   signal: AbortSignal | undefined,
 ): Promise<Connection> {
-  const deadline = new AbortController();
-  const timer = options.connectTimeoutMs > 0
-    ? setTimeout(() => deadline.abort(new ConnectTimeout()), options.connectTimeoutMs)
-    : undefined;
-  const stop = signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]);
+  const failures: Failure[] = [];
+  const failed = (error: unknown, attempt: Attempt) => {
+    signal?.throwIfAborted();
+    failures.push(explainFailure(error, attempt, options));
+  };
+  const ways = await waysToConnect(place.host, options);
+  const token = options.auth === "rds-iam" ? await rdsToken(place, options.user) : undefined;
+  let addresses: string[] = [];
   try {
-    const failures: Failure[] = [];
-    for (const way of await waysToConnect(host, options)) {
-      const attempt = { host, port, encrypted: way.kind === "tls", kind };
+    addresses = await withinTime(options, signal, (stop) => addressesOf(place, stop));
+  } catch (error) {
+    failed(error, { ...place, encrypted: false, kind });
+  }
+  for (const address of addresses) {
+    // The stage that the last attempt reached decides what is tried next, as in libpq.
+    let next: NextTry = "address";
+    for (const way of ways) {
+      const attempt = { ...place, address, encrypted: way.kind === "tls", kind };
+      const login = startLogin(attempt, way, options, token);
       try {
-        return await logInByAnyAddress(attempt, way, options, stop);
+        return await withinTime(options, signal, (stop) => logIn(login, stop));
       } catch (error) {
-        signal?.throwIfAborted();
-        failures.push(explainFailure(error, attempt, options));
-        if (!mayFallBack(error, attempt)) break;
+        failed(error, attempt);
+        next = nextTry(error, login.watch.stage, attempt);
       }
+      if (next !== "way") break;
     }
-    throw cannotConnect(failures as [Failure, ...Failure[]], options);
+    if (next !== "address") break;
+  }
+  throw cannotConnect(failures as [Failure, ...Failure[]], options);
+}
+
+/** Work that has the connect timeout for itself, and ends when the caller wants no more. */
+async function withinTime<T>(
+  { connectTimeoutMs }: PostgresOptions,
+  signal: AbortSignal | undefined,
+  work: (stop: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const deadline = new AbortController();
+  const timer = connectTimeoutMs > 0
+    ? setTimeout(() => deadline.abort(new ConnectTimeout()), connectTimeoutMs)
+    : undefined;
+  try {
+    return await work(
+      signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]),
+    );
   } finally {
     clearTimeout(timer);
   }
 }
 
-/**
- * Whether the sslmode's other way is worth a try: TLS did not come about, or the server lets nobody
- * in by this way. What else failed would fail again.
- */
-function mayFallBack(error: unknown, attempt: Attempt): boolean {
-  if (error instanceof pg.DatabaseError) return error.code === "28000";
-  const { code } = error as { code?: string };
-  const hopeless = error instanceof ConnectTimeout || error instanceof NoPassword ||
-    ["ECONNREFUSED", "ENOENT", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH"].includes(code ?? "");
-  return attempt.encrypted && !hopeless;
-}
+type NextTry = "way" | "address" | "nothing";
 
-async function logInByAnyAddress(
-  attempt: Attempt,
-  way: Encryption,
-  options: PostgresOptions,
-  signal: AbortSignal,
-): Promise<Connection> {
-  let failure: unknown;
-  for (const address of await addressesOf(attempt.host, signal)) {
-    try {
-      return await logIn(address, attempt, way, options, signal);
-    } catch (error) {
-      failure = error;
-      // It was PostgreSQL that answered.
-      if (signal.aborted || error instanceof pg.DatabaseError) break;
-    }
-  }
-  throw failure;
+/**
+ * What libpq tries after a failure: the sslmode's other way when TLS did not come about or when the
+ * server refused the login; the host's next address when nothing answered at this one. What this
+ * program itself refused stays refused.
+ */
+function nextTry(error: unknown, stage: LoginStage, { encrypted }: Attempt): NextTry {
+  if (error instanceof ConnectTimeout || stage === "connecting") return "address";
+  if (error instanceof pg.DatabaseError) return stage === "authenticated" ? "nothing" : "way";
+  return encrypted && stage === "connected" ? "way" : "nothing";
 }
 
 /** All addresses of a host, in the system's order, as libpq tries them. */
-async function addressesOf(host: string, signal: AbortSignal): Promise<string[]> {
+async function addressesOf({ host, address }: Place, signal: AbortSignal): Promise<string[]> {
+  if (address !== undefined) return [address];
   if (isSocketFolder(host) || isIP(host) !== 0) return [host];
   const found = await untilAborted(lookup(host, { all: true }), signal);
   return found.map(({ address }) => address);
 }
 
-async function logIn(
-  address: string,
-  attempt: Attempt,
+interface Login {
+  readonly connection: Connection;
+  readonly watch: LoginWatch;
+}
+
+function startLogin(
+  attempt: Attempt & { readonly address: string },
   way: Encryption,
   options: PostgresOptions,
-  signal: AbortSignal,
-): Promise<Connection> {
+  token: string | undefined,
+): Login {
+  const { address } = attempt;
   const socket = new Socket();
   const client = new pg.Client({
     host: address,
     port: attempt.port,
     database: options.database,
     user: options.user,
-    password: () => findPassword(attempt, options),
+    password: () => {
+      const refusal = watch.refusal();
+      if (refusal !== undefined) throw refusal;
+      return token ?? findPassword(attempt, options);
+    },
     ssl: way.kind === "tls" ? way.options : false,
-    sslnegotiation: "postgres",
-    enableChannelBinding: way.kind === "tls" && isTlsComplete(),
+    sslnegotiation: options.sslNegotiation,
+    enableChannelBinding: way.kind === "tls" && way.mayBind,
     stream: () => socket,
     application_name: options.applicationName,
     options: sessionOptions(attempt.kind, options),
@@ -245,14 +270,25 @@ async function logIn(
     // "false" keeps an environment variable PGREPLICATION out.
     replication: attempt.kind === "replication" ? "database" : "false",
   } as pg.ClientConfig);
-  const connection = new Connection(client, socket, attempt);
+  const watch = new LoginWatch(client, options);
+  return { watch, connection: new Connection(client, socket, attempt) };
+}
+
+async function logIn({ connection, watch }: Login, signal: AbortSignal): Promise<Connection> {
+  const { client, place, attempt } = connection;
   try {
     await untilAborted(client.connect(), signal);
-    return connection;
   } catch (error) {
     connection.destroy();
     throw error;
   }
+  logger.debug("logged in at {place} ({kind}), {encryption}, by {method}", {
+    place,
+    kind: attempt.kind,
+    encryption: attempt.encrypted ? "with TLS" : "without TLS",
+    method: watch.method,
+  });
+  return connection;
 }
 
 function sessionOptions(kind: ConnectionKind, options: PostgresOptions): string {

@@ -1,12 +1,17 @@
 import { isIP } from "node:net";
 import type { ConnectionOptions } from "node:tls";
-import type { PostgresOptions, SslMode } from "../options.ts";
+import type { PostgresOptions } from "../options.ts";
 import { RunError } from "../errors.ts";
 
 /** One way to open a connection. */
 export type Encryption =
   | { readonly kind: "plain" }
-  | { readonly kind: "tls"; readonly options: ConnectionOptions };
+  | {
+    readonly kind: "tls";
+    readonly options: ConnectionOptions;
+    /** Whether SCRAM may bind the login to this TLS channel. */
+    readonly mayBind: boolean;
+  };
 
 /**
  * The ways to try, in order, for one host and a mode of
@@ -17,7 +22,11 @@ export type Encryption =
 export async function waysToConnect(host: string, options: PostgresOptions): Promise<Encryption[]> {
   const plain: Encryption = { kind: "plain" };
   if (options.sslMode === "disable" || isSocketFolder(host)) return [plain];
-  const encrypted: Encryption = { kind: "tls", options: await tlsOptions(host, options) };
+  const encrypted: Encryption = {
+    kind: "tls",
+    options: await tlsOptions(host, options),
+    mayBind: options.channelBinding !== "disable" && isTlsComplete(),
+  };
   switch (options.sslMode) {
     case "allow":
       return [plain, encrypted];
@@ -49,7 +58,7 @@ const SYSTEM_ROOTS = [
 async function tlsOptions(host: string, options: PostgresOptions): Promise<ConnectionOptions> {
   const { sslMode, sslRootCert, sslCert, sslKey } = options;
   const verify = sslRootCert !== undefined || sslMode === "verify-ca" || sslMode === "verify-full";
-  refuseWhatOldDenoCannot(sslMode, verify, sslCert);
+  refuseWhatOldDenoCannot(options, verify);
 
   const tls: ConnectionOptions = { rejectUnauthorized: verify };
   // An address is no server name (RFC 6066, section 3).
@@ -67,17 +76,25 @@ async function tlsOptions(host: string, options: PostgresOptions): Promise<Conne
   return tls;
 }
 
-/** TLS of Deno 2.4 verifies the host's name whenever it verifies, and sends no client certificate. */
+/**
+ * TLS of Deno 2.4 verifies the host's name whenever it verifies, sends no client certificate, and
+ * does not show the server's, which channel binding needs.
+ */
 function refuseWhatOldDenoCannot(
-  sslMode: SslMode,
+  { sslMode, sslCert, channelBinding }: PostgresOptions,
   verify: boolean,
-  sslCert: string | undefined,
 ): void {
   if (isTlsComplete()) return;
   const old = `this program was built with Deno ${Deno.version.deno}, whose TLS cannot`;
   if (sslCert !== undefined) {
     throw new RunError(
       `${old} send a client certificate; use one built with Deno 2.9 or newer, or log in with a password`,
+    );
+  }
+  if (channelBinding === "require") {
+    throw new RunError(
+      `${old} do channel binding; use one built with Deno 2.9 or newer, or channel_binding=prefer ` +
+        "with --pg-sslmode verify-full",
     );
   }
   if (verify && sslMode !== "verify-full") {
@@ -114,7 +131,7 @@ async function refuseOpenKey(path: string): Promise<void> {
   const { mode, uid } = await Deno.stat(path).catch((error) => {
     throw unreadable(path, "private key", error);
   });
-  const forbidden = uid === 0 ? 0o027 : 0o077;
+  const forbidden = uid === 0 ? 0o037 : 0o077;
   if (mode !== null && (mode & forbidden) !== 0) {
     throw new RunError(
       `the private key ${path} can be read by others; run chmod 0600 ${path} (or 0640 where root owns it)`,

@@ -56,6 +56,9 @@ Deno.test("resolveConnection takes every setting from libpq's variables", () => 
     sslRootCert: "/ca",
     sslCert: "/cert",
     sslKey: "/key",
+    auth: "password",
+    sslNegotiation: "direct",
+    channelBinding: "require",
     targetSessionAttrs: "primary",
     connectTimeoutMs: 7000,
     sessionOptions: "-c work_mem=1MB",
@@ -73,6 +76,8 @@ Deno.test("resolveConnection takes every setting from libpq's variables", () => 
       PGSSLROOTCERT: "/ca",
       PGSSLCERT: "/cert",
       PGSSLKEY: "/key",
+      PGSSLNEGOTIATION: "direct",
+      PGCHANNELBINDING: "require",
       PGTARGETSESSIONATTRS: "primary",
       PGCONNECT_TIMEOUT: "7",
       PGOPTIONS: "-c work_mem=1MB",
@@ -87,7 +92,7 @@ Deno.test("resolveConnection takes every setting from libpq's variables", () => 
       {
         PG2KINESIS_PG_URL:
           "postgres://u:secret@h:6000/d?sslmode=verify-ca&sslrootcert=/ca&sslcert=/cert&sslkey=/key" +
-          "&target_session_attrs=primary&connect_timeout=7&options=-c%20work_mem%3D1MB" +
+          "&sslnegotiation=direct&channel_binding=require&target_session_attrs=primary&connect_timeout=7&options=-c%20work_mem%3D1MB" +
           "&passfile=/pass&application_name=me",
       },
       files,
@@ -107,6 +112,9 @@ Deno.test("resolveConnection has defaults for the rest", () => {
     sslRootCert: undefined,
     sslCert: undefined,
     sslKey: undefined,
+    auth: "password",
+    sslNegotiation: "postgres",
+    channelBinding: "prefer",
     targetSessionAttrs: "any",
     connectTimeoutMs: 10_000,
     sessionOptions: undefined,
@@ -152,12 +160,56 @@ Deno.test("resolveConnection matches ports to hosts as libpq does", () => {
   assertMatch(usageError(["--pg-url", "postgres://h:0"]), /^--pg-url, port: "0" is not/);
 });
 
-Deno.test("resolveConnection takes an address for a host, but not both", () => {
-  assertEquals(postgres([], { PGHOSTADDR: "10.0.0.1" }).hosts[0]?.host, "10.0.0.1");
+Deno.test("resolveConnection takes an address for a host, or beside it", () => {
+  const hosts = (args: string[], PGHOSTADDR: string) => postgres(args, { PGHOSTADDR }).hosts;
+  assertEquals(hosts([], "10.0.0.1"), [{ host: "10.0.0.1", port: 5432 }]);
+  assertEquals(hosts(["-h", "a,b"], "10.0.0.1,"), [
+    { host: "a", port: 5432, address: "10.0.0.1" },
+    { host: "b", port: 5432 },
+  ]);
   assertMatch(
-    usageError(["-h", "h"], { PGHOSTADDR: "10.0.0.1" }),
-    /^PGHOSTADDR: an address beside a host \(--pg-host\) is not supported; give one of them$/,
+    usageError(["-h", "a,b"], { PGHOSTADDR: "10.0.0.1" }),
+    /^PGHOSTADDR: 1 addresses do not match 2 hosts \(--pg-host\); give one for each$/,
   );
+});
+
+Deno.test("resolveConnection refuses a login that could not come about", () => {
+  const refused = (...args: string[]) => usageError(["-h", "h", ...args]);
+  const url = (query: string) => usageError(["--pg-url", `postgres://h/d?${query}`]);
+  assertMatch(
+    url("sslmode=disable&channel_binding=require"),
+    /^--pg-url, channel_binding: require needs TLS, which sslmode disable does without$/,
+  );
+  assertMatch(
+    usageError(["-h", "/tmp"], { PGCHANNELBINDING: "require" }),
+    /^PGCHANNELBINDING: require needs TLS, which a Unix socket does without$/,
+  );
+  assertMatch(url("channel_binding=always"), /"always" is not one of disable, prefer, require/);
+  assertMatch(
+    url("sslnegotiation=direct"),
+    /^--pg-url, sslnegotiation: direct cannot fall back to no TLS, as sslmode prefer would; use/,
+  );
+  for (const mode of ["disable", "allow", "prefer"]) {
+    assertMatch(
+      refused("--pg-auth", "rds-iam", "--pg-sslmode", mode),
+      new RegExp(`^--pg-sslmode: ${mode} may do without TLS, which --pg-auth rds-iam needs; use`),
+    );
+  }
+  assertMatch(usageError(["--pg-auth", "rds-iam", "-h", "/tmp"]), /not a Unix socket$/);
+  assertMatch(
+    usageError(["--pg-auth", "rds-iam", "-h", "h"], { PGCHANNELBINDING: "require" }),
+    /^PGCHANNELBINDING: require is for passwords/,
+  );
+  assertMatch(refused("--pg-auth", "iam"), /^--pg-auth: "iam" is not one of password, rds-iam/);
+});
+
+Deno.test("resolveConnection asks for TLS with --pg-auth rds-iam", () => {
+  const mode = (args: string[], env: Env = {}) =>
+    postgres(["-h", "h", "--pg-auth", "rds-iam", ...args], env, { "/ca": "" }).sslMode;
+  assertEquals(mode([]), "require");
+  assertEquals(mode([], { PGSSLMODE: "verify-ca", PGSSLROOTCERT: "/ca" }), "verify-ca");
+  assertEquals(mode(["--pg-sslrootcert", "system"]), "verify-full");
+  assertEquals(postgres([], { PG2KINESIS_PG_AUTH: "rds-iam", PGHOST: "h" }).auth, "rds-iam");
 });
 
 Deno.test("resolveConnection names what is missing", () => {
@@ -243,10 +295,6 @@ Deno.test("resolveConnection refuses TLS settings that cannot hold", () => {
 
 Deno.test("resolveConnection refuses what it cannot promise, whatever its source", () => {
   const url = (query: string) => usageError(["--pg-url", `postgres://h/d?${query}`]);
-  assertMatch(
-    url("channel_binding=require"),
-    /^--pg-url, channel_binding: channel_binding with this value is not supported; write prefer/,
-  );
   assertMatch(url("sslcrl=/crl"), /sslcrl with this value is not supported; leave it out$/);
   assertMatch(url("require_auth=scram-sha-256"), /require_auth/);
   assertMatch(usageError([], { PGGSSENCMODE: "require" }), /^PGGSSENCMODE: .*; use TLS$/);

@@ -69,6 +69,10 @@ const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherFlag>]: 
     good: [["postgres://h1", "h1"], ["postgresql://h2/x", "h2"]],
     bad: [["http://h", /is not a connection URL; it begins with postgresql:\/\//]],
   },
+  pgAuth: {
+    ...choiceRow((o) => o.postgres.auth, ["password", "rds-iam"], "rds_iam", "rds-iam"),
+    env: { PGHOST: "h" },
+  },
   pgSslmode: {
     see: (o) => o.postgres.sslMode,
     unset: "prefer",

@@ -9,6 +9,8 @@ export interface Libpq {
   defaults(): Map<string, string> | undefined;
   /** Every keyword it knows, with its environment variable. */
   keywords(): Map<string, string | undefined>;
+  /** Whether it gets in, and how. */
+  connect(settings: Readonly<Record<string, string>>): "TLS" | "no TLS" | { readonly said: string };
 }
 
 const SYSTEM_PATHS = [
@@ -41,6 +43,11 @@ function open(path: string): Libpq {
     PQconninfoParse: { parameters: ["buffer", "buffer"], result: "pointer" },
     PQconndefaults: { parameters: [], result: "pointer" },
     PQconninfoFree: { parameters: ["pointer"], result: "void" },
+    PQconnectdb: { parameters: ["buffer"], result: "pointer" },
+    PQstatus: { parameters: ["pointer"], result: "i32" },
+    PQsslInUse: { parameters: ["pointer"], result: "i32" },
+    PQerrorMessage: { parameters: ["pointer"], result: "pointer" },
+    PQfinish: { parameters: ["pointer"], result: "void" },
     PQfreemem: { parameters: ["pointer"], result: "void" },
   });
 
@@ -73,6 +80,20 @@ function open(path: string): Libpq {
     defaults() {
       const options = symbols.PQconndefaults();
       return options === null ? undefined : onlySet(read(options, VALUE_OFFSET));
+    },
+    connect(settings) {
+      const text = Object.entries(settings).map(([keyword, value]) =>
+        `${keyword}='${value.replaceAll(/['\\]/g, "\\$&")}'`
+      ).join(" ");
+      const connection = symbols.PQconnectdb(new TextEncoder().encode(text + "\0"));
+      try {
+        if (symbols.PQstatus(connection) !== 0) {
+          return { said: textAt(symbols.PQerrorMessage(connection))!.trim() };
+        }
+        return symbols.PQsslInUse(connection) === 1 ? "TLS" : "no TLS";
+      } finally {
+        symbols.PQfinish(connection);
+      }
     },
     keywords: () => read(symbols.PQconndefaults(), 8),
   };

@@ -1,0 +1,125 @@
+import { TLSSocket } from "node:tls";
+// @ts-types="@types/pg"
+import type pg from "pg";
+import type { PostgresOptions } from "../options.ts";
+
+/** How far an attempt came: libpq's rules for another way or another address depend on it. */
+export type LoginStage = "connecting" | "connected" | "encrypted" | "authenticated";
+
+/** What the server asked for. `none`: it lets in whom it trusts, or by the client's certificate. */
+export type LoginMethod =
+  | "none"
+  | "password"
+  | "md5"
+  | "SCRAM-SHA-256"
+  | "SCRAM-SHA-256-PLUS"
+  | "other";
+
+/** The server asks for something, or proves itself in a way, that the settings rule out. */
+export class LoginRefused extends Error {
+  override name = "LoginRefused";
+}
+
+/** What is asked of a login. */
+export type LoginRules = Pick<PostgresOptions, "auth" | "channelBinding" | "sslNegotiation">;
+
+/** The parts of pg's insides that are used here; they are not in its types. */
+interface PgInsides {
+  readonly connection: pg.Connection & { readonly stream: unknown };
+  readonly enableChannelBinding: boolean;
+}
+
+const PLUS = "SCRAM-SHA-256-PLUS";
+
+/**
+ * Watches a login, which pg does by itself, and holds it to what libpq holds it to. To be made before
+ * the client connects, so that it hears the server's requests before pg answers them.
+ */
+export class LoginWatch {
+  stage: LoginStage = "connecting";
+  method: LoginMethod = "none";
+  #offered: readonly string[] = [];
+  /** The server has proved that it knows the password. */
+  #proved = false;
+
+  constructor(private readonly client: pg.Client, private readonly rules: LoginRules) {
+    const { connection, enableChannelBinding } = client as unknown as PgInsides;
+    const on = (event: string, take: (message: { mechanisms: string[] }) => void) =>
+      connection.on(event, take);
+    on("connect", () => this.stage = "connected");
+    on("sslconnect", () => {
+      if (!(connection.stream instanceof TLSSocket)) return;
+      const stream = connection.stream;
+      stream.once("secureConnect", () => this.stage = "encrypted");
+    });
+    on("authenticationCleartextPassword", () => this.method = "password");
+    on("authenticationMD5Password", () => this.method = "md5");
+    on("authenticationSASL", ({ mechanisms }) => {
+      this.#offered = mechanisms;
+      // As pg chooses.
+      this.method = enableChannelBinding && mechanisms.includes(PLUS)
+        ? PLUS
+        : mechanisms.includes("SCRAM-SHA-256")
+        ? "SCRAM-SHA-256"
+        : "other";
+    });
+    on("authenticationSASLFinal", () => this.#proved = true);
+    on("authenticationOk", () => {
+      const refusal = this.refusal() ?? this.#withoutProof();
+      if (refusal === undefined) this.stage = "authenticated";
+      else connection.emit("error", refusal);
+    });
+  }
+
+  /** Why no password may be given; asked when pg wants one. */
+  refusal(): LoginRefused | undefined {
+    const { auth, channelBinding, sslNegotiation } = this.rules;
+    const { stream } = (this.client as unknown as PgInsides).connection;
+    if (
+      sslNegotiation === "direct" && stream instanceof TLSSocket &&
+      stream.alpnProtocol !== "postgresql"
+    ) {
+      return new LoginRefused(
+        "what answered sslnegotiation=direct with TLS does not say that it is PostgreSQL (17 or " +
+          "newer); write sslnegotiation=postgres",
+      );
+    }
+    if (channelBinding === "require" && this.method !== PLUS) {
+      return new LoginRefused(
+        `channel_binding=require needs a login by ${PLUS}, and ${this.#whatWasAsked()}`,
+      );
+    }
+    // Hashed, the token would prove nothing to IAM; and it is given to nobody without TLS.
+    if (auth === "rds-iam" && (this.method !== "password" || this.stage !== "encrypted")) {
+      return new LoginRefused(
+        `--pg-auth rds-iam gives its token to a server that asks for it over TLS, and ${this.#whatWasAsked()}; ` +
+          "turn IAM database authentication on for the server, and GRANT rds_iam to the role",
+      );
+    }
+    return undefined;
+  }
+
+  /** pg would take a server that skips the last step of SCRAM, its own proof. */
+  #withoutProof(): LoginRefused | undefined {
+    if (!this.method.startsWith("SCRAM") || this.#proved) return undefined;
+    return new LoginRefused("the server did not prove that it knows the password (SCRAM)");
+  }
+
+  #whatWasAsked(): string {
+    if (this.stage === "connected") return "this connection has no TLS";
+    switch (this.method) {
+      case "none":
+        return "the server asks for no password";
+      case "password":
+        return "the server asks for the password itself (password, ldap, pam … in pg_hba.conf)";
+      case "md5":
+        return "the server asks for an MD5 of the password";
+      case "SCRAM-SHA-256":
+      case "SCRAM-SHA-256-PLUS":
+      case "other":
+        return `the server offers ${this.#offered.join(" and ")}`;
+      default:
+        return this.method satisfies never;
+    }
+  }
+}

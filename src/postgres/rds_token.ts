@@ -1,0 +1,54 @@
+import { getLogger } from "@logtape/logtape";
+import type { Place } from "./connect_failure.ts";
+import { describe, PostgresError } from "./postgres_error.ts";
+
+const logger = getLogger(["pg2kinesis", "postgres"]);
+
+/**
+ * A new token that lets the role in at this server for the next 15 minutes,
+ * https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html: signed here, with
+ * the credentials that the AWS settings lead to now. Nobody is asked but those who give credentials.
+ * @throws {PostgresError} one line that says what is missing; it may be there at the next try.
+ */
+export async function rdsToken({ host, port }: Place, user: string): Promise<string> {
+  // As IAM has it: the endpoint's name in small letters.
+  const hostname = host.toLowerCase();
+  try {
+    // They take long to load, and few need them.
+    const [{ Signer }, { fromNodeProviderChain }] = await Promise.all([
+      import("@aws-sdk/rds-signer"),
+      import("@aws-sdk/credential-providers"),
+    ]);
+    const region = regionOfHost(hostname) ??
+      (Deno.env.get("AWS_REGION") || Deno.env.get("AWS_DEFAULT_REGION") || undefined);
+    const signer = new Signer({
+      ...{ hostname, port, username: user },
+      ...region === undefined ? {} : { region },
+      // Whoever logs in again writes new ones into ~/.aws while this process runs.
+      credentials: fromNodeProviderChain({ ignoreCache: true }),
+    });
+    const token = await signer.getAuthToken();
+    logger.debug("signed a token for {user} at {hostname}:{port}", { user, hostname, port });
+    return token;
+  } catch (cause) {
+    throw new PostgresError(`cannot sign a token for --pg-auth rds-iam: ${explain(cause)}`, {
+      transient: true,
+      cause,
+    });
+  }
+}
+
+/** Of a name that Amazon gave; in China the region stands behind `rds`. */
+export function regionOfHost(host: string): string | undefined {
+  return /\.(?:([a-z]{2}(?:-[a-z]+)+-\d)\.rds|rds\.([a-z]{2}(?:-[a-z]+)+-\d))\.amazonaws\.com(?:\.cn)?$/
+    .exec(host)?.slice(1).find((region) => region !== undefined);
+}
+
+function explain(cause: unknown): string {
+  const said = describe(cause);
+  if (/region/i.test(said)) {
+    return `no AWS region found: set AWS_REGION, or connect by the endpoint's own name (${said})`;
+  }
+  return "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, " +
+    `or run where a role gives them (${said})`;
+}
