@@ -22,6 +22,7 @@ import { passwordFromFile } from "./password_file.ts";
 import { failed, isTransient, PostgresError } from "./postgres_error.ts";
 import { rdsToken } from "./rds_token.ts";
 import { fitsSession } from "./target_session.ts";
+import { untilAborted } from "./until_aborted.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -164,17 +165,19 @@ async function connectToHost(
   signal: AbortSignal | undefined,
 ): Promise<Connection> {
   const failures: Failure[] = [];
-  const failed = (error: unknown, attempt: Attempt) => {
+  const note = (error: unknown, attempt: Attempt) => {
     signal?.throwIfAborted();
     failures.push(explainFailure(error, attempt, options));
   };
   const ways = await waysToConnect(place.host, options);
-  const token = options.auth === "rds-iam" ? await rdsToken(place, options.user) : undefined;
+  const token = options.auth === "rds-iam"
+    ? await rdsToken(place, options.user, signal)
+    : undefined;
   let addresses: string[] = [];
   try {
     addresses = await withinTime(options, signal, (stop) => addressesOf(place, stop));
   } catch (error) {
-    failed(error, { ...place, encrypted: false, kind });
+    note(error, { ...place, encrypted: false, kind });
   }
   for (const address of addresses) {
     // The stage that the last attempt reached decides what is tried next, as in libpq.
@@ -185,7 +188,7 @@ async function connectToHost(
       try {
         return await withinTime(options, signal, (stop) => logIn(login, stop));
       } catch (error) {
-        failed(error, attempt);
+        note(error, attempt);
         next = nextTry(error, login.watch.stage, attempt);
       }
       if (next !== "way") break;
@@ -307,20 +310,4 @@ async function findPassword(attempt: Attempt, options: PostgresOptions): Promise
     await passwordFromFile({ ...attempt, database, user }, passwordFile);
   if (password === undefined) throw new NoPassword();
   return password;
-}
-
-/** Rejects as soon as the signal aborts; what was under way is let go. */
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let onAbort!: () => void;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
-  work.catch(() => {});
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

@@ -1,8 +1,12 @@
 import { getLogger } from "@logtape/logtape";
 import type { Place } from "./connect_failure.ts";
 import { describe, PostgresError } from "./postgres_error.ts";
+import { untilAborted } from "./until_aborted.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
+
+/** For those who give credentials: the instance's role answers within a second, or not at all. */
+const CREDENTIALS_TIMEOUT_MS = 10_000;
 
 /**
  * A new token that lets the role in at this server for the next 15 minutes,
@@ -10,7 +14,11 @@ const logger = getLogger(["pg2kinesis", "postgres"]);
  * the credentials that the AWS settings lead to now. Nobody is asked but those who give credentials.
  * @throws {PostgresError} one line that says what is missing; it may be there at the next try.
  */
-export async function rdsToken({ host, port }: Place, user: string): Promise<string> {
+export async function rdsToken(
+  { host, port }: Place,
+  user: string,
+  signal?: AbortSignal,
+): Promise<string> {
   // As IAM has it: the endpoint's name in small letters.
   const hostname = host.toLowerCase();
   try {
@@ -27,10 +35,15 @@ export async function rdsToken({ host, port }: Place, user: string): Promise<str
       // Whoever logs in again writes new ones into ~/.aws while this process runs.
       credentials: fromNodeProviderChain({ ignoreCache: true }),
     });
-    const token = await signer.getAuthToken();
+    const timeout = AbortSignal.timeout(CREDENTIALS_TIMEOUT_MS);
+    const token = await untilAborted(
+      signer.getAuthToken(),
+      signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+    );
     logger.debug("signed a token for {user} at {hostname}:{port}", { user, hostname, port });
     return token;
   } catch (cause) {
+    signal?.throwIfAborted();
     throw new PostgresError(`cannot sign a token for --pg-auth rds-iam: ${explain(cause)}`, {
       transient: true,
       cause,
