@@ -15,19 +15,24 @@ const Deque = UntypedDeque as new <T>() => Deque<T>;
 /** One transaction, or a keepalive's WAL end, in the order of the slot. */
 class Entry implements Ticket {
   pending = 0;
+  /** Whether any record was expected of it. */
+  hasRecords = false;
+  /** When it was committed, by the server's clock; NaN: not told (yet). */
+  commitMs = NaN;
   /** Set when the transaction was received whole; undefined while it is open. */
   endLsn: Lsn | undefined;
 
-  constructor(private readonly resolved: () => void) {}
+  constructor(private readonly resolved: (entry: Entry) => void) {}
 
   expect(records: number): void {
+    this.hasRecords = true;
     this.pending += records;
   }
 
   acknowledge(records: number): void {
     this.pending -= records;
     if (this.pending < 0) throw new RangeError("more records acknowledged than were expected");
-    if (this.pending === 0 && this.endLsn !== undefined) this.resolved();
+    if (this.pending === 0 && this.endLsn !== undefined) this.resolved(this);
   }
 
   get isResolved(): boolean {
@@ -45,12 +50,22 @@ export class Checkpoint {
   readonly #entries: Deque<Entry> = new Deque<Entry>();
   #open: Entry | undefined;
   #flushLsn: Lsn;
+  #storedCommitMs = NaN;
   readonly #onAdvance: () => void;
+  readonly #onStored: (commitMs: number) => void;
 
-  /** `onAdvance` is called when acknowledgements, not keepalives, moved the flush LSN. */
-  constructor(confirmedFlushLsn: Lsn, onAdvance: () => void = () => {}) {
+  /**
+   * `onAdvance` is called when acknowledgements, not keepalives, moved the flush LSN; `onStored` when
+   * a transaction's records are all stored, with when it was committed (NaN: not told).
+   */
+  constructor(
+    confirmedFlushLsn: Lsn,
+    onAdvance: () => void = () => {},
+    onStored: (commitMs: number) => void = () => {},
+  ) {
     this.#flushLsn = confirmedFlushLsn;
     this.#onAdvance = onAdvance;
+    this.#onStored = onStored;
   }
 
   /** What may be sent to PostgreSQL as flushed. */
@@ -58,24 +73,44 @@ export class Checkpoint {
     return this.#flushLsn;
   }
 
-  /** A transaction begins; its records go by the ticket. */
-  begin(): Ticket {
+  /**
+   * When the oldest transaction was committed that is not stored whole, in milliseconds of the server's
+   * clock; NaN where that is not told (yet); undefined when there is none.
+   */
+  get oldestPendingCommitMs(): number | undefined {
+    return this.#entries.peekFront()?.commitMs;
+  }
+
+  /** When the last transaction was committed that the flush LSN lies behind; NaN: not told. */
+  get storedCommitMs(): number {
+    return this.#storedCommitMs;
+  }
+
+  /** A transaction begins; its records go by the ticket. `commitMs`: when it was committed, if told. */
+  begin(commitMs = NaN): Ticket {
     if (this.#open !== undefined) throw new Error("a transaction is already open");
     this.#open = new Entry(this.#advance);
+    this.#open.commitMs = commitMs;
     this.#entries.pushBack(this.#open);
     return this.#open;
   }
 
-  /** The open transaction was received whole; `endLsn` is where its COMMIT message starts. */
-  commit(endLsn: Lsn): void {
+  /**
+   * The open transaction was received whole; `endLsn` is where its COMMIT message starts. `commitMs` is
+   * for plugins that tell the time only now.
+   */
+  commit(endLsn: Lsn, commitMs = NaN): void {
     const entry = this.#open;
     if (entry === undefined) throw new Error("no transaction is open");
     this.#open = undefined;
+    if (!Number.isNaN(commitMs)) entry.commitMs = commitMs;
     if (entry.pending > 0) {
       entry.endLsn = endLsn;
       return;
     }
+    if (entry.hasRecords) this.#onStored(entry.commitMs);
     this.#entries.popBack();
+    if (this.#entries.peekFront() === undefined) this.#noteStored(entry.commitMs);
     const before = this.#flushLsn;
     this.mark(endLsn);
     if (this.#flushLsn > before) this.#onAdvance();
@@ -122,7 +157,8 @@ export class Checkpoint {
     if (this.#flushLsn > branch) this.#flushLsn = branch;
   }
 
-  readonly #advance = (): void => {
+  readonly #advance = (entry: Entry): void => {
+    if (entry.hasRecords) this.#onStored(entry.commitMs);
     const before = this.#flushLsn;
     this.#popResolved();
     if (this.#flushLsn > before) this.#onAdvance();
@@ -132,8 +168,16 @@ export class Checkpoint {
     let first = this.#entries.peekFront();
     while (first?.isResolved) {
       if (first.endLsn! > this.#flushLsn) this.#flushLsn = first.endLsn!;
+      this.#noteStored(first.commitMs);
       this.#entries.popFront();
       first = this.#entries.peekFront();
+    }
+  }
+
+  /** Commits may be told a little out of the order of their times. */
+  #noteStored(commitMs: number): void {
+    if (commitMs > this.#storedCommitMs || Number.isNaN(this.#storedCommitMs)) {
+      this.#storedCommitMs = commitMs;
     }
   }
 }

@@ -5,6 +5,7 @@ export interface RunOptions {
   readonly stream: StreamOptions;
   readonly format: FormatOptions;
   readonly policy: PolicyOptions;
+  readonly telemetry: TelemetryOptions;
   readonly log: LogOptions;
 }
 
@@ -107,6 +108,27 @@ export interface PolicyOptions {
   readonly onUnknownTable: "stop" | "skip";
   readonly onPluginSkip: "stop" | "warn";
   readonly refreshPkeysMs: number;
+}
+
+export interface ListenAddress {
+  readonly hostname: string;
+  /** 0: any that is free. */
+  readonly port: number;
+}
+
+/** How far behind a run may be. */
+export type LagLimit =
+  | { readonly kind: "seconds"; readonly seconds: number }
+  | { readonly kind: "bytes"; readonly bytes: number };
+
+export interface TelemetryOptions {
+  /** Undefined: nothing is served. */
+  readonly metricsAddress: ListenAddress | undefined;
+  /** Undefined: a run is ready however far it is behind. */
+  readonly readyLag: LagLimit | undefined;
+  /** Of WAL that the slot retains; undefined: no limit. */
+  readonly maxLagBytes: number | undefined;
+  readonly onMaxLag: "warn" | "stop";
 }
 
 export interface LogOptions {

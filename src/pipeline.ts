@@ -52,10 +52,10 @@ export async function runPipeline(stages: Stages): Promise<void> {
       }
       if (event === undefined) continue;
       if (event.kind === "begin") {
-        ticket = checkpoint.begin();
+        ticket = checkpoint.begin(milliseconds(event.transaction.commitTime));
         progress.xid = event.transaction.xid;
       } else if (event.kind === "commit") {
-        checkpoint.commit(event.endLsn);
+        checkpoint.commit(event.endLsn, milliseconds(event.commitTime));
         ticket = undefined;
         progress.transactions++;
       } else {
@@ -66,4 +66,9 @@ export async function runPipeline(stages: Stages): Promise<void> {
     }
     await writer.flush();
   }
+}
+
+/** NaN where the plugin does not tell. */
+function milliseconds(micros: bigint | undefined): number {
+  return micros === undefined ? NaN : Number(micros) / 1000;
 }

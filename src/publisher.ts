@@ -6,7 +6,7 @@ import { formatLsn } from "./lsn.ts";
 import type { PolicyOptions, StreamOptions } from "./options.ts";
 import type { Catalog } from "./postgres/known_table.ts";
 import type { ServerWarning } from "./postgres/replication_message.ts";
-import type { Progress } from "./telemetry/progress.ts";
+import type { Progress, SkipReason } from "./telemetry/progress.ts";
 
 const logger = getLogger(["pg2kinesis", "publish"]);
 
@@ -14,6 +14,13 @@ const logger = getLogger(["pg2kinesis", "publish"]);
 const NOT_VISIBLE_YET_MS = 100;
 /** So often without a word. */
 const PATIENT_ATTEMPTS = 20;
+
+/** What a problem counts as when the policy lets the run go on. */
+const SKIP_REASON_OF = {
+  "no-key": "no_key",
+  "key-not-sent": "key_not_sent",
+  "unknown-table": "unknown_table",
+} as const satisfies Record<FormatProblem["kind"], SkipReason>;
 
 export interface PublisherParts {
   readonly formatter: Formatter;
@@ -47,7 +54,10 @@ export class Publisher {
   /** Publishes one change. A promise comes back only in the rare case that the catalog must be read. */
   publish(change: Change, ticket: Ticket): Promise<void> | undefined {
     const problem = this.#format(change, ticket);
-    if (problem === undefined) return undefined;
+    if (problem === undefined) {
+      if (this.#emitted === 0) this.#parts.progress.filtered++;
+      return undefined;
+    }
     if (problem.kind === "unknown-table" && this.#mayBeKnownNow(change, problem.table)) {
       return this.#publishAfterRefresh(change, ticket);
     }
@@ -64,7 +74,7 @@ export class Publisher {
           `with --on-plugin-skip warn`,
       );
     }
-    this.#parts.progress.skipped++;
+    this.#parts.progress.skipped.left_out_by_server++;
     logger.warn("PostgreSQL left a change out: {text}", { text: warning.text });
   }
 
@@ -124,7 +134,7 @@ export class Publisher {
             `--on-oversize key-only (the change without its columns) or --on-oversize skip`,
         );
       case "skip":
-        progress.skipped++;
+        progress.skipped.oversize++;
         logger.warn("skipped: {what}", { what });
         return;
       case "key-only": {
@@ -136,6 +146,7 @@ export class Publisher {
             throw new RunError(`${what}; without its columns it still has ${still} bytes`);
           }
         });
+        progress.keyOnly++;
         logger.warn("published without its columns: {what}", { what });
         return;
       }
@@ -152,7 +163,7 @@ export class Publisher {
         `cannot publish ${describe(change)}: ${problem.reason}; ${hint}, or choose ${flag}`,
       );
     }
-    progress.skipped++;
+    progress.skipped[SKIP_REASON_OF[problem.kind]]++;
     const warned = `${problem.kind} ${problem.table}`;
     if (this.#warned.has(warned)) return;
     this.#warned.add(warned);

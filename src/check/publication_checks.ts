@@ -9,7 +9,7 @@ import { creation } from "../postgres/slot_problem.ts";
 import { quoteIdentifier, quoteLiteral } from "../postgres/sql_text.ts";
 import { identityStatement } from "./identity.ts";
 import type { ServerContext } from "./postgres_checks.ts";
-import { countOf, someOf } from "./quantity.ts";
+import { countOf, someOf } from "../quantity.ts";
 import type { SlotPlan } from "./slot_checks.ts";
 
 const OPERATIONS = ["insert", "update", "delete", "truncate"] as const;

@@ -1,7 +1,7 @@
 import type { TextRow } from "../postgres/connection.ts";
 import { findSlot, missingSlot, slotProblem } from "../postgres/slot_problem.ts";
 import type { ServerContext } from "./postgres_checks.ts";
-import { formatBytes } from "./quantity.ts";
+import { formatBytes } from "../quantity.ts";
 
 /** What a run would do about its slot. */
 export interface SlotPlan {

@@ -6,7 +6,7 @@ import { type PublishableTable, publishableTables } from "../postgres/publicatio
 import type { Remedy } from "../problem.ts";
 import { identityStatement } from "./identity.ts";
 import type { ServerContext } from "./postgres_checks.ts";
-import { countOf, someOf } from "./quantity.ts";
+import { countOf, someOf } from "../quantity.ts";
 
 /** A table that holds rows, as both queries tell it. */
 interface Table extends PublishableTable {

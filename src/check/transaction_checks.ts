@@ -2,7 +2,7 @@ import type { TextRow } from "../postgres/connection.ts";
 import { quoteLiteral } from "../postgres/sql_text.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 import type { SlotPlan } from "./slot_checks.ts";
-import { countOf, someOf } from "./quantity.ts";
+import { countOf, someOf } from "../quantity.ts";
 
 /** Seconds from which on an open transaction is called long. */
 const LONG_SECONDS = 300;

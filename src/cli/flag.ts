@@ -12,6 +12,7 @@ export const FLAG_CATEGORIES = {
   stream: "Kinesis stream",
   changes: "What is published",
   policy: "When something stands in the way",
+  telemetry: "Seeing it run",
   tail: "Reading a stream back (pg2kinesis tail)",
   output: "Output of check and tail",
   program: "Log and help",

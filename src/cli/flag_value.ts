@@ -64,6 +64,32 @@ function durationMs(text: string): number | undefined {
   return Math.round(sum);
 }
 
+/** In bytes; as in PostgreSQL's settings kB, MB, GB and TB are powers of 1024. */
+const UNIT_BYTES: Readonly<Record<string, number>> = {
+  "": 1,
+  B: 1,
+  KB: 1024,
+  MB: 1024 ** 2,
+  GB: 1024 ** 3,
+  TB: 1024 ** 4,
+};
+
+/** A size such as `512MB`, `10GiB` or `1073741824`, in bytes. */
+export function size(text: string): number {
+  const bytes = sizeBytes(text);
+  if (bytes !== undefined && bytes >= 1 && Number.isSafeInteger(bytes)) return bytes;
+  throw new UsageError(
+    `${JSON.stringify(text)} is not a size; write a number and kB, MB, GB or TB, such as 10GB`,
+  );
+}
+
+export function sizeBytes(text: string): number | undefined {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?) ?([KMGT]?)i?B?$/i.exec(text) ?? [];
+  if (amount === undefined) return undefined;
+  const factor = UNIT_BYTES[unit === "" ? "" : `${unit!.toUpperCase()}B`]!;
+  return Math.round(Number(amount) * factor);
+}
+
 /** A regular expression in JavaScript's syntax with the flag `u`. */
 export function regularExpression(text: string): RegExp {
   try {

@@ -3,6 +3,7 @@ import { choice } from "./flag_value.ts";
 import { COMMANDS, defaultedFlag, type Flag, switchFlag } from "./flag.ts";
 import { connectionFlags, followFlags, slotFlags } from "./postgres_flags.ts";
 import { streamFlags } from "./stream_flags.ts";
+import { telemetryFlags } from "./telemetry_flags.ts";
 import { outputFlags, tailFlags } from "./tail_flags.ts";
 
 const programFlags = {
@@ -54,6 +55,7 @@ export const flags = {
   ...streamFlags,
   ...changeFlags,
   ...policyFlags,
+  ...telemetryFlags,
   ...tailFlags,
   ...outputFlags,
   ...programFlags,

@@ -76,7 +76,7 @@ async function perform(
   const stray = strayErrors();
   try {
     const { configureLog } = await import("../telemetry/log.ts");
-    configureLog(options.log);
+    using _log = configureLog(options.log);
     const { getLogger } = await import("@logtape/logtape");
     for (const warning of warnings) {
       getLogger(["pg2kinesis", "cli"]).warn(verbatim(warning));

@@ -18,7 +18,9 @@ import { prepareSlot } from "../postgres/slot.ts";
 import { openSource, type ReplicationSource } from "../postgres/source.ts";
 import { standBy } from "../postgres/stand_by.ts";
 import { Publisher } from "../publisher.ts";
-import { Progress, reportProgress } from "../telemetry/progress.ts";
+import { RunObserver } from "../telemetry/observer.ts";
+import { reportRun } from "../telemetry/report.ts";
+import { WalGuard } from "../telemetry/wal_guard.ts";
 import { keepFresh } from "./catalog_refresh.ts";
 import { onStopSignal } from "./stop_signal.ts";
 
@@ -34,8 +36,10 @@ const logger = getLogger(["pg2kinesis", "run"]);
 export async function run(options: RunOptions): Promise<void> {
   using stop = onStopSignal();
   try {
-    if (options.slot.standby) await takeTurns(options, stop.signal);
-    else await follow(options, stop.signal);
+    await using observed = await observe(options);
+    const { observer } = observed;
+    if (options.slot.standby) await takeTurns(options, observer, stop.signal);
+    else await follow(options, observer, stop.signal);
   } catch (error) {
     // Whatever a stop interrupts fails in its own way; nothing was lost by it.
     if (!stop.signal.aborted) throw forOperator(error);
@@ -44,15 +48,36 @@ export async function run(options: RunOptions): Promise<void> {
   logger.info("stopped");
 }
 
+/** What looks at the run, and serves what it sees where that is asked for. */
+async function observe({ postgres, slot, stream, telemetry }: RunOptions) {
+  const observer = new RunObserver({
+    database: postgres.database,
+    slot: slot.name,
+    plugin: slot.plugin,
+    stream: stream.name,
+  });
+  if (telemetry.metricsAddress === undefined) {
+    return { observer, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  const { serveTelemetry } = await import("../telemetry/telemetry_server.ts");
+  const server = serveTelemetry(telemetry.metricsAddress, telemetry, observer);
+  return { observer, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
 /**
  * Follows the slot when nobody else does, and waits otherwise. Each time begins from nothing: what
  * was known of the slot, the tables and the stream is of an earlier time.
  */
-async function takeTurns(options: RunOptions, stop: AbortSignal): Promise<void> {
+async function takeTurns(
+  options: RunOptions,
+  observer: RunObserver,
+  stop: AbortSignal,
+): Promise<void> {
   for (let isFirst = true;; isFirst = false) {
+    observer.enter("standby");
     await standBy(options.postgres, options.slot, stop, !isFirst);
     try {
-      return await follow(options, stop);
+      return await follow(options, observer, stop);
     } catch (error) {
       if (stop.aborted || !(error instanceof PostgresError)) throw error;
       const isTaken = error.code === SLOT_TAKEN;
@@ -63,9 +88,15 @@ async function takeTurns(options: RunOptions, stop: AbortSignal): Promise<void> 
   }
 }
 
-async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
-  const { postgres, slot: slotOptions, stream, policy } = options;
+async function follow(
+  options: RunOptions,
+  observer: RunObserver,
+  stop: AbortSignal,
+): Promise<void> {
+  const { postgres, slot: slotOptions, stream, policy, telemetry } = options;
   await using parts = new AsyncDisposableStack();
+  const { progress } = observer;
+  observer.enter("starting");
 
   // The stream comes before the slot: a slot that nobody can empty only piles up WAL. What fails
   // first is told at once, and ends the rest.
@@ -91,7 +122,11 @@ async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
   ordinary.destroy();
 
   const reading = new AbortController();
-  const checkpoint = new Checkpoint(slot.confirmedFlushLsn, () => source!.confirm());
+  const checkpoint = new Checkpoint(
+    slot.confirmedFlushLsn,
+    () => source!.confirm(),
+    observer.stored,
+  );
   const opened = source = await openSource({
     postgres,
     slot: slotOptions,
@@ -101,12 +136,16 @@ async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
   });
   parts.defer(() => opened.close());
   parts.use(keepFresh(catalog, policy.refreshPkeysMs));
-  const progress = new Progress();
-  parts.defer(reportProgress(progress, () => ({
-    flushLsn: checkpoint.flushLsn,
-    receivedLsn: opened.stats.receivedLsn,
-    pendingBytes: writer.pendingBytes,
-  })));
+  const guard = new WalGuard(slot.name, telemetry, () => checkpoint.flushLsn);
+  parts.use(
+    observer.attach({
+      checkpoint,
+      writer,
+      source: opened,
+      onSlotState: (state) => guard.look(state),
+    }),
+  );
+  parts.use(reportRun(observer, options.log));
   logger.info("following slot {slot} ({plugin}) of database {database} from {lsn}, into {stream}", {
     slot: slot.name,
     plugin: slot.plugin,
@@ -132,10 +171,12 @@ async function follow(options: RunOptions, stop: AbortSignal): Promise<void> {
       pipeline,
       rejection(writer.failure),
       rejection(opened.taken),
+      rejection(guard.failure),
       aborted(stop),
     ]);
   } finally {
     reading.abort();
+    observer.enter("stopping");
     if (isTaken) {
       // Another client stores it now; what we still put could come behind its later changes.
       logger.warn("dropping {bytes} bytes that were not stored", { bytes: writer.pendingBytes });

@@ -67,6 +67,8 @@ export function buildRunOptions(
         "anew once, or use --create-slot",
     );
   }
+  if (values.metricsAddr === undefined) idle("readyLag", "--metrics-addr");
+  if (values.maxLagBytes === undefined) idle("onMaxLag", "--max-lag-bytes");
   if (!pgoutput) idle("pgPublication", "--pg-slot-output-plugin pgoutput");
   if (values.createPublication) {
     if (!pgoutput) idle("createPublication", "--pg-slot-output-plugin pgoutput");
@@ -138,6 +140,12 @@ export function buildRunOptions(
         onUnknownTable: values.onUnknownTable,
         onPluginSkip: values.onPluginSkip,
         refreshPkeysMs: values.refreshPkeys,
+      },
+      telemetry: {
+        metricsAddress: values.metricsAddr,
+        readyLag: values.readyLag,
+        maxLagBytes: values.maxLagBytes,
+        onMaxLag: values.onMaxLag,
       },
       log: { format: values.logFormat, level: values.logLevel },
     },

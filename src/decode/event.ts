@@ -96,6 +96,8 @@ export interface Commit {
   readonly transaction: TransactionInfo;
   /** The transaction's end LSN, which may be confirmed once all its records are stored. */
   readonly endLsn: Lsn;
+  /** Microseconds since 1970-01-01 UTC, from every plugin: test_decoding tells it only here. */
+  readonly commitTime: bigint | undefined;
 }
 
 export type TransactionEvent = Begin | RowChange | Truncate | LogicalMessage | Commit;

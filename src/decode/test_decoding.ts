@@ -11,7 +11,7 @@ import { TransactionSequence } from "./transaction_sequence.ts";
 import { decodeUtf8 } from "./utf8.ts";
 import { parseXid } from "./xid.ts";
 
-const QUOTE = 0x22, COMMA = 0x2C, COLON = 0x3A, SPACE = 0x20, DOT = 0x2E;
+const QUOTE = 0x22, COMMA = 0x2C, COLON = 0x3A, SPACE = 0x20, DOT = 0x2E, CLOSING = 0x29;
 
 const TABLE = ascii("table ");
 const INSERT = ascii(": INSERT:");
@@ -22,6 +22,7 @@ const OLD_KEY = ascii(" old-key:");
 const NO_TUPLE_DATA = ascii(" (no-tuple-data)");
 const BEGIN = ascii("BEGIN ");
 const COMMIT = ascii("COMMIT ");
+const AT = ascii(" (at ");
 const MESSAGE = ascii("message: ");
 
 const TRUNCATE_FLAGS: ReadonlyMap<string, { cascade: boolean; restartIdentity: boolean }> = new Map(
@@ -34,8 +35,8 @@ const TRUNCATE_FLAGS: ReadonlyMap<string, { cascade: boolean; restartIdentity: b
 );
 
 /**
- * Decodes the text of test_decoding, with its options at their defaults (`include-timestamp` may be
- * on). The grammar is the C code that prints it; names are quoted as SQL, so it is unambiguous but
+ * Decodes the text of test_decoding, with its options at their defaults (`include-timestamp` on or
+ * off). The grammar is the C code that prints it; names are quoted as SQL, so it is unambiguous but
  * for the prefix of logical messages.
  * https://github.com/postgres/postgres/blob/master/contrib/test_decoding/test_decoding.c
  */
@@ -187,15 +188,20 @@ export class TestDecodingDecoder implements Decoder {
     while (end < bytes.length && bytes[end] !== SPACE) end++;
     const xid = parseXid(decodeUtf8(bytes, start, end));
     if (xid === undefined) fail(message, start, "no transaction id after COMMIT");
-    if (end < bytes.length) {
-      const time = /^ \(at (.+)\)$/.exec(decodeUtf8(bytes, end, bytes.length) ?? "")?.[1];
-      if (time === undefined || parsePostgresTimestamp(time) === undefined) {
-        fail(message, end, "no commit time after the transaction id");
-      }
-    }
+    const commitTime = end < bytes.length ? this.#readCommitTime(message, end) : undefined;
     const open = this.#sequence.current(message).xid;
     if (open !== xid) fail(message, start, `a commit of ${xid} inside transaction ${open}`);
-    return this.#sequence.commit(message);
+    return this.#sequence.commit(message, commitTime);
+  }
+
+  #readCommitTime(message: XLogData, start: number): bigint {
+    const bytes = message.payload;
+    const last = bytes.length - 1;
+    const text = hasAt(bytes, start, AT) && bytes[last] === CLOSING
+      ? decodeUtf8(bytes, start + AT.length, last)
+      : undefined;
+    return parsePostgresTimestamp(text ?? "") ??
+      fail(message, start, "no commit time after the transaction id");
   }
 
   #decodeMessage(message: XLogData): TransactionEvent {

@@ -39,10 +39,10 @@ export class TransactionSequence {
     return seq;
   }
 
-  commit(message: XLogData): Commit {
+  commit(message: XLogData, commitTime = this.#open?.commitTime): Commit {
     const transaction = this.#open ?? this.#fail(message, "a commit outside any transaction");
     this.#open = undefined;
-    return { kind: "commit", transaction, endLsn: message.walStart };
+    return { kind: "commit", transaction, endLsn: message.walStart, commitTime };
   }
 
   #fail(message: XLogData, what: string): never {

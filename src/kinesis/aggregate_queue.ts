@@ -67,7 +67,8 @@ export class AggregateQueue implements LaneQueue {
   next(limits: PutLimits): PutRequest {
     this.#maxBytes = limits.bytes;
     this.#current ??= this.#aggregates[0]!.seal(this.#shard.startText);
-    return { bytes: this.#aggregates[0]!.putBytes, records: 1 };
+    const { putBytes, count } = this.#aggregates[0]!;
+    return { bytes: putBytes, records: 1, userRecords: count };
   }
 
   async send(signal: AbortSignal): Promise<void> {
@@ -88,8 +89,10 @@ export class AggregateQueue implements LaneQueue {
   }
 
   takeApart(storedIn: Shard | undefined): Iterable<QueuedRecord> {
-    if (storedIn !== undefined && this.#isRightIn(storedIn, this.#aggregates[0]!)) {
-      this.#acknowledgeFirst();
+    if (storedIn !== undefined) {
+      const first = this.#aggregates[0]!;
+      if (this.#isRightIn(storedIn, first)) this.#acknowledgeFirst();
+      else this.#context.pending.misplaced += first.count;
     }
     const aggregates = this.#aggregates;
     this.#aggregates = [];

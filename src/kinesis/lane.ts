@@ -1,6 +1,7 @@
+import type { Histogram } from "../telemetry/histogram.ts";
 import type { Backoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
-import type { LaneQueue, PutLimits, PutRequest } from "./lane_queue.ts";
+import type { LaneQueue, PutAmount, PutLimits, PutRequest } from "./lane_queue.ts";
 import type { Pacer } from "./pacing.ts";
 import { type Asked, classify, type Failure, type Refusal } from "./put_error.ts";
 import type { Shard } from "./shard_map.ts";
@@ -31,6 +32,8 @@ export interface LaneContext {
   readonly closing: AbortSignal;
   /** Whether records may be put now; asked before each put. */
   readonly mayPut: () => boolean;
+  /** Gets how long each answered put took. */
+  readonly putSeconds: Histogram;
 }
 
 /** While nothing may be put, the lane looks so often whether that is over. */
@@ -126,7 +129,9 @@ export class Lane {
       return;
     }
     const result = this.queue.settle();
-    this.pacer.answered(clock.now() - startedMs);
+    const roundTripMs = clock.now() - startedMs;
+    this.pacer.answered(roundTripMs);
+    this.context.putSeconds.observe(roundTripMs / 1000);
     this.stats.bytes += request.bytes - (result.refused?.bytes ?? 0);
     this.stats.records += request.records - (result.refused?.records ?? 0);
     if (result.movedTo !== undefined) {
@@ -147,16 +152,21 @@ export class Lane {
     }
   }
 
-  async #onError(error: unknown, request: PutRequest, refused: PutRequest): Promise<void> {
+  async #onError(error: unknown, request: PutRequest, refused: PutAmount): Promise<void> {
     const { clock, owner, asked } = this.context;
     const failure = classify(error, asked);
     if (failure.kind === "refused") {
       this.refusals++;
+      this.stats.failures.refused++;
       if (await owner.refused(this, failure, error)) await this.#retry(failure);
       else this.#isRetired = true;
       return;
     }
     this.stats.failures[failure.reason]++;
+    // What the service refused by name it did not store; where the whole put failed it may have.
+    if (refused === request && (failure.reason === "service" || failure.reason === "network")) {
+      this.stats.resent += request.userRecords;
+    }
     if (failure.reason === "throttled") {
       this.pacer.throttled(clock.now(), refused, request.records);
     }

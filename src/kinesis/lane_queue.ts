@@ -2,18 +2,24 @@ import type { QueuedRecord } from "./queued_record.ts";
 import type { Shard } from "./shard_map.ts";
 import type { Ticket } from "./writer.ts";
 
-/** Bytes and user records that were taken and are not acknowledged, of all lanes together. */
+/** What was taken and is not acknowledged, of all lanes together: bytes and user records. */
 export class Pending {
   bytes = 0;
   records = 0;
+  /** User records that were stored in a shard where they may not lie, and are stored again. */
+  misplaced = 0;
 }
 
-/** One request on its way. Sending it again sends the same until it is stored. */
-export interface PutRequest {
+export interface PutAmount {
   /** As the shard's limits count them, partition keys included. */
   readonly bytes: number;
   /** Kinesis records, not user records. */
   readonly records: number;
+}
+
+/** One request on its way. Sending it again sends the same until it is stored. */
+export interface PutRequest extends PutAmount {
+  readonly userRecords: number;
 }
 
 /** How far a request came. What was stored in the lane's shard is acknowledged already. */
@@ -24,19 +30,14 @@ export interface PutResult {
   readonly refused: Refused | undefined;
 }
 
-export interface Refused {
-  readonly bytes: number;
-  readonly records: number;
+export interface Refused extends PutAmount {
   /** The first of them, as the service put it. */
   readonly code: string;
   readonly message: string;
 }
 
 /** What a request may hold now. */
-export interface PutLimits {
-  readonly bytes: number;
-  readonly records: number;
-}
+export type PutLimits = PutAmount;
 
 /**
  * The records of one shard in the order of their positions, and the one way to put them there: as

@@ -94,7 +94,8 @@ export class RecordQueue implements LaneQueue {
       bytes += putBytes;
       if (everyShard) break;
     }
-    return { bytes, records: this.#chosen.length };
+    const records = this.#chosen.length;
+    return { bytes, records, userRecords: records };
   }
 
   async send(signal: AbortSignal): Promise<void> {
@@ -133,7 +134,10 @@ export class RecordQueue implements LaneQueue {
     const rest = this.#waiting.slice(this.#first);
     this.#waiting = [];
     this.#first = 0;
-    for (const { putBytes } of rest) this.#count(-putBytes - OVERHEAD_BYTES, -1);
+    for (const { putBytes, storedIn: where } of rest) {
+      this.#count(-putBytes - OVERHEAD_BYTES, -1);
+      if (where !== undefined) this.#context.pending.misplaced++;
+    }
     return rest;
   }
 

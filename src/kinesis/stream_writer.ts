@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
+import { Histogram } from "../telemetry/histogram.ts";
 import { loneRecordBytes, MAX_LONE_FRAMING_BYTES, plainRecordBytes } from "./aggregate.ts";
 import { AggregateQueue, type QueueContext } from "./aggregate_queue.ts";
 import type { KinesisApi } from "./api.ts";
@@ -16,7 +17,12 @@ import { RecordQueue } from "./record_queue.ts";
 import { regroup } from "./reshard.ts";
 import { ShardFollower } from "./shard_follower.ts";
 import type { Shard, ShardMap } from "./shard_map.ts";
-import type { LaneStats, WriterStats } from "./stats.ts";
+import {
+  type FailureReason,
+  type LaneStats,
+  PUT_SECONDS_BOUNDS,
+  type WriterStats,
+} from "./stats.ts";
 import type { OpenStream } from "./stream.ts";
 import { StreamWatch } from "./stream_watch.ts";
 import { Trouble } from "./trouble.ts";
@@ -71,6 +77,7 @@ export class StreamWriter implements RecordWriter {
   #reshards = 0;
   /** What the lanes of closed shards had done. */
   readonly #closedLanes: LaneStats[] = [];
+  readonly #putSeconds = new Histogram(PUT_SECONDS_BOUNDS);
   readonly #closing = new AbortController();
   readonly #pending = new Pending();
   readonly #limits: PutLimits;
@@ -115,6 +122,7 @@ export class StreamWriter implements RecordWriter {
       asked: this.#asked,
       closing,
       mayPut: options.mayPut ?? (() => true),
+      putSeconds: this.#putSeconds,
     };
     this.#map = stream.shards;
     this.#lanes = stream.shards.open.map((shard) => this.#newLane(shard));
@@ -186,23 +194,30 @@ export class StreamWriter implements RecordWriter {
     const all = [...this.#closedLanes, ...this.#lanes.map((lane) => lane.stats)];
     const sum = (value: (stats: LaneStats) => number) =>
       all.reduce((total, stats) => total + value(stats), 0);
+    const failures = (reason: FailureReason) => sum((stats) => stats.failures[reason]);
     return {
       userRecords: this.#nextPosition,
       puts: sum((stats) => stats.puts),
       records: sum((stats) => stats.records),
       bytes: sum((stats) => stats.bytes),
       failures: {
-        throttled: sum((stats) => stats.failures.throttled),
-        service: sum((stats) => stats.failures.service),
-        network: sum((stats) => stats.failures.network),
-        credentials: sum((stats) => stats.failures.credentials),
+        throttled: failures("throttled"),
+        service: failures("service"),
+        network: failures("network"),
+        credentials: failures("credentials"),
+        refused: failures("refused"),
       },
+      resent: sum((stats) => stats.resent) + this.#pending.misplaced,
       reshards: this.#reshards,
       pendingBytes: this.#pending.bytes,
       pendingRecords: this.#pending.records,
-      shards: this.#lanes.map(({ shard, queue }) => ({
+      putSeconds: this.#putSeconds,
+      shards: this.#lanes.map(({ shard, queue, stats }) => ({
         shardId: shard.id,
         pendingBytes: queue.bytes,
+        puts: stats.puts,
+        bytes: stats.bytes,
+        throttled: stats.failures.throttled,
       })),
     };
   }
@@ -307,5 +322,8 @@ export class StreamWriter implements RecordWriter {
 }
 
 function newTrouble(): Trouble {
-  return new Trouble((text) => log.warn(text), (text) => log.info(text));
+  return new Trouble(
+    (text) => log.warn("{text}", { text }),
+    (text) => log.info("{text}", { text }),
+  );
 }

@@ -11,7 +11,7 @@ export function pluginOptions(
   switch (plugin) {
     case "test_decoding":
       // Not skip-empty-xacts: it leaves out the BEGIN before a transaction's messages.
-      return [["include-xids", "1"]];
+      return [["include-xids", "1"], ["include-timestamp", "1"]];
     case "wal2json":
       // Numbers are bare and have every digit; numeric-data-types-as-string would quote them.
       return [

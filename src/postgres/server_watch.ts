@@ -4,6 +4,7 @@ import { pause } from "./backoff.ts";
 import { bounded } from "./bounded.ts";
 import { connect, type Connection, type TextRow } from "./connection.ts";
 import { errorCode, failed, type PostgresError } from "./postgres_error.ts";
+import { readSlotState, SLOT_STATE_QUERY, type SlotState } from "./slot_state.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -61,6 +62,12 @@ export class ServerWatch {
       [slotName],
     );
     return rows && rows[0]?.active_pid === String(pid);
+  }
+
+  /** What the server, asked now, says of a slot; undefined: no answer. */
+  async slotState(slotName: string): Promise<SlotState | undefined> {
+    const rows = await this.#ask("ask what the slot retains", SLOT_STATE_QUERY, [slotName]);
+    return rows && readSlotState(rows[0]!);
   }
 
   close(): void {

@@ -10,6 +10,7 @@ import { ReplicationSession, type ServerIdentity } from "./replication_session.t
 import { ResumePoint } from "./resume_point.ts";
 import { SLOT_TAKEN, whereToGoOn } from "./same_server.ts";
 import { ServerWatch } from "./server_watch.ts";
+import type { SlotState } from "./slot_state.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -66,6 +67,8 @@ export interface ReplicationSource extends AsyncIterable<readonly ReplicationMes
   readonly isOurs: boolean;
   /** Resolves, also while nobody iterates, when the slot is another's: there is nothing to go on with. */
   readonly taken: Promise<PostgresError>;
+  /** Asks the server about the slot, beside the stream; undefined while there is no connection to ask. */
+  slotState(): Promise<SlotState | undefined>;
   readonly stats: SourceStats;
 }
 
@@ -136,6 +139,10 @@ class Source implements ReplicationSource {
 
   confirm(): void {
     this.#session.confirm();
+  }
+
+  async slotState(): Promise<SlotState | undefined> {
+    return await this.#watch?.slotState(this.options.slot.name);
   }
 
   async close(): Promise<void> {

@@ -1,25 +1,30 @@
 import { configureSync, type LogRecord } from "@logtape/logtape";
 import type { LogOptions } from "../options.ts";
 import { redact } from "./redaction.ts";
+import { writeLine } from "./stderr.ts";
+import { WarningLimiter } from "./warning_limiter.ts";
 
 export { registerSecret } from "./redaction.ts";
 
 /**
  * Sends everything that is logged under `pg2kinesis` to stderr, one line each. Lines are written
- * before the logging call returns, so the last one is there even when `Deno.exit` follows.
+ * before the logging call returns, so the last one is there even when `Deno.exit` follows. To be
+ * disposed at the end, when it says how many repeated warnings were left out.
  */
-export function configureLog(options: LogOptions): void {
+export function configureLog(options: LogOptions): Disposable {
   const format = options.format === "json" ? jsonLine : textLine;
   const withStacks = options.level === "debug";
+  const limiter = new WarningLimiter((record) => writeLine(format(record, withStacks)));
   configureSync({
     reset: true,
-    sinks: { stderr: (record) => writeLine(format(record, withStacks)) },
+    sinks: { stderr: (record) => limiter.take(record) },
     loggers: [
       { category: "pg2kinesis", lowestLevel: options.level, sinks: ["stderr"] },
       // What LogTape itself has to say, such as a sink that threw.
       { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["stderr"] },
     ],
   });
+  return { [Symbol.dispose]: () => limiter.flush() };
 }
 
 /** `2026-11-22T08:01:02.123Z INFO the message key=value`, without the line's end. */
@@ -138,24 +143,4 @@ function oneLine(text: string): string {
     if (character === "\t") return "\\t";
     return "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
   });
-}
-
-const encoder = new TextEncoder();
-
-/** Milliseconds after which a log reader that takes nothing loses lines. */
-const PATIENCE_MS = 1000;
-
-/** Writes a line to stderr before it returns. A log nobody reads any more does not stop the run. */
-export function writeLine(line: string): void {
-  let rest = encoder.encode(line + "\n");
-  const giveUp = performance.now() + PATIENCE_MS;
-  while (rest.length > 0) {
-    try {
-      rest = rest.subarray(Deno.stderr.writeSync(rest));
-    } catch (error) {
-      // Somebody else made the pipe non-blocking, and its reader is slow.
-      if (!(error instanceof Deno.errors.WouldBlock) || performance.now() > giveUp) return;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-    }
-  }
 }

@@ -277,6 +277,45 @@ const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherFlag>]: 
     good: [["0", 0], ["90s", 90_000], ["1h30m", 5_400_000], ["20d", 1_728_000_000]],
     bad: [["25d", /out of range; it may be 0 or from 1s to 20d/], ["soon", /not a span of time/]],
   },
+  metricsAddr: {
+    see: (o) => o.telemetry.metricsAddress,
+    unset: undefined,
+    good: [
+      ["9187", { hostname: "127.0.0.1", port: 9187 }],
+      [":9187", { hostname: "127.0.0.1", port: 9187 }],
+      ["0.0.0.0:80", { hostname: "0.0.0.0", port: 80 }],
+      ["[::1]:9187", { hostname: "::1", port: 9187 }],
+      ["localhost:0", { hostname: "localhost", port: 0 }],
+    ],
+    bad: [
+      ["localhost", /"localhost" is not HOST:PORT; write 127\.0\.0\.1:9187/],
+      ["::1:9187", /is not HOST:PORT/],
+      ["localhost:65536", /is not HOST:PORT/],
+      ["http://localhost:80", /is not HOST:PORT/],
+    ],
+  },
+  readyLag: {
+    see: (o) => o.telemetry.readyLag,
+    unset: { kind: "seconds", seconds: 60 },
+    good: [
+      ["30s", { kind: "seconds", seconds: 30 }],
+      ["64MB", { kind: "bytes", bytes: 64 * 1024 * 1024 }],
+      ["1.5GiB", { kind: "bytes", bytes: 1.5 * 1024 ** 3 }],
+      ["0", undefined],
+    ],
+    bad: [["soon", /"soon" is neither a time nor a size; write 30s or 64MB/]],
+    env: { PG2KINESIS_METRICS_ADDR: "9187" },
+  },
+  maxLagBytes: {
+    see: (o) => o.telemetry.maxLagBytes,
+    unset: undefined,
+    good: [["10GB", 10 * 1024 ** 3], ["512 kB", 512 * 1024], ["1048576", 1048576]],
+    bad: [["10 sheep", /"10 sheep" is not a size; write a number and kB/], ["0", /is not a size/]],
+  },
+  onMaxLag: {
+    ...choiceRow((o) => o.telemetry.onMaxLag, ["warn", "stop"], "stopp", "stop"),
+    env: { PG2KINESIS_MAX_LAG_BYTES: "10GB" },
+  },
   logFormat: choiceRow((o) => o.log.format, ["text", "json"], "jsn", "json"),
   logLevel: {
     see: (o) => o.log.level,

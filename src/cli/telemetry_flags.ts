@@ -1,0 +1,84 @@
+import { UsageError } from "../errors.ts";
+import type { LagLimit, ListenAddress } from "../options.ts";
+import { defaultedFlag, optionalFlag } from "./flag.ts";
+import { choice, duration, size, sizeBytes } from "./flag_value.ts";
+
+export const telemetryFlags = {
+  metricsAddr: optionalFlag({
+    name: "metrics-addr",
+    category: "telemetry",
+    placeholder: "HOST:PORT",
+    short: "serve metrics, health and a page there",
+    long:
+      "Serve `/metrics` for Prometheus, `/healthz`, `/readyz` and, at `/`, a page with plots of " +
+      "the last hour. Without a host (`9187` or `:9187`) only this machine can ask; port 0 takes " +
+      "one that is free, which the log tells. There is no login: whoever reaches the port can look.",
+    parse: listenAddress,
+  }),
+  readyLag: defaultedFlag({
+    name: "ready-lag",
+    category: "telemetry",
+    placeholder: "LAG",
+    defaultText: "1m",
+    short: "/readyz: behind by at most 30s, or 64MB",
+    long:
+      "How far behind the run may be for `/readyz` to say that it is ready: a time (the age of " +
+      "the oldest commit that is not stored), such as `30s`, or a size (WAL from what is confirmed " +
+      "to the server's end), such as `64MB`. 0: however far.",
+    parse: lagLimit,
+  }),
+  maxLagBytes: optionalFlag({
+    name: "max-lag-bytes",
+    category: "telemetry",
+    placeholder: "SIZE",
+    short: "warn when the slot keeps more WAL than this",
+    long:
+      "Warn when the slot keeps more WAL than this on the server's disk, such as `10GB` (units " +
+      "as in PostgreSQL's settings), every ten minutes while that lasts, and tell when it is over.",
+    parse: size,
+  }),
+  onMaxLag: defaultedFlag({
+    name: "on-max-lag",
+    category: "telemetry",
+    placeholder: "ACTION",
+    defaultText: "warn",
+    short: "past it: warn (default) or stop",
+    long:
+      "What happens past `--max-lag-bytes`: `warn`, or `stop` the run with exit code 1. Stopping frees " +
+      "nothing: the server keeps the WAL until it is read or the slot is dropped. It is for those " +
+      "whose supervision acts on the exit, before the disk is full.",
+    parse: choice(["warn", "stop"]),
+  }),
+};
+
+const LOOPBACK = "127.0.0.1";
+
+/** `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `PORT`. */
+function listenAddress(value: string): ListenAddress {
+  const found = /^(?:(?:\[([0-9a-f:.]+)\]|([^:[\]\s/]*)):)?(\d{1,5})$/i.exec(value);
+  const port = Number(found?.[3]);
+  if (found !== null && port <= 65535) {
+    return { hostname: found[1] || found[2] || LOOPBACK, port };
+  }
+  throw new UsageError(
+    `${JSON.stringify(value)} is not HOST:PORT; write 127.0.0.1:9187, [::1]:9187 or 9187`,
+  );
+}
+
+const time = duration({ min: "1ms", max: "20d" });
+
+function lagLimit(value: string): LagLimit | undefined {
+  if (value === "0") return undefined;
+  if (/[bB]$/.test(value)) {
+    const bytes = sizeBytes(value);
+    if (bytes !== undefined) return { kind: "bytes", bytes };
+  }
+  try {
+    return { kind: "seconds", seconds: time(value) / 1000 };
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(
+      `${JSON.stringify(value)} is neither a time nor a size; write 30s or 64MB`,
+    );
+  }
+}

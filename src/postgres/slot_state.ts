@@ -1,0 +1,45 @@
+import { type Lsn, parseLsn } from "../lsn.ts";
+import type { TextRow } from "./connection.ts";
+
+/** How the server sees the slot at a moment. */
+export interface SlotState {
+  /** End of the server's WAL; on a standby, of what it has replayed. */
+  readonly walEnd: Lsn;
+  /** The server's clock, in milliseconds since 1970. */
+  readonly serverMs: number;
+  /** Bytes of WAL that the slot keeps the server from removing; undefined where there is no slot. */
+  readonly retainedBytes: number | undefined;
+  /**
+   * Bytes of WAL that may still be written before the slot can be lost; undefined without
+   * `max_slot_wal_keep_size`, and before PostgreSQL 13.
+   */
+  readonly safeWalBytes: number | undefined;
+  /** `reserved`, `extended`, `unreserved` or `lost`; undefined before PostgreSQL 13. */
+  readonly walStatus: string | undefined;
+}
+
+/** Gives one row, also where there is no such slot; any role may ask. */
+export const SLOT_STATE_QUERY = `
+  SELECT now.lsn::text AS wal_end, s.*,
+         (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::text AS server_ms,
+         pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::int8::text AS retained
+    FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+                 ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) now
+    LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1`;
+
+/** Reads the row of {@linkcode SLOT_STATE_QUERY}. */
+export function readSlotState(row: TextRow): SlotState {
+  const { wal_end, server_ms, retained, safe_wal_size, wal_status } = row;
+  return {
+    walEnd: parseLsn(wal_end!),
+    serverMs: Number(server_ms),
+    retainedBytes: numberOf(retained),
+    safeWalBytes: numberOf(safe_wal_size),
+    walStatus: wal_status ?? undefined,
+  };
+}
+
+/** An older server has no such column. */
+function numberOf(text: string | null | undefined): number | undefined {
+  return text === null || text === undefined ? undefined : Number(text);
+}

@@ -1,0 +1,66 @@
+import type { Lsn } from "../lsn.ts";
+
+/** Positions that wait to be stored: at one every two seconds, half an hour of them. */
+const MAX_MARKS = 1000;
+
+interface Mark {
+  readonly walEnd: Lsn;
+  readonly atMs: number;
+}
+
+/** What the age of the oldest change that is not stored is told from. */
+export interface LagFacts {
+  readonly nowMs: number;
+  readonly flushLsn: Lsn;
+  /** See `Checkpoint.oldestPendingCommitMs`; by this machine's clock. */
+  readonly oldestPendingCommitMs: number | undefined;
+  /** See `Checkpoint.storedCommitMs`; by this machine's clock. */
+  readonly storedCommitMs: number;
+}
+
+/**
+ * Tells the lag in seconds. The age of the oldest pending transaction is exact where its commit time is
+ * known. Where it is not (test_decoding tells it behind the rows), or what is behind has not been sent
+ * yet, the age is bounded from above: what is not stored was committed after the last commit that is,
+ * and after the last moment of which all WAL is.
+ */
+export class LagClock {
+  #marks: Mark[] = [];
+  #latestWalEnd: Lsn | undefined;
+  /** Whatever was committed before is stored. */
+  #storedUntilMs = NaN;
+
+  /** The server's WAL ended there when it was asked, at `atMs` or later. */
+  mark(walEnd: Lsn, atMs: number): void {
+    this.#latestWalEnd = walEnd;
+    this.#marks.push({ walEnd, atMs });
+    // Half as exact is exact enough for a lag of that length.
+    if (this.#marks.length > MAX_MARKS) {
+      this.#marks = this.#marks.filter((_, place) => place % 2 === 1);
+    }
+  }
+
+  /** Seconds; undefined when not even a bound is known. */
+  seconds(
+    { nowMs, flushLsn, oldestPendingCommitMs, storedCommitMs }: LagFacts,
+  ): number | undefined {
+    let stored = 0;
+    while (stored < this.#marks.length && this.#marks[stored]!.walEnd <= flushLsn) stored++;
+    if (stored > 0) {
+      this.#storedUntilMs = this.#marks[stored - 1]!.atMs;
+      this.#marks.splice(0, stored);
+    }
+    if (oldestPendingCommitMs === undefined) {
+      if (this.#latestWalEnd === undefined) return undefined;
+      if (this.#latestWalEnd <= flushLsn) return 0;
+    } else if (!Number.isNaN(oldestPendingCommitMs)) {
+      return secondsBetween(oldestPendingCommitMs, nowMs);
+    }
+    const bounds = [storedCommitMs, this.#storedUntilMs].filter((ms) => !Number.isNaN(ms));
+    return bounds.length === 0 ? undefined : secondsBetween(Math.max(...bounds), nowMs);
+  }
+}
+
+function secondsBetween(fromMs: number, toMs: number): number {
+  return Math.max(0, toMs - fromMs) / 1000;
+}

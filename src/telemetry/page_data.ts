@@ -1,0 +1,126 @@
+import { formatLsn } from "../lsn.ts";
+import type { LagLimit } from "../options.ts";
+import { catchUpWords, estimateCatchUp, ratesBetween } from "./rates.ts";
+import { History } from "./history.ts";
+import { type Histogram, quantile } from "./histogram.ts";
+import type { RunObserver } from "./observer.ts";
+import { whyNotReady } from "./readiness.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+const SAMPLE_EVERY_MS = 5_000;
+/** The page's plots go back an hour. */
+const MAX_POINTS = 720;
+const ESTIMATE_SPAN_MS = 60_000;
+
+/** What the plots show of one moment; null: not known then. */
+export interface Point {
+  readonly t: number;
+  readonly lagSeconds: number | null;
+  readonly lagBytes: number | null;
+  readonly retainedBytes: number | null;
+  readonly changes: number;
+  readonly putBytes: number;
+  readonly puts: number;
+  readonly throttles: number;
+  readonly bufferBytes: number;
+}
+
+/** Keeps the last hour of a run for the page. */
+export class PageData implements Disposable {
+  readonly #points: Point[] = [];
+  readonly #recent = new History(ESTIMATE_SPAN_MS);
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  constructor(private readonly observer: RunObserver) {
+    this.#recent.add(observer.snapshot());
+    this.#timer = setInterval(() => this.#sample(), SAMPLE_EVERY_MS);
+  }
+
+  /** What the page shows now, and the points that are newer than those it has. */
+  since(sinceMs: number, readyLag: LagLimit | undefined) {
+    const now = this.observer.snapshot();
+    const first = this.#recent.first ?? now;
+    const last = this.#recent.before(0) ?? now;
+    // A moment says too little about a rate.
+    const before = now.atMs - last.atMs >= 1_000 ? last : this.#recent.before(1_000) ?? first;
+    return {
+      now: describe(now, before, first, readyLag),
+      points: this.#points.filter(({ t }) => t > sinceMs),
+      everyMs: SAMPLE_EVERY_MS,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+
+  #sample(): void {
+    const now = this.observer.snapshot();
+    const before = this.#recent.before(0) ?? now;
+    this.#recent.add(now);
+    const rates = ratesBetween(before, now);
+    this.#points.push({
+      t: now.atMs,
+      lagSeconds: now.lag.seconds ?? null,
+      lagBytes: now.lag.bytes ?? null,
+      retainedBytes: now.slot?.retainedBytes ?? null,
+      changes: rates.changes,
+      putBytes: rates.putBytes,
+      puts: rates.puts,
+      throttles: rates.throttles,
+      bufferBytes: bufferBytes(now),
+    });
+    if (this.#points.length > MAX_POINTS) this.#points.shift();
+  }
+}
+
+function describe(
+  now: Snapshot,
+  before: Snapshot,
+  first: Snapshot,
+  readyLag: LagLimit | undefined,
+) {
+  const { progress, writer, slot, lag, position } = now;
+  return {
+    names: now.names,
+    state: now.state,
+    stateSeconds: (now.atMs - now.sinceMs) / 1000,
+    notReady: whyNotReady(now, readyLag) ?? null,
+    atMs: now.atMs,
+    confirmed: position === undefined ? null : formatLsn(position.confirmedLsn),
+    lagBytes: lag.bytes ?? null,
+    lagSeconds: lag.seconds ?? null,
+    catchUp: catchUpWords(estimateCatchUp(first, now)),
+    retainedBytes: slot?.retainedBytes ?? null,
+    safeWalBytes: slot?.safeWalBytes ?? null,
+    walStatus: slot?.walStatus ?? null,
+    rates: ratesBetween(before, now),
+    bufferBytes: bufferBytes(now),
+    lanes: writer?.shards.length ?? 0,
+    xid: progress.xid,
+    totals: {
+      changes: progress.changes,
+      transactions: progress.transactions,
+      filtered: progress.filtered,
+      puts: writer?.puts ?? 0,
+      putBytes: writer?.bytes ?? 0,
+      resent: writer?.resent ?? 0,
+      reshards: writer?.reshards ?? 0,
+      reconnects: now.source?.reconnects ?? 0,
+      keyOnly: progress.keyOnly,
+    },
+    retries: writer?.failures ?? {},
+    skipped: progress.skipped,
+    putSeconds: shares(writer?.putSeconds),
+    commitSeconds: shares(now.commitSeconds),
+  };
+}
+
+function shares(histogram: Histogram | undefined) {
+  if (histogram === undefined || histogram.count === 0) return null;
+  return { p50: quantile(histogram, 0.5), p99: quantile(histogram, 0.99) };
+}
+
+function bufferBytes({ source, writer }: Snapshot): number {
+  return (source?.waitingBytes ?? 0) + (writer?.pendingBytes ?? 0);
+}

@@ -1,0 +1,96 @@
+import type { Snapshot } from "./snapshot.ts";
+
+/** What a run does in a second, between two snapshots. */
+export interface Rates {
+  readonly changes: number;
+  /** Of the output plugin's messages. */
+  readonly bytes: number;
+  readonly puts: number;
+  readonly putBytes: number;
+  readonly throttles: number;
+  /** The shard that took most; undefined when none took anything. */
+  readonly busiestShard: { readonly shardId: string; readonly bytes: number } | undefined;
+}
+
+export function ratesBetween(before: Snapshot, after: Snapshot): Rates {
+  const seconds = Math.max(after.atMs - before.atMs, 1) / 1000;
+  const perSecond = (value: (snapshot: Snapshot) => number) =>
+    Math.max(0, value(after) - value(before)) / seconds;
+  return {
+    changes: perSecond(({ progress }) => progress.changes),
+    bytes: perSecond(({ progress }) => progress.bytes),
+    puts: perSecond(({ writer }) => writer?.puts ?? 0),
+    putBytes: perSecond(({ writer }) => writer?.bytes ?? 0),
+    throttles: perSecond(({ writer }) => writer?.failures.throttled ?? 0),
+    busiestShard: busiestShard(before, after, seconds),
+  };
+}
+
+function busiestShard(before: Snapshot, after: Snapshot, seconds: number): Rates["busiestShard"] {
+  const bytesBefore = new Map(before.writer?.shards.map(({ shardId, bytes }) => [shardId, bytes]));
+  let busiest: Rates["busiestShard"];
+  for (const { shardId, bytes } of after.writer?.shards ?? []) {
+    const rate = (bytes - (bytesBefore.get(shardId) ?? 0)) / seconds;
+    if (rate > (busiest?.bytes ?? 0)) busiest = { shardId, bytes: rate };
+  }
+  return busiest;
+}
+
+/** Less is not worth an estimate: it is gone before one could be read. */
+const BACKLOG_BYTES = 1024 * 1024;
+const BACKLOG_SECONDS = 5;
+/** Over less time the WAL's own unevenness says nothing. */
+const MIN_SPAN_MS = 8_000;
+
+export type CatchUp =
+  /** There is no backlog, or it cannot be told yet. */
+  | { readonly kind: "none" }
+  | { readonly kind: "shrinking"; readonly seconds: number }
+  /** More is written than is stored. */
+  | { readonly kind: "growing"; readonly bytesPerSecond: number };
+
+/** When the backlog will be gone, should all go on as it did since `before`. */
+export function estimateCatchUp(before: Snapshot, after: Snapshot): CatchUp {
+  const spanMs = after.atMs - before.atMs;
+  const { bytes, seconds } = after.lag;
+  if (spanMs < MIN_SPAN_MS || bytes === undefined || before.lag.bytes === undefined) {
+    return { kind: "none" };
+  }
+  if (bytes < BACKLOG_BYTES || (seconds !== undefined && seconds < BACKLOG_SECONDS)) {
+    return { kind: "none" };
+  }
+  const bytesPerSecond = (before.lag.bytes - bytes) / (spanMs / 1000);
+  return bytesPerSecond > 0
+    ? { kind: "shrinking", seconds: bytes / bytesPerSecond }
+    : { kind: "growing", bytesPerSecond: -bytesPerSecond };
+}
+
+/** For a person: `caught up in 4 min`; empty when there is nothing to say. */
+export function catchUpWords(catchUp: CatchUp): string {
+  switch (catchUp.kind) {
+    case "none":
+      return "";
+    case "shrinking":
+      return `caught up in ${formatSeconds(catchUp.seconds)}`;
+    case "growing":
+      return "falling behind";
+    default:
+      return catchUp satisfies never;
+  }
+}
+
+const DAY_SECONDS = 86_400;
+
+/** `3 ms`, `1.2 s`, `40 s`, `4 min`, `2 h 10 min`, `3 d`. */
+export function formatSeconds(seconds: number): string {
+  if (seconds === 0) return "0 s";
+  if (seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 99.5) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 100) return `${minutes} min`;
+  if (seconds < 2 * DAY_SECONDS) {
+    return `${Math.floor(minutes / 60)} h${minutes % 60 === 0 ? "" : ` ${minutes % 60} min`}`;
+  }
+  return `${Math.round(seconds / DAY_SECONDS)} d`;
+}

@@ -1,0 +1,56 @@
+import type { WriterStats } from "../kinesis/stats.ts";
+import type { Lsn } from "../lsn.ts";
+import type { SlotState } from "../postgres/slot_state.ts";
+import type { Histogram } from "./histogram.ts";
+import type { Progress } from "./progress.ts";
+
+/** `standby`: another client follows the slot, and this run waits. */
+export type RunState = "starting" | "standby" | "streaming" | "reconnecting" | "stopping";
+
+/** What a run reads from and writes to. */
+export interface RunNames {
+  readonly database: string;
+  readonly slot: string;
+  readonly plugin: string;
+  readonly stream: string;
+}
+
+/** All that is known of a run at a moment: what log, status line, metrics and page are made from. */
+export interface Snapshot {
+  /** Milliseconds since 1970, by this machine's clock. */
+  readonly atMs: number;
+  readonly state: RunState;
+  /** Since when the state has been this one. */
+  readonly sinceMs: number;
+  readonly names: RunNames;
+  readonly progress: Readonly<Progress>;
+  readonly position: Position | undefined;
+  readonly lag: Lag;
+  readonly source: SourceView | undefined;
+  readonly writer: WriterStats | undefined;
+  /** As the server told it last, and when that was. */
+  readonly slot: SlotState & { readonly askedAtMs: number } | undefined;
+  /** From a commit to the acknowledgement of the transaction's last record, in seconds. */
+  readonly commitSeconds: Histogram;
+}
+
+export interface Position {
+  readonly confirmedLsn: Lsn;
+  readonly receivedLsn: Lsn;
+}
+
+/** How far what is stored lies behind what is committed. Undefined: not known (yet). */
+export interface Lag {
+  /** From the confirmed flush LSN to the end of the server's WAL, whoever wrote it. */
+  readonly bytes: number | undefined;
+  /** Age of the oldest commit that is not stored whole; 0 when there is none. */
+  readonly seconds: number | undefined;
+}
+
+export interface SourceView {
+  readonly isConnected: boolean;
+  readonly isReading: boolean;
+  readonly reconnects: number;
+  /** Bytes read from the socket that wait for the pipeline. */
+  readonly waitingBytes: number;
+}

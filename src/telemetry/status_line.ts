@@ -1,0 +1,79 @@
+import { formatBytes } from "../quantity.ts";
+import { type CatchUp, catchUpWords, formatSeconds, type Rates } from "./rates.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+const BETWEEN = " · ";
+const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
+interface Piece {
+  readonly text: string;
+  /** The greater, the sooner it goes when there is no room for all. */
+  readonly rank: number;
+}
+
+/** What is known now, in one line of at most `columns` characters. */
+export function renderStatus(
+  now: Snapshot,
+  rates: Rates,
+  catchUp: CatchUp,
+  columns: number,
+): string {
+  let pieces = piecesOf(now, rates, catchUp);
+  while (pieces.length > 1 && widthOf(pieces) > columns) {
+    const last = Math.max(...pieces.map(({ rank }) => rank));
+    pieces = pieces.filter(({ rank }) => rank !== last);
+  }
+  const line = pieces.map(({ text }) => text).join(BETWEEN);
+  if (line.length <= columns) return line;
+  return columns < 1 ? "" : line.slice(0, columns - 1) + "…";
+}
+
+function piecesOf(now: Snapshot, rates: Rates, catchUp: CatchUp): Piece[] {
+  const { lag, slot, writer } = now;
+  const throttled = writer?.failures.throttled ?? 0;
+  const pieces: (Piece | undefined)[] = [
+    now.state === "streaming" ? undefined : { rank: 0, text: stateWords(now) },
+    lag.seconds === undefined ? undefined : { rank: 1, text: `lag ${formatSeconds(lag.seconds)}` },
+    lag.bytes === undefined ? undefined : { rank: 3, text: formatBytes(lag.bytes) },
+    catchUp.kind === "none" ? undefined : { rank: 2, text: catchUpWords(catchUp) },
+    { rank: 4, text: `${WHOLE.format(rates.changes)} changes/s` },
+    { rank: 6, text: `${megabytes(rates.bytes)} MB/s` },
+    { rank: 8, text: `${WHOLE.format(rates.puts)} puts/s` },
+    rates.throttles > 0
+      ? { rank: 5, text: `${WHOLE.format(Math.ceil(rates.throttles))} throttled/s` }
+      : { rank: 10, text: `${WHOLE.format(throttled)} throttled` },
+    slot?.retainedBytes === undefined
+      ? undefined
+      : { rank: 7, text: `WAL kept ${formatBytes(slot.retainedBytes)}${leftWords(slot)}` },
+    rates.busiestShard === undefined || (writer?.shards.length ?? 0) < 2 ? undefined : {
+      rank: 9,
+      text: `busiest ${shortShard(rates.busiestShard.shardId)} ` +
+        `${megabytes(rates.busiestShard.bytes)} MB/s`,
+    },
+  ];
+  return pieces.filter((piece) => piece !== undefined);
+}
+
+function stateWords({ state, sinceMs, atMs }: Snapshot): string {
+  if (state !== "reconnecting") return state;
+  return `not connected for ${formatSeconds((atMs - sinceMs) / 1000)}`;
+}
+
+function leftWords({ safeWalBytes }: NonNullable<Snapshot["slot"]>): string {
+  if (safeWalBytes === undefined) return "";
+  return ` (lost after ${formatBytes(Math.max(0, safeWalBytes))} more)`;
+}
+
+/** `shardId-000000000012` as `shard 12`. */
+function shortShard(shardId: string): string {
+  return shardId.replace(/^shardId-0*(?=\d)/, "shard ");
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(bytes < 9.95e6 ? 1 : 0);
+}
+
+function widthOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, { text }) => sum + text.length, 0) +
+    BETWEEN.length * (pieces.length - 1);
+}

@@ -1,0 +1,95 @@
+import type { LogRecord } from "@logtape/logtape";
+
+/** So many warnings of one kind are told in an interval; of the rest, how many there were. */
+const BURST = 5;
+const INTERVAL_MS = 10_000;
+/** Those that are remembered; a template that is a text of its own each time must not fill memory. */
+const MAX_KINDS = 200;
+
+interface Kind {
+  readonly since: number;
+  told: number;
+  leftOut: number;
+  last: LogRecord;
+}
+
+/**
+ * Keeps warnings that repeat from flooding the log: of those with one template, the first five in ten
+ * seconds pass, and at the end of the ten seconds one line says how many were left out. Errors and
+ * what is only information pass always.
+ */
+export class WarningLimiter {
+  readonly #kinds = new Map<string, Kind>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly pass: (record: LogRecord) => void) {}
+
+  take(record: LogRecord): void {
+    if (record.level !== "warning") return this.pass(record);
+    const name = `${record.category.join(".")} ${record.rawMessage}`;
+    const known = this.#kinds.get(name);
+    if (known === undefined || record.timestamp - known.since >= INTERVAL_MS) {
+      if (known !== undefined) this.#summarize(known, record.timestamp);
+      if (this.#kinds.size >= MAX_KINDS) this.flush(record.timestamp);
+      this.#kinds.set(name, { since: record.timestamp, told: 1, leftOut: 0, last: record });
+      return this.pass(record);
+    }
+    if (known.told < BURST) {
+      known.told++;
+      return this.pass(record);
+    }
+    known.leftOut++;
+    known.last = record;
+    this.#timer ??= unref(setTimeout(() => this.#tick(), INTERVAL_MS));
+  }
+
+  /** Says what was left out and not told of. */
+  flush(nowMs = Date.now()): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const kind of this.#kinds.values()) this.#summarize(kind, nowMs);
+    this.#kinds.clear();
+  }
+
+  #tick(): void {
+    this.#timer = undefined;
+    const nowMs = Date.now();
+    let someLeft = false;
+    for (const [name, kind] of this.#kinds) {
+      if (nowMs - kind.since >= INTERVAL_MS) {
+        this.#summarize(kind, nowMs);
+        this.#kinds.delete(name);
+      } else if (kind.leftOut > 0) {
+        someLeft = true;
+      }
+    }
+    if (someLeft) this.#timer = unref(setTimeout(() => this.#tick(), INTERVAL_MS));
+  }
+
+  #summarize(kind: Kind, nowMs: number): void {
+    const { last, leftOut, since } = kind;
+    if (leftOut === 0) return;
+    const seconds = Math.max(1, Math.round((nowMs - since) / 1000));
+    kind.leftOut = 0;
+    this.pass({
+      ...last,
+      timestamp: nowMs,
+      // Words and values in turns.
+      message: [
+        "",
+        leftOut,
+        ` more such warnings in ${seconds} s were left out; the last: `,
+        "",
+        ...last.message,
+      ],
+      rawMessage: `{left_out} ${last.rawMessage}`,
+      properties: { ...last.properties, left_out: leftOut },
+    });
+  }
+}
+
+/** A log that has something left to say does not keep the program alive; `flush` says it at the end. */
+function unref(timer: ReturnType<typeof setTimeout>): ReturnType<typeof setTimeout> {
+  Deno.unrefTimer(timer as unknown as number);
+  return timer;
+}

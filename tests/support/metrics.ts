@@ -1,0 +1,24 @@
+import type { Pg2kinesis } from "./pg2kinesis.ts";
+
+/** Where a program started with `--metrics-addr 0` listens, as its log says. */
+export async function telemetryUrl(program: Pg2kinesis): Promise<string> {
+  const [, url] = await program.waitForLog(/page to look at: (http:\/\/\S+\/)/);
+  return url!;
+}
+
+/** Answers of the program, whose connections are not kept. */
+export async function get(url: string): Promise<{ status: number; text: string }> {
+  const response = await fetch(url, { headers: { connection: "close" } });
+  return { status: response.status, text: await response.text() };
+}
+
+/** `/metrics` as numbers by their whole name, `pg2kinesis_put_retries_total{reason="throttled"}`. */
+export async function scrape(url: string): Promise<Map<string, number>> {
+  const { text } = await get(`${url}metrics`);
+  return new Map(
+    text.split("\n").filter((line) => line !== "" && !line.startsWith("#")).map((line) => {
+      const end = line.lastIndexOf(" ");
+      return [line.slice(0, end), Number(line.slice(end + 1))];
+    }),
+  );
+}
