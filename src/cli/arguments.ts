@@ -1,7 +1,14 @@
 import { parseArgs as untypedParseArgs } from "@std/cli/parse-args";
 import { closestString } from "@std/text";
 import { UsageError } from "../errors.ts";
-import { type CommandName, COMMANDS, environmentName, type Flag } from "./flag.ts";
+import {
+  type CommandName,
+  COMMANDS,
+  environmentName,
+  type Flag,
+  TEXT_COMMANDS,
+  type TextCommandName,
+} from "./flag.ts";
 import { type FlagId, flagIds, flags } from "./flags.ts";
 
 /** The part of `@std/cli/parse-args` that is used here; the npm copy comes without types. */
@@ -17,7 +24,9 @@ const parseArgs = untypedParseArgs as (
 
 /** What the command line says, taken apart but not yet read as values. */
 export interface Arguments {
-  readonly command: CommandName;
+  readonly command: CommandName | TextCommandName;
+  /** What stands behind a command that prints a text. */
+  readonly operands: readonly string[];
   /** Only of flags that were given. */
   readonly texts: ReadonlyMap<FlagId, readonly string[]>;
   /** The first thing that is wrong with the rest; `--help` is answered before it is raised. */
@@ -52,6 +61,7 @@ export function takeApart(args: readonly string[]): Arguments {
   // What stands after `--` does not pass by `unknown`.
   positionals.push(...found["_"] ?? []);
   const [named] = positionals;
+  const textCommand = TEXT_COMMANDS.find((command) => command === named);
   const command = COMMANDS.find((command) => command === named) ?? COMMANDS[0];
 
   const texts = new Map<FlagId, readonly string[]>();
@@ -66,12 +76,17 @@ export function takeApart(args: readonly string[]): Arguments {
     const kept = given.filter((text) => text !== "");
     if (kept.length === 0) continue;
     texts.set(id, kept);
-    if (!flag.commands.includes(command)) blame(strange(flag, command));
+    if (textCommand === undefined) {
+      if (!flag.commands.includes(command)) blame(strange(flag, command));
+    } else if (flag.inEnvironment) blame(strange(flag, textCommand));
+  }
+  if (textCommand !== undefined) {
+    return { command: textCommand, operands: positionals.slice(1), texts, fault };
   }
   positionals.forEach((positional, index) => {
     if (index > 0 || command !== positional) blame(unexpected(positional, index));
   });
-  return { command, texts, fault };
+  return { command, operands: [], texts, fault };
 }
 
 /**
@@ -153,7 +168,7 @@ export function nearestFlag(given: string): string {
     closestString(name, names));
 }
 
-function strange(flag: Flag<unknown>, command: CommandName): string {
+function strange(flag: Flag<unknown>, command: CommandName | TextCommandName): string {
   const own = flag.commands.map((name) => `pg2kinesis ${name}`).join(" and ");
   return `--${flag.name} is no flag of pg2kinesis ${command}, but of ${own}`;
 }
@@ -162,9 +177,10 @@ function unexpected(positional: string, index: number): string {
   if (/^[a-z]+:\/\//i.test(positional)) return "a connection URL goes into --pg-url";
   if (index > 0) return `unexpected argument ${JSON.stringify(positional)}`;
   if (positional === "help") return 'unknown command "help"; did you mean --help?';
+  const all = [...COMMANDS, ...TEXT_COMMANDS];
   return `unknown command ${JSON.stringify(positional)}; did you mean ${
-    closestString(positional, [...COMMANDS])
-  }? There are ${COMMANDS.join(", ")}, of which ${COMMANDS[0]} may be left out`;
+    closestString(positional, all)
+  }? There are ${all.join(", ")}, of which ${COMMANDS[0]} may be left out`;
 }
 
 /** The texts that the environment has for a flag; a variable that is empty counts as not set. */

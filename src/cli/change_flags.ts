@@ -20,6 +20,7 @@ export const changeFlags = {
       "`CSV` and `CSVPayload` are the Python tool's: the operation and the key. `JSON` is one " +
       "object a change with every column. Or the path of your own JavaScript module, such as " +
       "`./my-format.js`.",
+    suggestions: { words: FORMATTERS, files: true },
     parse: formatter,
   }),
   fullChange: switchFlag({
@@ -92,6 +93,7 @@ export const changeFlags = {
       "What decides the shard, and so what is kept in order: `pkey` (table and primary key: each " +
       "row), `table`, `xid` (each transaction; a row's changes then lose their order between " +
       "shards) or `fixed:TEXT` (everything, through one shard).",
+    suggestions: { words: ["pkey", "table", "xid", "fixed:"], files: false },
     parse: partitionKey,
   }),
 };
@@ -164,6 +166,7 @@ function operationsFlag(): Flag<ReadonlySet<Operation>> {
     long:
       "Which operations are published: `insert`, `update`, `delete`, `truncate`; separated by " +
       "commas, or the flag given several times.",
+    suggestions: { words: OPERATIONS, files: false },
     parse: (value) => value.split(",").map((word) => parse(word.trim())),
   });
   return {

@@ -5,6 +5,11 @@ export const COMMANDS = ["run", "check", "tail"] as const;
 
 export type CommandName = typeof COMMANDS[number];
 
+/** Commands that print a text about the program; they take no flags. */
+export const TEXT_COMMANDS = ["completions", "man"] as const;
+
+export type TextCommandName = typeof TEXT_COMMANDS[number];
+
 /** The groups in which help and the reference list the flags, in this order. */
 export const FLAG_CATEGORIES = {
   postgres: "PostgreSQL connection",
@@ -39,11 +44,25 @@ export interface Flag<Value> {
   readonly short: string;
   /** The reference's paragraph, in Markdown. */
   readonly long: string;
+  /** What a shell can offer for the value. */
+  readonly suggestions: Suggestions;
   /**
    * Gives the value of what was typed (nothing, once, or several times when repeatable).
    * @throws {UsageError} without the flag's name, which the caller puts in front.
    */
   readonly read: (texts: readonly string[]) => Value;
+}
+
+/** Words, and whether it may be the name of a file. */
+export interface Suggestions {
+  readonly words: readonly string[];
+  readonly files: boolean;
+}
+
+/** Reads what was typed; one that takes only a few words tells them. */
+export interface ValueParser<Value> {
+  (text: string): Value;
+  readonly words?: readonly string[];
 }
 
 interface FlagWords {
@@ -61,7 +80,14 @@ const RUN_AND_CHECK: readonly CommandName[] = ["run", "check"];
 interface ValueFlagWords extends FlagWords {
   readonly placeholder: string;
   readonly defaultText?: string;
+  /** Default: the words that its parser takes, and files when the placeholder is FILE. */
+  readonly suggestions?: Suggestions;
 }
+
+const suggestionsOf = (
+  { suggestions, placeholder }: ValueFlagWords,
+  { words = [] }: ValueParser<unknown>,
+): Suggestions => suggestions ?? { words, files: placeholder === "FILE" };
 
 /** A flag without a value: off unless given. */
 export function switchFlag(words: FlagWords & { readonly inEnvironment?: boolean }): Flag<boolean> {
@@ -72,6 +98,7 @@ export function switchFlag(words: FlagWords & { readonly inEnvironment?: boolean
     defaultText: undefined,
     repeatable: false,
     inEnvironment: true,
+    suggestions: { words: [], files: false },
     ...words,
     read: ([text]) => text === undefined ? false : parseSwitch(text),
   };
@@ -81,7 +108,7 @@ export function switchFlag(words: FlagWords & { readonly inEnvironment?: boolean
 export function defaultedFlag<Value>(
   words: ValueFlagWords & {
     readonly defaultText: string;
-    readonly parse: (text: string) => Value;
+    readonly parse: ValueParser<Value>;
   },
 ): Flag<Value> {
   const { parse, ...rest } = words;
@@ -91,13 +118,14 @@ export function defaultedFlag<Value>(
     repeatable: false,
     inEnvironment: true,
     ...rest,
+    suggestions: suggestionsOf(words, parse),
     read: ([text]) => parse(text ?? words.defaultText),
   };
 }
 
 /** A flag with a value; undefined when it is not given. */
 export function optionalFlag<Value>(
-  words: ValueFlagWords & { readonly parse: (text: string) => Value },
+  words: ValueFlagWords & { readonly parse: ValueParser<Value> },
 ): Flag<Value | undefined> {
   const { parse, ...rest } = words;
   return {
@@ -107,13 +135,14 @@ export function optionalFlag<Value>(
     repeatable: false,
     inEnvironment: true,
     ...rest,
+    suggestions: suggestionsOf(words, parse),
     read: ([text]) => text === undefined ? undefined : parse(text),
   };
 }
 
 /** A flag that may be given several times; its variable holds the values separated by commas. */
 export function listFlag<Value>(
-  words: ValueFlagWords & { readonly parse: (text: string) => Value },
+  words: ValueFlagWords & { readonly parse: ValueParser<Value> },
 ): Flag<readonly Value[]> {
   const { parse, ...rest } = words;
   return {
@@ -123,6 +152,7 @@ export function listFlag<Value>(
     repeatable: true,
     inEnvironment: true,
     ...rest,
+    suggestions: suggestionsOf(words, parse),
     read: (texts) => texts.map(parse),
   };
 }

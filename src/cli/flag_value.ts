@@ -1,9 +1,10 @@
 import { closestString } from "@std/text";
 import { UsageError } from "../errors.ts";
+import type { ValueParser } from "./flag.ts";
 
 /** One of a few words. */
-export function choice<const Word extends string>(words: readonly Word[]): (text: string) => Word {
-  return (text) => {
+export function choice<const Word extends string>(words: readonly Word[]): ValueParser<Word> {
+  const parse = (text: string) => {
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
     throw new UsageError(
@@ -12,6 +13,7 @@ export function choice<const Word extends string>(words: readonly Word[]): (text
       }?`,
     );
   };
+  return Object.assign(parse, { words });
 }
 
 /** A whole number within a range, both ends included. */

@@ -35,7 +35,7 @@ const programFlags = {
     commands: COMMANDS,
     inEnvironment: false,
     short: "print the version",
-    long: "Print the versions of pg2kinesis and of the runtime inside.",
+    long: "Print the version, the commit it was built from, and the runtime inside.",
   }),
   help: switchFlag({
     name: "help",

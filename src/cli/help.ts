@@ -5,8 +5,10 @@ import {
   type Flag,
   FLAG_CATEGORIES,
   type FlagCategory,
+  type TextCommandName,
 } from "./flag.ts";
 import { flagList, flags, MASK_SALT_VARIABLE } from "./flags.ts";
+import { SHELLS } from "./shells.ts";
 import { VERSION } from "./version.ts";
 
 /** Help fits a terminal of 80 columns, with one to spare for its cursor. */
@@ -16,7 +18,7 @@ export const HELP_WIDTH = 79;
 const TEXT_COLUMN = 34;
 
 /** The help of a command; the run's tells of the others too. */
-export function renderHelp(command: CommandName = COMMANDS[0]): string {
+export function renderHelp(command: CommandName | TextCommandName = COMMANDS[0]): string {
   switch (command) {
     case "run":
       return runHelp();
@@ -24,6 +26,10 @@ export function renderHelp(command: CommandName = COMMANDS[0]): string {
       return checkHelp();
     case "tail":
       return tailHelp();
+    case "completions":
+      return completionsHelp();
+    case "man":
+      return manHelp();
     default:
       return command satisfies never;
   }
@@ -37,6 +43,8 @@ to an Amazon Kinesis data stream, in commit order.
 Usage: pg2kinesis [run] [options]  follow the database
        pg2kinesis check [options]  what would stop such a run; changes nothing
        pg2kinesis tail [options]   read a stream back, one record a line
+       pg2kinesis completions ${SHELLS.join("|")}
+       pg2kinesis man              print completions for a shell; a manual page
 
 Examples:
   # Would it work? What is missing, and the statement that mends it.
@@ -126,6 +134,32 @@ Exit codes:
 `;
 }
 
+function completionsHelp(): string {
+  return `\
+pg2kinesis completions: prints the script that makes a shell complete commands,
+options and their values.
+
+Usage: pg2kinesis completions ${SHELLS.join("|")}
+
+Examples:
+  pg2kinesis completions bash > /etc/bash_completion.d/pg2kinesis
+  pg2kinesis completions zsh > "\${fpath[1]}/_pg2kinesis"
+  pg2kinesis completions fish > ~/.config/fish/completions/pg2kinesis.fish
+`;
+}
+
+function manHelp(): string {
+  return `\
+pg2kinesis man: prints the manual page, with every option at length.
+
+Usage: pg2kinesis man
+
+Examples:
+  pg2kinesis man | man -l -
+  pg2kinesis man > /usr/local/share/man/man1/pg2kinesis.1
+`;
+}
+
 function renderFlags(command: CommandName): string {
   const groups = byCategory(({ commands }) => commands.includes(command)).map(([title, group]) =>
     `${title}:\n${group.map((flag) => renderFlag(flag) + "\n").join("")}`
@@ -148,7 +182,7 @@ const spelling = (flag: Flag<unknown>) =>
   `--${flag.name}${flag.placeholder === undefined ? "" : ` ${flag.placeholder}`}`;
 
 /** Groups without any such flag are left out. */
-function byCategory(
+export function byCategory(
   isWanted: (flag: Flag<unknown>) => boolean = () => true,
 ): [string, Flag<unknown>[]][] {
   return Object.keys(FLAG_CATEGORIES).map((key): [string, Flag<unknown>[]] => {

@@ -43,6 +43,12 @@ async function obey(
     case "help":
       writeOut((await import("./help.ts")).renderHelp(command.command));
       return EXIT.ok;
+    case "completions":
+      writeOut((await import("./completions.ts")).renderCompletions(command.shell));
+      return EXIT.ok;
+    case "man":
+      writeOut((await import("./man_page.ts")).renderManPage());
+      return EXIT.ok;
     case "version":
       writeOut((await import("./version.ts")).versionLine() + "\n");
       return EXIT.ok;

@@ -1,9 +1,11 @@
 import type { RunOptions } from "../options.ts";
 import { UsageError } from "../errors.ts";
 import { environmentTexts, nearestFlag, takeApart } from "./arguments.ts";
-import { type CommandName, environmentName, type Flag } from "./flag.ts";
+import { type CommandName, environmentName, type Flag, type TextCommandName } from "./flag.ts";
 import { type FlagId, flagIds, flags, type FlagValues, MASK_SALT_VARIABLE } from "./flags.ts";
 import { type HostView, thisHost } from "./host_view.ts";
+import { choice } from "./flag_value.ts";
+import { type Shell, SHELLS } from "./shells.ts";
 import { buildRunOptions, type Origin, type Settings } from "./run_options.ts";
 import type { TailOptions } from "../tail/tail_options.ts";
 import { buildTailOptions } from "./tail_options.ts";
@@ -27,7 +29,9 @@ export type Command =
     readonly options: TailOptions;
     readonly warnings: readonly string[];
   }
-  | { readonly kind: "help"; readonly command: CommandName }
+  | { readonly kind: "help"; readonly command: CommandName | TextCommandName }
+  | { readonly kind: "completions"; readonly shell: Shell }
+  | { readonly kind: "man" }
   | { readonly kind: "version" };
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -42,10 +46,15 @@ export function parseCommandLine(
   env: Environment,
   host: HostView = thisHost,
 ): Command {
-  const { command, texts, fault } = takeApart(args);
+  const { command, operands, texts, fault } = takeApart(args);
   if (texts.has("help")) return { kind: "help", command };
   if (texts.has("version")) return { kind: "version" };
   if (fault !== undefined) throw fault;
+  if (command === "completions") return { kind: "completions", shell: shellOf(operands) };
+  if (command === "man") {
+    if (operands.length > 0) throw new UsageError("pg2kinesis man takes no arguments");
+    return { kind: "man" };
+  }
 
   const origins = new Map<FlagId, Origin>();
   const values: Record<string, unknown> = {};
@@ -75,6 +84,14 @@ export function parseCommandLine(
   return command === "check"
     ? { kind: "check", options, json: settings.values.json, warnings }
     : { kind: "run", options, warnings };
+}
+
+function shellOf(operands: readonly string[]): Shell {
+  const [shell, ...more] = operands;
+  if (shell === undefined || more.length > 0) {
+    throw new UsageError(`pg2kinesis completions takes one argument: ${SHELLS.join(", ")}`);
+  }
+  return choice(SHELLS)(shell);
 }
 
 const isOf = (command: CommandName, flag: Flag<unknown>) => flag.commands.includes(command);

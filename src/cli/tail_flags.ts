@@ -15,6 +15,7 @@ export const tailFlags = {
       "Where reading begins: with the `oldest` record that the stream still has, with what arrives " +
       "from now on (`latest`, together with `--follow`), or with what arrived at or after a time, " +
       "such as `2026-11-22T08:00:00Z` or `2026-11-22T09:00+01:00`.",
+    suggestions: { words: ["oldest", "latest"], files: false },
     parse: tailStart,
   }),
   follow: switchFlag({

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { COMMANDS, environmentName } from "../../src/cli/flag.ts";
+import { COMMANDS, environmentName, TEXT_COMMANDS } from "../../src/cli/flag.ts";
 import { flagList, flags } from "../../src/cli/flags.ts";
 import {
   HELP_WIDTH,
@@ -13,14 +13,16 @@ import { VERSION, versionLine } from "../../src/cli/version.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 import { hostWith, parseRun } from "./support.ts";
 
-for (const command of COMMANDS) {
+for (const command of [...COMMANDS, ...TEXT_COMMANDS]) {
   Deno.test(`renderHelp of ${command} fits a terminal of 80 columns`, () => {
     for (const line of renderHelp(command).split("\n")) {
       assert([...line].length <= HELP_WIDTH, line);
       assertEquals(line, line.trimEnd());
     }
   });
+}
 
+for (const command of COMMANDS) {
   Deno.test(`renderHelp of ${command} shows each flag once, with its letter and its text on one line`, () => {
     // A check takes the flags of a run, and does not repeat them.
     const own = flagList.filter(({ commands }) =>
@@ -112,9 +114,15 @@ Deno.test("withFlagReference replaces what is between the markers, and nothing e
   }
 });
 
-Deno.test("versionLine names the program, Deno and V8", () => {
+Deno.test("versionLine names the program, the commit, Deno and V8", async () => {
   assertMatch(VERSION, /^\d+\.\d+\.\d+/);
-  assert(versionLine().startsWith(`pg2kinesis ${VERSION} (`));
+  const head = await new Deno.Command("git", {
+    args: ["rev-parse", "--short=12", "HEAD"],
+    cwd: new URL("../..", import.meta.url),
+  }).output().catch(() => undefined);
+  // Without git, or outside of a checkout, there is no commit to name.
+  const commit = head?.success ? new TextDecoder().decode(head.stdout).trim() : "source";
+  assertMatch(versionLine(), new RegExp(`^pg2kinesis ${VERSION} \\(${commit}(-dirty)?, Deno `));
   assert(versionLine().includes(`Deno ${Deno.version.deno}, V8 `));
 });
 

@@ -68,7 +68,7 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: RegExp])[]
   [["--create-slot", "--create-slot"], /^--create-slot is given twice$/],
   [
     ["runn"],
-    /^unknown command "runn"; did you mean run\? There are run, check, tail, of which run/,
+    /^unknown command "runn"; did you mean run\? There are run, check, tail, completions, man, of which run/,
   ],
   [["help"], /^unknown command "help"; did you mean --help\?$/],
   [["run", "run"], /^unexpected argument "run"$/],
