@@ -1,13 +1,15 @@
 /**
- * Builds the executable: `deno task build [--all]` makes dist/pg2kinesis-<version>-<target> for this
- * machine, or for all targets, and dist/SHA256SUMS.
+ * Builds the executable: `deno task build` makes dist/pg2kinesis-<version>-<target> for this machine
+ * (or for the targets that are named, or for `--all`), its bill of materials and dist/SHA256SUMS.
  *
  * `deno compile` downloads its runtime (denort). Where that cannot be reached, DENO_COMPILE names
  * another Deno to compile with and DENORT_BIN the runtime of the same version.
  */
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import manifest from "../deno.json" with { type: "json" };
-import { writeRuntimeConfig } from "./build/runtime_config.ts";
+import { buildInfo } from "../src/cli/build_info.ts";
+import { licenseReader, type RuntimeConfig, writeRuntimeConfig } from "./build/runtime_config.ts";
+import { renderSbom } from "./build/sbom.ts";
 
 const TARGETS = [
   "x86_64-unknown-linux-gnu",
@@ -35,30 +37,39 @@ const PERMISSIONS = [
   "--allow-sys=osRelease",
 ];
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = fromFileUrl(new URL("..", import.meta.url));
 const DIST = join(ROOT, "dist");
-/** Compiled in, for `--version`; removed afterwards, since the source must not read a stale one. */
+/** Compiled in, for `--version`; removed afterwards. */
 const BUILD_INFO = join(DIST, "build_info.json");
+/** What every file of this version in dist/ begins with. */
+const STEM = `pg2kinesis-${manifest.version}`;
+
+const USAGE = `\
+usage: deno task build [--all | --target TARGET ...]
+targets: ${TARGETS.join("\n         ")}`;
 
 async function main(args: readonly string[]): Promise<number> {
-  const all = args.includes("--all");
-  if (args.some((argument) => argument !== "--all")) {
-    console.error("usage: deno task build [--all]");
+  const targets = targetsOf(args);
+  if (targets === undefined) {
+    console.error(USAGE);
     return 2;
   }
-  if (all && Deno.env.get("DENORT_BIN")) {
-    console.error("cannot build for all targets with the one runtime that DENORT_BIN names");
+  if (Deno.env.get("DENORT_BIN") && targets.some((target) => target !== Deno.build.target)) {
+    console.error(
+      "cannot build for other machines with the one runtime that DENORT_BIN names; unset it, and " +
+        '"deno compile" downloads theirs',
+    );
     return 2;
   }
   await Deno.mkdir(DIST, { recursive: true });
   const configDir = await Deno.makeTempDir();
   try {
-    await Deno.writeTextFile(BUILD_INFO, JSON.stringify({ commit: await commit() }));
-    await writeRuntimeConfig(ROOT, configDir);
-    const sums: string[] = [];
-    for (const target of all ? TARGETS : [Deno.build.target]) {
-      const name = `pg2kinesis-${manifest.version}-${target}`;
-      if (!await compile(target, configDir, join(DIST, name))) {
+    const info = buildInfo();
+    await Deno.writeTextFile(BUILD_INFO, JSON.stringify(info));
+    const runtime = await writeRuntimeConfig(ROOT, configDir);
+    for (const target of targets) {
+      const name = `${STEM}-${target}`;
+      if (!await compile(target, runtime, join(DIST, name))) {
         console.error(
           `cannot build ${name}: "deno compile" failed, its messages are above. If it cannot ` +
             "download its runtime here, set DENO_COMPILE to a Deno and DENORT_BIN to the " +
@@ -67,11 +78,20 @@ async function main(args: readonly string[]): Promise<number> {
         return 1;
       }
       const file = target.includes("windows") ? `${name}.exe` : name;
-      sums.push(`${await sha256(join(DIST, file))}  ${file}\n`);
       const { size } = await Deno.stat(join(DIST, file));
       console.log(`dist/${file}  ${Math.round(size / 1e6)} MB`);
     }
-    await Deno.writeTextFile(join(DIST, "SHA256SUMS"), sums.join(""));
+    const sbom = renderSbom({
+      ...info,
+      version: manifest.version,
+      denoVersion: await compilerVersion(),
+      lock: JSON.parse(await Deno.readTextFile(runtime.lock)),
+      direct: runtime.direct,
+      licenseOf: await licenseReader(ROOT),
+    });
+    await Deno.writeTextFile(join(DIST, `${STEM}.cdx.json`), sbom);
+    console.log(`dist/${STEM}.cdx.json`);
+    await writeSums();
     return 0;
   } finally {
     await Deno.remove(BUILD_INFO);
@@ -79,15 +99,54 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function compile(target: string, configDir: string, output: string): Promise<boolean> {
-  const compiler = Deno.env.get("DENO_COMPILE") || Deno.execPath();
+/** Undefined: not a command line of this script. */
+function targetsOf(args: readonly string[]): readonly string[] | undefined {
+  if (args.length === 0) return [Deno.build.target];
+  if (args.length === 1 && args[0] === "--all") return TARGETS;
+  const targets: string[] = [];
+  for (let i = 0; i < args.length; i += 2) {
+    const target = args[i + 1];
+    if (args[i] !== "--target" || target === undefined || !TARGETS.includes(target)) {
+      return undefined;
+    }
+    targets.push(target);
+  }
+  return targets;
+}
+
+/** `sha256sum -c SHA256SUMS` in dist/ checks all files of this version, those built before too. */
+async function writeSums(): Promise<void> {
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(DIST)) {
+    if (name.startsWith(`${STEM}-`) || name === `${STEM}.cdx.json`) names.push(name);
+  }
+  let sums = "";
+  for (const name of names.sort()) sums += `${await sha256(join(DIST, name))}  ${name}\n`;
+  await Deno.writeTextFile(join(DIST, "SHA256SUMS"), sums);
+  console.log("dist/SHA256SUMS");
+}
+
+const compiler = () => Deno.env.get("DENO_COMPILE") || Deno.execPath();
+
+async function compilerVersion(): Promise<string> {
+  const { stdout } = await new Deno.Command(compiler(), { args: ["--version"] }).output();
+  const version = /^deno (\S+)/.exec(new TextDecoder().decode(stdout))?.[1];
+  if (version === undefined) throw new Error(`${compiler()} is no Deno`);
+  return version;
+}
+
+async function compile(
+  target: string,
+  { config, lock }: RuntimeConfig,
+  output: string,
+): Promise<boolean> {
   // With a runtime of its own, a target would make `deno compile` look for another one.
   const targetArgs = Deno.env.get("DENORT_BIN") ? [] : ["--target", target];
-  const { success } = await new Deno.Command(compiler, {
+  const { success } = await new Deno.Command(compiler(), {
     // deno-fmt-ignore
     args: [
       "compile", "--quiet", "--no-check", V8_FLAGS, ...PERMISSIONS, ...targetArgs,
-      "--config", join(configDir, "deno.json"), "--lock", join(configDir, "deno.lock"), "--frozen",
+      "--config", config, "--lock", lock, "--frozen",
       "--include", BUILD_INFO, "--output", output, join(ROOT, "main.ts"),
     ],
     cwd: ROOT,
@@ -95,22 +154,6 @@ async function compile(target: string, configDir: string, output: string): Promi
     stdin: "null",
   }).spawn().status;
   return success;
-}
-
-/** The commit that is built; undefined outside of a checkout. */
-async function commit(): Promise<string | undefined> {
-  try {
-    const { success, stdout } = await new Deno.Command("git", {
-      args: ["rev-parse", "HEAD"],
-      cwd: ROOT,
-      stderr: "null",
-    }).output();
-    return success ? new TextDecoder().decode(stdout).trim() : undefined;
-  } catch (error) {
-    // No git here.
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
 }
 
 async function sha256(path: string): Promise<string> {

@@ -3,7 +3,12 @@ import { join } from "@std/path";
 import { denoDir } from "../support/pg2kinesis.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
-const SCRIPTS = ["scripts/find_deno.sh", "scripts/test.sh", "scripts/demo.sh"];
+const SCRIPTS = [
+  "scripts/test.sh",
+  "scripts/demo.sh",
+  "scripts/install.sh",
+  "scripts/find_deno.sh",
+];
 /** A test that is quick and passes, to be run through test.sh. */
 const QUICK = ["tests/scripts/comparison_test.ts", "--filter", "compare finds"];
 

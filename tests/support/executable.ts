@@ -33,7 +33,7 @@ export async function findExecutable(): Promise<Executable | undefined> {
       DENO_DIR: denoDir(),
     });
     for await (const { name } of Deno.readDir(join(directory, "dist"))) {
-      if (!name.startsWith("pg2kinesis-")) continue;
+      if (!name.includes(Deno.build.target)) continue;
       return { path: join(directory, "dist", name), [Symbol.asyncDispose]: remove };
     }
     throw new Error("the build made no executable");
