@@ -41,7 +41,7 @@ const ROOT = fromFileUrl(new URL("..", import.meta.url));
 const DIST = join(ROOT, "dist");
 /** Compiled in, for `--version`; removed afterwards. */
 const BUILD_INFO = join(DIST, "build_info.json");
-/** What every file of this version in dist/ begins with. */
+/** What the names of this version's files begin with. */
 const STEM = `pg2kinesis-${manifest.version}`;
 
 const USAGE = `\
@@ -68,16 +68,15 @@ async function main(args: readonly string[]): Promise<number> {
     await Deno.writeTextFile(BUILD_INFO, JSON.stringify(info));
     const runtime = await writeRuntimeConfig(ROOT, configDir);
     for (const target of targets) {
-      const name = `${STEM}-${target}`;
-      if (!await compile(target, runtime, join(DIST, name))) {
+      if (!await compile(target, runtime, join(DIST, `${STEM}-${target}`))) {
         console.error(
-          `cannot build ${name}: "deno compile" failed, its messages are above. If it cannot ` +
+          `cannot build for ${target}: "deno compile" failed, its messages are above. If it cannot ` +
             "download its runtime here, set DENO_COMPILE to a Deno and DENORT_BIN to the " +
             "denort of the same version",
         );
         return 1;
       }
-      const file = target.includes("windows") ? `${name}.exe` : name;
+      const file = fileOf(target);
       const { size } = await Deno.stat(join(DIST, file));
       console.log(`dist/${file}  ${Math.round(size / 1e6)} MB`);
     }
@@ -116,15 +115,16 @@ function targetsOf(args: readonly string[]): readonly string[] | undefined {
 
 /** `sha256sum -c SHA256SUMS` in dist/ checks all files of this version, those built before too. */
 async function writeSums(): Promise<void> {
-  const names: string[] = [];
-  for await (const { name } of Deno.readDir(DIST)) {
-    if (name.startsWith(`${STEM}-`) || name === `${STEM}.cdx.json`) names.push(name);
-  }
   let sums = "";
-  for (const name of names.sort()) sums += `${await sha256(join(DIST, name))}  ${name}\n`;
+  for (const name of [...TARGETS.map(fileOf), `${STEM}.cdx.json`]) {
+    const sum = await sha256(join(DIST, name));
+    if (sum !== undefined) sums += `${sum}  ${name}\n`;
+  }
   await Deno.writeTextFile(join(DIST, "SHA256SUMS"), sums);
   console.log("dist/SHA256SUMS");
 }
+
+const fileOf = (target: string) => `${STEM}-${target}${target.includes("windows") ? ".exe" : ""}`;
 
 const compiler = () => Deno.env.get("DENO_COMPILE") || Deno.execPath();
 
@@ -150,15 +150,25 @@ async function compile(
       "--include", BUILD_INFO, "--output", output, join(ROOT, "main.ts"),
     ],
     cwd: ROOT,
-    env: { DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "system,mozilla" },
+    env: {
+      DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "system,mozilla",
+      // Deno 2.4 goes as deep as the packages are nested; its threads' 2 MiB are too few for that.
+      RUST_MIN_STACK: String(16 * 1024 * 1024),
+    },
     stdin: "null",
   }).spawn().status;
   return success;
 }
 
-async function sha256(path: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+/** Undefined: there is no such file. */
+async function sha256(path: string): Promise<string | undefined> {
+  try {
+    const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
+    return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 if (import.meta.main) {
