@@ -94,7 +94,9 @@ Deno.test({
     assertEquals(iam.logins.filter(({ fault }) => fault !== undefined), []);
     const { token } = iam.logins.at(-1)!;
     assert(dateOf(token) > last, "an old token came again");
-    assertEquals(program.stderr.match(/signed a token for iam_user/g)?.length, iam.logins.length);
+    // The last one's login may have been cut off by the stop.
+    const signed = program.stderr.match(/signed a token for iam_user/g)!.length;
+    assert(signed >= iam.logins.length, `${signed} tokens for ${iam.logins.length} logins`);
     assertMatch(
       token,
       new RegExp(
