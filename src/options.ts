@@ -108,6 +108,8 @@ export interface PolicyOptions {
   readonly onUnknownTable: "stop" | "skip";
   readonly onPluginSkip: "stop" | "warn";
   readonly refreshPkeysMs: number;
+  /** How often a heartbeat is written into the WAL; 0: never. */
+  readonly heartbeatMs: number;
 }
 
 export interface ListenAddress {

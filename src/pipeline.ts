@@ -1,6 +1,6 @@
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Decoder, UnknownTypeError } from "./decode/decoder.ts";
-import type { TransactionEvent } from "./decode/event.ts";
+import { HEARTBEAT_PREFIX, type TransactionEvent } from "./decode/event.ts";
 import type { RecordWriter, Ticket } from "./kinesis/writer.ts";
 import type { Catalog } from "./postgres/known_table.ts";
 import type { ReplicationMessage } from "./postgres/replication_message.ts";
@@ -58,7 +58,7 @@ export async function runPipeline(stages: Stages): Promise<void> {
         checkpoint.commit(event.endLsn, milliseconds(event.commitTime));
         ticket = undefined;
         progress.transactions++;
-      } else {
+      } else if (event.kind !== "message" || event.prefix !== HEARTBEAT_PREFIX) {
         progress.changes++;
         const waiting = publisher.publish(event, ticket ?? checkpoint.standalone());
         if (waiting !== undefined) await waiting;

@@ -214,6 +214,19 @@ export const slotFlags = {
       "who follows it; whoever loses it drops what it has not yet published, which the next one " +
       "reads again, and waits. Not together with `--recreate-slot`.",
   }),
+  heartbeat: defaultedFlag({
+    name: "heartbeat",
+    category: "slot",
+    placeholder: "TIME",
+    defaultText: "0",
+    short: "write a heartbeat into the WAL this often",
+    long:
+      "How often a logical message is written into the database's WAL, such as `1m`; 0: never. The " +
+      "slot follows it, also where nothing else happens; it is never published. It needs no right " +
+      "that every role does not have, but a server that takes writes: where the slot is on a " +
+      "standby, name the primary among the hosts.",
+    parse: duration({ min: "100ms", max: "1d" }),
+  }),
   createPublication: switchFlag({
     name: "create-publication",
     category: "slot",

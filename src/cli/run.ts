@@ -15,6 +15,7 @@ import { connect } from "../postgres/connection.ts";
 import { PostgresError } from "../postgres/postgres_error.ts";
 import { SLOT_TAKEN } from "../postgres/same_server.ts";
 import { prepareSlot } from "../postgres/slot.ts";
+import { Heartbeat } from "../postgres/heartbeat.ts";
 import { openSource, type ReplicationSource } from "../postgres/source.ts";
 import { standBy } from "../postgres/stand_by.ts";
 import { Publisher } from "../publisher.ts";
@@ -164,6 +165,9 @@ async function follow(
   const pipeline = runPipeline({
     ...{ source: opened, decoder, catalog, publisher, writer, checkpoint, progress },
   });
+  const heartbeat = policy.heartbeatMs > 0
+    ? parts.use(new Heartbeat({ postgres, intervalMs: policy.heartbeatMs }))
+    : undefined;
   let isTaken = false;
   opened.taken.then(() => isTaken = true);
   try {
@@ -172,6 +176,7 @@ async function follow(
       rejection(writer.failure),
       rejection(opened.taken),
       rejection(guard.failure),
+      ...heartbeat === undefined ? [] : [rejection(heartbeat.failure)],
       aborted(stop),
     ]);
   } finally {

@@ -140,6 +140,7 @@ export function buildRunOptions(
         onUnknownTable: values.onUnknownTable,
         onPluginSkip: values.onPluginSkip,
         refreshPkeysMs: values.refreshPkeys,
+        heartbeatMs: values.heartbeat,
       },
       telemetry: {
         metricsAddress: values.metricsAddr,

@@ -77,6 +77,9 @@ export interface Truncate {
   readonly restartIdentity: boolean | undefined;
 }
 
+/** Logical messages with this prefix are heartbeats of `--heartbeat`: never published, whoever's. */
+export const HEARTBEAT_PREFIX = "pg2kinesis.heartbeat";
+
 /**
  * A logical message (`pg_logical_emit_message`). A non-transactional one stands outside any transaction.
  * With test_decoding its prefix and content are read when they are first asked for, as columns are.

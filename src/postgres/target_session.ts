@@ -2,6 +2,9 @@ import type { TargetSessionAttrs } from "../options.ts";
 import type { Connection } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
 
+/** SQLSTATE of a write that the server does not take. */
+export const READ_ONLY = "25006";
+
 /**
  * Whether the server is of the kind that `target_session_attrs` asks for; undefined when it is.
  * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TARGET-SESSION-ATTRS
@@ -29,6 +32,6 @@ export async function fitsSession(
   return new PostgresError(
     `the server at ${connection.place} ${found}, and target_session_attrs asks for ${wanted}`,
     // A failover may make it fit.
-    { transient: true },
+    { transient: true, ...wanted === "read-write" ? { code: READ_ONLY } : {} },
   );
 }

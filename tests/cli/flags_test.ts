@@ -141,6 +141,12 @@ const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherFlag>]: 
   },
   slotFailover: switchRow((o) => o.slot.failover, { PG2KINESIS_CREATE_SLOT: "1" }),
   standby: switchRow((o) => o.slot.standby),
+  heartbeat: {
+    see: (o) => o.policy.heartbeatMs,
+    unset: 0,
+    good: [["1m", 60_000], ["0", 0], ["100ms", 100], ["1d", 86_400_000]],
+    bad: [["1", /"1" is not a span of time/], ["99ms", /it may be 0 or from 100ms to 1d/]],
+  },
   createPublication: switchRow((o) => o.slot.createPublication, {
     PG2KINESIS_PG_SLOT_OUTPUT_PLUGIN: "pgoutput",
     PG2KINESIS_CREATE_SLOT: "1",
