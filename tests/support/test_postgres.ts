@@ -52,6 +52,11 @@ export interface TestPostgres extends AsyncDisposable {
   restart(mode?: StopMode): Promise<void>;
   /** Kills the postmaster with SIGKILL; its children follow by themselves. */
   kill9(): Promise<void>;
+  /**
+   * A hot standby that streams from this server, which is restarted for it. Once, since it takes the
+   * physical slot `standby`. `settings` are its own.
+   */
+  startStandby(settings?: Readonly<Record<string, string | number>>): Promise<TestPostgres>;
   /** What the server has logged so far. */
   logs(): string;
 }

@@ -1,0 +1,220 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Lsn } from "../../src/lsn.ts";
+import type { XLogData } from "../../src/postgres/replication_message.ts";
+import {
+  findDebianPostgres,
+  NO_DEBIAN_POSTGRES,
+  startDebianPostgres,
+} from "../support/debian_postgres.ts";
+import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
+import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
+import type { TestPostgres } from "../support/test_postgres.ts";
+import { waitFor } from "../support/wait.ts";
+import { confirmedLsn, Following, textOf } from "./following.ts";
+import { assertFails, prepare } from "./setup.ts";
+
+/** The same database and slot on another server. */
+function on(server: TestPostgres, db: FreshDatabase): FreshDatabase {
+  const { database } = db;
+  return { ...db, server, sql: (text, values) => server.sql(text, { database, values }) };
+}
+
+/** A primary with a failover slot, and its standby; nothing is dropped in the end, the servers are. */
+async function startPair(parts: AsyncDisposableStack) {
+  const primary = parts.use(await startEmbeddedPostgres());
+  const db = await freshDatabase(primary);
+  await db.sql("create table t (id int primary key, v text)");
+  const { created } = await prepare(db, "test_decoding", { create: true, failover: true });
+  assert(created);
+  const standby = parts.use(await primary.startStandby({ sync_replication_slots: "on" }));
+  return { primary, standby, db, there: on(standby, db) };
+}
+
+/** Follows whichever of the two is the primary. */
+async function followBoth(
+  parts: AsyncDisposableStack,
+  { db, primary, standby }: Awaited<ReturnType<typeof startPair>>,
+): Promise<Following> {
+  const hosts = [primary, standby].map(({ host, port }) => ({ host, port }));
+  return parts.use(await Following.start(db, "test_decoding", { postgres: { hosts } }));
+}
+
+/** Takes what comes. Gives the ids above 0, and each commit's end. */
+function take(following: Following) {
+  const ids: number[] = [];
+  const ends: Lsn[] = [];
+  const kinds = new Set<string>();
+  const taking = { ids, ends, kinds, confirms: true, more };
+  async function more(until: () => boolean) {
+    while (!until()) {
+      const { value, done } = await following.next();
+      if (done) throw new Error("the source ended");
+      for (const message of value) {
+        kinds.add(message.kind);
+        const text = textOf(message);
+        const id = Number(/INSERT: id\[integer\]:(-?\d+)/.exec(text)?.[1] ?? 0);
+        if (id > 0) ids.push(id);
+        if (!text.startsWith("COMMIT")) continue;
+        ends.push((message as XLogData).walStart);
+        if (!taking.confirms) continue;
+        following.flushLsn = ends.at(-1)!;
+        following.source.confirm();
+      }
+    }
+  }
+  return taking;
+}
+
+/**
+ * Takes rows until the standby has a copy of the slot that a promotion keeps: that is when the
+ * primary's slot has passed the standby's own WAL.
+ */
+async function waitUntilSynced(
+  { db, there }: { db: FreshDatabase; there: FreshDatabase },
+  { ends, more }: ReturnType<typeof take>,
+) {
+  let id = 0;
+  await waitFor(async () => {
+    const taken = ends.length;
+    await db.sql(`insert into t values (${--id}); select pg_log_standby_snapshot()`);
+    await more(() => ends.length > taken);
+    // Wakes the worker, which else sleeps for up to half a minute.
+    await there.sql("select pg_reload_conf()");
+    const [row] = await there.sql(
+      "select synced and not temporary as done from pg_replication_slots where slot_name = $1",
+      [there.slot],
+    );
+    return row?.done;
+  }, { what: "the slot on the standby" });
+}
+
+Deno.test("a source goes on on a promoted standby, with every change of it once and in order", async () => {
+  await using parts = new AsyncDisposableStack();
+  const pair = await startPair(parts);
+  const { primary, standby, db, there } = pair;
+  // Nothing is decoded that the standby does not have.
+  await db.sql("alter system set synchronized_standby_slots = 'standby'");
+  await db.sql("select pg_reload_conf()");
+  const following = await followBoth(parts, pair);
+  const taking = take(following);
+  const { ids, kinds, more } = taking;
+  await waitUntilSynced(pair, taking);
+  const client = await primary.connect({ database: db.database });
+  const writing = (async () => {
+    for (let id = 1;; id += 10) {
+      await client.query(
+        "insert into t select g, repeat('x', 200) from generate_series($1::int, $1 + 9) g",
+        [id],
+      );
+    }
+  })().catch(() => {});
+  await more(() => ids.length > 2000);
+  await primary.kill9();
+  await writing;
+  await waitFor(() => !following.source.stats.isConnected, { what: "the loss" });
+  await standby.sql("select pg_promote()");
+  await there.sql("insert into t values (1000000)");
+  await more(() => ids.at(-1) === 1_000_000);
+  const rows = await there.sql("select id from t where id > 0 order by id");
+  assertEquals(ids, rows.map(({ id }) => id));
+  assert(kinds.has("timeline"));
+});
+
+Deno.test("nothing behind the end of a timeline is confirmed on the next one", async () => {
+  await using parts = new AsyncDisposableStack();
+  const pair = await startPair(parts);
+  const { primary, standby, db, there } = pair;
+  const following = await followBoth(parts, pair);
+  const taking = take(following);
+  const { ids, ends, kinds, more } = taking;
+  await db.sql("insert into t values (1)");
+  await waitUntilSynced(pair, taking);
+  taking.confirms = false;
+  // What the standby does not have by the time of its promotion is lost to the database.
+  await standby.stop();
+  await db.sql("insert into t values (2); insert into t values (3)");
+  await more(() => ids.includes(3));
+  await primary.kill9();
+  await standby.start();
+  await standby.sql("select pg_promote()");
+  const [{ branch } = {}] = await standby.sql(
+    "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::text as branch",
+  );
+  // Stored in the meantime, and of a transaction that is not in this history.
+  following.flushLsn = ends.at(-1)! + 1_000_000n;
+  await waitFor(() => following.source.stats.reconnects === 1, { what: "the new connection" });
+  following.source.confirm();
+  for (const id of [4, 5]) await there.sql("insert into t values ($1)", [id]);
+  const replied = async () =>
+    (await there.sql("select reply_time as at from pg_stat_replication"))[0]?.at?.getTime();
+  const first = await waitFor(replied, { what: "a status update" });
+  await waitFor(async () => await replied() > first, { what: "another status update" });
+  assert(await confirmedLsn(there) <= BigInt(branch));
+  await more(() => ids.includes(5));
+  assertEquals(ids, [1, 2, 3, 4, 5]);
+  assert(kinds.has("timeline"));
+});
+
+Deno.test("a source stops when a confirmed change is not in the history of the promoted standby", async () => {
+  await using parts = new AsyncDisposableStack();
+  const pair = await startPair(parts);
+  const { primary, standby, db } = pair;
+  const following = await followBoth(parts, pair);
+  const taking = take(following);
+  const { ids, ends, more } = taking;
+  await waitUntilSynced(pair, taking);
+  await standby.stop();
+  await db.sql("insert into t values (2)");
+  await more(() => ids.includes(2));
+  await waitFor(async () => await confirmedLsn(db) === ends.at(-1), {
+    what: "the second confirmed",
+  });
+  await primary.kill9();
+  await standby.start();
+  await standby.sql("select pg_promote()");
+  await assertFails(more(() => false), ["timeline", "which was confirmed", "failover"], false);
+});
+
+Deno.test("a slot's copy on a standby is refused until the promotion, and a slot of its own is followed", async () => {
+  await using parts = new AsyncDisposableStack();
+  const pair = await startPair(parts);
+  const { db, there } = pair;
+  await waitUntilSynced(pair, take(await followBoth(parts, pair)));
+  await assertFails(
+    prepare(there, "test_decoding"),
+    [there.slot, "copy of the primary's", "target_session_attrs=primary"],
+    false,
+  );
+  const own = { ...there, slot: `${there.slot}_own` };
+  const preparing = prepare(own, "test_decoding", { create: true });
+  // Making a slot on a standby waits for the primary to tell of its running transactions.
+  let isMade = false;
+  void preparing.then(() => isMade = true, () => isMade = true);
+  await waitFor(async () => {
+    await db.sql("select pg_log_standby_snapshot()");
+    return isMade;
+  }, { what: "the slot to be made", intervalMs: 200 });
+  assertEquals((await preparing).server.isStandby, true);
+  const following = parts.use(await Following.start(own, "test_decoding"));
+  const { ids, more } = take(following);
+  await db.sql("insert into t values (2)");
+  await more(() => ids.length === 1);
+  assertEquals(ids, [2]);
+});
+
+const hasDebian = findDebianPostgres() !== undefined;
+if (!hasDebian) console.warn(NO_DEBIAN_POSTGRES);
+
+Deno.test(
+  "a failover slot is refused by servers older than 17",
+  { ignore: !hasDebian },
+  async () => {
+    await using server = await startDebianPostgres();
+    await using db = await freshDatabase(server);
+    await assertFails(
+      prepare(db, "test_decoding", { create: true, failover: true }),
+      ["PostgreSQL 15", "came with 17", "--slot-failover"],
+      false,
+    );
+  },
+);
