@@ -18,6 +18,8 @@ const logger = getLogger(["pg2kinesis", "postgres"]);
 const MAX_WAITING_BYTES = 2 * 1024 * 1024;
 /** With `standby` the server is asked this often whether the slot is still ours, or more often. */
 const LONGEST_LEASE_PAUSE_MS = 5000;
+/** As long as there was no answer, since the connection to ask by is just being made. */
+const FIRST_LEASE_PAUSE_MS = 100;
 /** Process ids of our own earlier walsenders; the server lets the last ones go soon. */
 const MAX_OWN_PIDS = 100;
 /** While the server cannot be reached, the log says so this often. */
@@ -278,13 +280,15 @@ class Source implements ReplicationSource {
     const leaseMs = walSenderTimeoutMs / 3;
     if (leaseMs === 0) return;
     while (true) {
-      await pause(Math.min(leaseMs / 4, LONGEST_LEASE_PAUSE_MS), this.#ended);
+      const isKept = this.#oursUntilMs !== Infinity;
+      const pauseMs = isKept ? Math.min(leaseMs / 4, LONGEST_LEASE_PAUSE_MS) : FIRST_LEASE_PAUSE_MS;
+      await pause(pauseMs, this.#ended);
       const askedMs = performance.now();
       const isHeld = await watch.isHeldBy(this.options.slot.name, senderPid);
       if (this.#ended.aborted || this.#session !== session || !this.#isConnected) return;
       if (isHeld) {
         this.#oursUntilMs = askedMs + leaseMs;
-      } else if (this.#oursUntilMs === Infinity) {
+      } else if (!isKept) {
         // Nobody to ask, or by that way another server answers: the connection itself must tell.
         if (isHeld === false) return;
       } else if (isHeld === false || performance.now() >= this.#oursUntilMs) {

@@ -2,6 +2,7 @@
 export class Proxy implements Disposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   #open: Deno.Conn[] = [];
+  #serverSides: Deno.Conn[] = [];
   #stalled = false;
   /** Wakes the stalled copies. */
   #release = Promise.withResolvers<void>();
@@ -24,6 +25,12 @@ export class Proxy implements Disposable {
     this.#stalled = true;
   }
 
+  /** Ends all connections for the server, and tells nobody else: half of each stays open. */
+  halfOpen(): void {
+    this.#stalled = true;
+    for (const connection of this.#serverSides.splice(0)) close(connection);
+  }
+
   /** What was stalled is lost; new connections work. */
   heal(): void {
     this.#stalled = false;
@@ -42,6 +49,7 @@ export class Proxy implements Disposable {
       try {
         const server = await Deno.connect({ hostname: this.target.host, port: this.target.port });
         this.#open.push(client, server);
+        this.#serverSides.push(server);
         void this.#copy(client, server);
         void this.#copy(server, client);
       } catch {
@@ -60,7 +68,8 @@ export class Proxy implements Disposable {
         for (let sent = 0; sent < size;) sent += await to.write(buffer.subarray(sent, size));
       }
     } catch {
-      // Closed by either side.
+      // Closed by either side; the other one of a stalled way does not hear of it.
+      if (this.#stalled) await this.#release.promise;
     }
     close(from);
     close(to);
