@@ -48,6 +48,9 @@ const USAGE = `\
 usage: deno task build [--all | --target TARGET ...]
 targets: ${TARGETS.join("\n         ")}`;
 
+/** What `--metrics-addr` shows to a person. */
+const PAGE = join(ROOT, "src/telemetry/page");
+
 async function main(args: readonly string[]): Promise<number> {
   const targets = targetsOf(args);
   if (targets === undefined) {
@@ -147,7 +150,7 @@ async function compile(
     args: [
       "compile", "--quiet", "--no-check", V8_FLAGS, ...PERMISSIONS, ...targetArgs,
       "--config", config, "--lock", lock, "--frozen",
-      "--include", BUILD_INFO, "--output", output, join(ROOT, "main.ts"),
+      "--include", BUILD_INFO, "--include", PAGE, "--output", output, join(ROOT, "main.ts"),
     ],
     cwd: ROOT,
     env: {

@@ -17,6 +17,17 @@ export class Histogram {
     this.count++;
     this.sum += value;
   }
+
+  /** What was observed since `before`, a copy from earlier; without one a copy of all. */
+  since(before?: Histogram): Histogram {
+    const difference = new Histogram(this.bounds);
+    this.counts.forEach((count, place) =>
+      difference.counts[place] = count - (before?.counts[place] ?? 0)
+    );
+    difference.count = this.count - (before?.count ?? 0);
+    difference.sum = this.sum - (before?.sum ?? 0);
+    return difference;
+  }
 }
 
 /**

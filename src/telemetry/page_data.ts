@@ -25,10 +25,17 @@ export interface Point {
   readonly bufferBytes: number;
 }
 
+interface Times {
+  readonly put: Histogram | undefined;
+  readonly commit: Histogram;
+}
+
 /** Keeps the last hour of a run for the page. */
 export class PageData implements Disposable {
   readonly #points: Point[] = [];
   readonly #recent = new History(ESTIMATE_SPAN_MS);
+  /** Of the moments in `#recent`: histograms go on counting. */
+  readonly #times: Times[] = [];
   readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(private readonly observer: RunObserver) {
@@ -43,8 +50,13 @@ export class PageData implements Disposable {
     const last = this.#recent.before(0) ?? now;
     // A moment says too little about a rate.
     const before = now.atMs - last.atMs >= 1_000 ? last : this.#recent.before(1_000) ?? first;
+    const earlier = this.#times[0];
     return {
-      now: describe(now, before, first, readyLag),
+      now: {
+        ...describe(now, before, first, readyLag),
+        putSeconds: shares(now.writer?.putSeconds.since(earlier?.put)),
+        commitSeconds: shares(now.commitSeconds.since(earlier?.commit)),
+      },
       points: this.#points.filter(({ t }) => t > sinceMs),
       everyMs: SAMPLE_EVERY_MS,
     };
@@ -58,6 +70,8 @@ export class PageData implements Disposable {
     const now = this.observer.snapshot();
     const before = this.#recent.before(0) ?? now;
     this.#recent.add(now);
+    this.#times.push({ put: now.writer?.putSeconds.since(), commit: now.commitSeconds.since() });
+    if (this.#times.length > ESTIMATE_SPAN_MS / SAMPLE_EVERY_MS) this.#times.shift();
     const rates = ratesBetween(before, now);
     this.#points.push({
       t: now.atMs,
@@ -111,8 +125,6 @@ function describe(
     },
     retries: writer?.failures ?? {},
     skipped: progress.skipped,
-    putSeconds: shares(writer?.putSeconds),
-    commitSeconds: shares(now.commitSeconds),
   };
 }
 
