@@ -1,6 +1,6 @@
 import type { Lsn } from "../lsn.ts";
 
-/** Positions that wait to be stored: at one every two seconds, half an hour of them. */
+/** Positions that wait to be stored; beyond that every second one is forgotten. */
 const MAX_MARKS = 1000;
 
 interface Mark {
@@ -26,6 +26,8 @@ export interface LagFacts {
  */
 export class LagClock {
   #marks: Mark[] = [];
+  /** What marks are apart at least: the more there are, the coarser they may be. */
+  #spacingMs = 0;
   #latestWalEnd: Lsn | undefined;
   /** Whatever was committed before is stored. */
   #storedUntilMs = NaN;
@@ -33,10 +35,13 @@ export class LagClock {
   /** The server's WAL ended there when it was asked, at `atMs` or later. */
   mark(walEnd: Lsn, atMs: number): void {
     this.#latestWalEnd = walEnd;
+    const last = this.#marks.at(-1);
+    if (last === undefined) this.#spacingMs = 0;
+    else if (atMs - last.atMs < this.#spacingMs) return;
     this.#marks.push({ walEnd, atMs });
-    // Half as exact is exact enough for a lag of that length.
     if (this.#marks.length > MAX_MARKS) {
-      this.#marks = this.#marks.filter((_, place) => place % 2 === 1);
+      this.#spacingMs = 2 * (atMs - this.#marks[0]!.atMs) / MAX_MARKS;
+      this.#marks = this.#marks.filter((_, place) => place % 2 === 0);
     }
   }
 

@@ -34,10 +34,10 @@ function piecesOf(now: Snapshot, rates: Rates, catchUp: CatchUp): Piece[] {
   const pieces: (Piece | undefined)[] = [
     now.state === "streaming" ? undefined : { rank: 0, text: stateWords(now) },
     lag.seconds === undefined ? undefined : { rank: 1, text: `lag ${formatSeconds(lag.seconds)}` },
-    lag.bytes === undefined ? undefined : { rank: 3, text: formatBytes(lag.bytes) },
+    lag.bytes === undefined ? undefined : { rank: 3, text: `${formatBytes(lag.bytes)} behind` },
     catchUp.kind === "none" ? undefined : { rank: 2, text: catchUpWords(catchUp) },
     { rank: 4, text: `${WHOLE.format(rates.changes)} changes/s` },
-    { rank: 6, text: `${megabytes(rates.bytes)} MB/s` },
+    { rank: 6, text: speed(rates.bytes) },
     { rank: 8, text: `${WHOLE.format(rates.puts)} puts/s` },
     rates.throttles > 0
       ? { rank: 5, text: `${WHOLE.format(Math.ceil(rates.throttles))} throttled/s` }
@@ -48,7 +48,7 @@ function piecesOf(now: Snapshot, rates: Rates, catchUp: CatchUp): Piece[] {
     rates.busiestShard === undefined || (writer?.shards.length ?? 0) < 2 ? undefined : {
       rank: 9,
       text: `busiest ${shortShard(rates.busiestShard.shardId)} ` +
-        `${megabytes(rates.busiestShard.bytes)} MB/s`,
+        speed(rates.busiestShard.bytes),
     },
   ];
   return pieces.filter((piece) => piece !== undefined);
@@ -69,8 +69,9 @@ function shortShard(shardId: string): string {
   return shardId.replace(/^shardId-0*(?=\d)/, "shard ");
 }
 
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(bytes < 9.95e6 ? 1 : 0);
+function speed(bytes: number): string {
+  if (bytes < 99_500) return `${Math.ceil(bytes / 1000)} kB/s`;
+  return `${(bytes / 1e6).toFixed(bytes < 9.95e6 ? 1 : 0)} MB/s`;
 }
 
 function widthOf(pieces: readonly Piece[]): number {

@@ -6,6 +6,12 @@ const INTERVAL_MS = 10_000;
 /** Those that are remembered; a template that is a text of its own each time must not fill memory. */
 const MAX_KINDS = 200;
 
+interface Timer {
+  now(): number;
+  /** Calls `tell` after `ms`; gives what cancels that. */
+  later(tell: () => void, ms: number): () => void;
+}
+
 interface Kind {
   readonly since: number;
   told: number;
@@ -20,9 +26,12 @@ interface Kind {
  */
 export class WarningLimiter {
   readonly #kinds = new Map<string, Kind>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancel: (() => void) | undefined;
 
-  constructor(private readonly pass: (record: LogRecord) => void) {}
+  constructor(
+    private readonly pass: (record: LogRecord) => void,
+    private readonly time: Timer = systemTimer,
+  ) {}
 
   take(record: LogRecord): void {
     if (record.level !== "warning") return this.pass(record);
@@ -40,20 +49,20 @@ export class WarningLimiter {
     }
     known.leftOut++;
     known.last = record;
-    this.#timer ??= unref(setTimeout(() => this.#tick(), INTERVAL_MS));
+    this.#cancel ??= this.time.later(() => this.#tick(), INTERVAL_MS);
   }
 
   /** Says what was left out and not told of. */
-  flush(nowMs = Date.now()): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+  flush(nowMs = this.time.now()): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
     for (const kind of this.#kinds.values()) this.#summarize(kind, nowMs);
     this.#kinds.clear();
   }
 
   #tick(): void {
-    this.#timer = undefined;
-    const nowMs = Date.now();
+    this.#cancel = undefined;
+    const nowMs = this.time.now();
     let someLeft = false;
     for (const [name, kind] of this.#kinds) {
       if (nowMs - kind.since >= INTERVAL_MS) {
@@ -63,7 +72,7 @@ export class WarningLimiter {
         someLeft = true;
       }
     }
-    if (someLeft) this.#timer = unref(setTimeout(() => this.#tick(), INTERVAL_MS));
+    if (someLeft) this.#cancel = this.time.later(() => this.#tick(), INTERVAL_MS);
   }
 
   #summarize(kind: Kind, nowMs: number): void {
@@ -89,7 +98,11 @@ export class WarningLimiter {
 }
 
 /** A log that has something left to say does not keep the program alive; `flush` says it at the end. */
-function unref(timer: ReturnType<typeof setTimeout>): ReturnType<typeof setTimeout> {
-  Deno.unrefTimer(timer as unknown as number);
-  return timer;
-}
+const systemTimer: Timer = {
+  now: Date.now,
+  later(tell, ms) {
+    const timer = setTimeout(tell, ms);
+    Deno.unrefTimer(timer);
+    return () => clearTimeout(timer);
+  },
+};

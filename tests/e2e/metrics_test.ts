@@ -209,3 +209,59 @@ Deno.test("pg2kinesis --metrics-addr answers while the slot is not followed yet,
   await waitUntilReady(url);
   assertEquals(await program.stop(), 0, program.stderr);
 });
+
+for (const action of ["warn", "stop"]) {
+  Deno.test(`pg2kinesis --max-lag-bytes with --on-max-lag ${action}`, async () => {
+    await using db = await freshDatabase(server);
+    await db.sql("create table t (id int primary key, filler text)");
+    await db.createSlot("test_decoding");
+    await using kinesis = await FaultServerProcess.start({
+      seed: 1,
+      shards: 1,
+      chances: { throttle: 1 },
+    });
+    await using program = await Pg2kinesis.start(
+      [...flagsFor(db, STREAM), "--max-lag-bytes", "8MB", "--on-max-lag", action],
+      { env: kinesis.env },
+    );
+    await program.waitForLog(/following slot/);
+    await db.sql("insert into t select n, repeat('x', 1000) from generate_series(1, 10000) n");
+    const keeps = `the slot "${db.slot}" keeps [\\d.]+ MiB of WAL on the server, more than the ` +
+      "8\\.00 MiB of --max-lag-bytes; [\\d.]+ MiB of it is not published";
+    if (action === "stop") {
+      assertEquals(await program.waitForExit(60_000), 1);
+      const [last] = program.stderr.trimEnd().split("\n").slice(-1);
+      assertMatch(
+        last!,
+        new RegExp(
+          `ERROR ${keeps}; stopping, .*SELECT pg_drop_replication_slot\\('${db.slot}'\\), which ` +
+            "loses every change behind [0-9A-F]+/[0-9A-F]+$",
+        ),
+      );
+      return;
+    }
+    await program.waitForLog(new RegExp(`WARNING ${keeps}\\n`));
+    await kinesis.setChances({});
+    await waitUntilConfirmed(db, program);
+    // The server lets go of WAL when it has logged what runs, as a checkpoint does.
+    const stopNudging = nudge(db);
+    await program.waitForLog(/INFO the slot \S+ keeps .* of WAL, again no more than the 8\.00 MiB/);
+    await stopNudging();
+    assertEquals(await program.stop(), 0, program.stderr);
+  });
+}
+
+/** Gives the slot reason to move its `restart_lsn`, until it is told to end. */
+function nudge(db: FreshDatabase): () => Promise<void> {
+  let isOver = false;
+  const nudging = (async () => {
+    while (!isOver) {
+      await db.sql("checkpoint");
+      await db.sql("insert into t values ((select min(id) - 1 from t))");
+    }
+  })();
+  return async () => {
+    isOver = true;
+    await nudging;
+  };
+}

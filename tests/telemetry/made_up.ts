@@ -1,0 +1,68 @@
+import { PUT_SECONDS_BOUNDS, type ShardStats } from "../../src/kinesis/stats.ts";
+import { Histogram } from "../../src/telemetry/histogram.ts";
+import { Progress } from "../../src/telemetry/progress.ts";
+import type { Snapshot } from "../../src/telemetry/snapshot.ts";
+
+export const GIB = 1024 ** 3;
+
+export interface MadeUp {
+  readonly atMs?: number;
+  readonly state?: Snapshot["state"];
+  readonly sinceMs?: number;
+  readonly lag?: Partial<Snapshot["lag"]>;
+  readonly changes?: number;
+  readonly bytes?: number;
+  readonly puts?: number;
+  readonly throttled?: number;
+  readonly shards?: readonly Partial<ShardStats>[];
+  readonly retainedBytes?: number;
+  readonly safeWalBytes?: number;
+}
+
+/** A moment of a run that streams, with what a test cares about. */
+export function madeUpSnapshot(given: MadeUp = {}): Snapshot {
+  const { atMs = 1_000_000, state = "streaming", sinceMs = 0, puts = 0, throttled = 0 } = given;
+  const shards = (given.shards ?? [{}]).map((shard, place) => ({
+    shardId: `shardId-${String(place).padStart(12, "0")}`,
+    pendingBytes: 0,
+    puts: 0,
+    bytes: 0,
+    throttled: 0,
+    ...shard,
+  }));
+  return {
+    atMs,
+    state,
+    sinceMs,
+    names: { database: "shop", slot: "pg2kinesis", plugin: "pgoutput", stream: "changes" },
+    progress: Object.assign(new Progress(), {
+      changes: given.changes ?? 0,
+      bytes: given.bytes ?? 0,
+    }),
+    position: { confirmedLsn: 0x100n, receivedLsn: 0x200n },
+    lag: { bytes: 0, seconds: 0, ...given.lag },
+    source: { isConnected: true, isReading: true, reconnects: 0, waitingBytes: 0 },
+    writer: {
+      userRecords: 0,
+      puts,
+      records: 0,
+      bytes: 0,
+      failures: { throttled, service: 0, network: 0, credentials: 0, refused: 0 },
+      resent: 0,
+      reshards: 0,
+      pendingBytes: 0,
+      pendingRecords: 0,
+      putSeconds: new Histogram(PUT_SECONDS_BOUNDS),
+      shards,
+    },
+    slot: given.retainedBytes === undefined ? undefined : {
+      walEnd: 0x200n,
+      serverMs: atMs,
+      retainedBytes: given.retainedBytes,
+      safeWalBytes: given.safeWalBytes,
+      walStatus: "reserved",
+      askedAtMs: atMs,
+    },
+    commitSeconds: new Histogram([1]),
+  };
+}
