@@ -10,3 +10,14 @@ export class RunError extends Error {
 export class UsageError extends Error {
   override name = "UsageError";
 }
+
+/**
+ * A text came out longer than any record can be, and was given up before it took the memory. `bytes`
+ * is what it has at least.
+ */
+export class TooLargeError extends Error {
+  override name = "TooLargeError";
+  constructor(readonly bytes: number) {
+    super(`a text of ${bytes} bytes or more is longer than any record can be`);
+  }
+}

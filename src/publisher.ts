@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { RunError } from "./errors.ts";
+import { RunError, TooLargeError } from "./errors.ts";
 import type { Change, Emit, FormatProblem, Formatter } from "./format/formatter.ts";
 import type { RecordWriter, Ticket } from "./kinesis/writer.ts";
 import { formatLsn } from "./lsn.ts";
@@ -112,20 +112,29 @@ export class Publisher {
     this.#change = change;
     this.#ticket = ticket;
     this.#emitted = 0;
-    return this.#parts.formatter.format(change, this.#emit);
+    try {
+      return this.#parts.formatter.format(change, this.#emit);
+    } catch (error) {
+      if (!(error instanceof TooLargeError)) throw error;
+      // As good as emitted: it is not filtered out.
+      this.#oversize(this.#emitted++, Infinity, `${error.bytes} bytes or more`);
+    }
   }
 
   readonly #emit: Emit = (partitionKey, data, route) => {
     const index = this.#emitted++;
     const bytes = this.#parts.writer.add(partitionKey, data, this.#ticket!, route);
-    if (bytes > 0) this.#oversize(index, bytes);
+    if (bytes > 0) this.#oversize(index, index, `${bytes} bytes`);
   };
 
-  /** The record can never be stored: its place in the order is taken by what the policy says. */
-  #oversize(index: number, bytes: number): void {
+  /**
+   * The change's records from `first` to `last` can never be stored: their place in the order is taken by
+   * what the policy says.
+   */
+  #oversize(first: number, last: number, size: string): void {
     const change = this.#change!;
-    const { policy, maxRecordBytes, formatter, writer, progress } = this.#parts;
-    const what = `the record of ${describe(change)} has ${bytes} bytes, and the stream takes ` +
+    const { policy, maxRecordBytes, writer, progress } = this.#parts;
+    const what = `the record of ${describe(change)} has ${size}, and the stream takes ` +
       `${maxRecordBytes}`;
     switch (policy.onOversize) {
       case "stop":
@@ -138,9 +147,10 @@ export class Publisher {
         logger.warn("skipped: {what}", { what });
         return;
       case "key-only": {
-        let position = 0;
-        formatter.formatKeyOnly(change, (partitionKey, data, route) => {
-          if (position++ !== index) return;
+        let next = 0;
+        this.#formatKeyOnly(what, (partitionKey, data, route) => {
+          const position = next++;
+          if (position < first || position > last) return;
           const still = writer.add(partitionKey, data, this.#ticket!, route);
           if (still > 0) {
             throw new RunError(`${what}; without its columns it still has ${still} bytes`);
@@ -152,6 +162,15 @@ export class Publisher {
       }
       default:
         return policy.onOversize satisfies never;
+    }
+  }
+
+  #formatKeyOnly(what: string, emit: Emit): void {
+    try {
+      this.#parts.formatter.formatKeyOnly(this.#change!, emit);
+    } catch (error) {
+      if (!(error instanceof TooLargeError)) throw error;
+      throw new RunError(`${what}; it is too large to find its key in it`, { cause: error });
     }
   }
 

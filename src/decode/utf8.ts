@@ -1,3 +1,5 @@
+import { TooLargeError } from "../errors.ts";
+
 /** Without `ignoreBOM` a value that begins with U+FEFF would lose it. */
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 /** Four times slower on Deno than the lenient one, so it only judges what the lenient one replaced. */
@@ -8,12 +10,19 @@ const REPLACEMENT = "\uFFFD";
 /** Below this length a loop beats the call into the runtime. */
 const SHORT = 24;
 
-/** The text of `bytes[start, end)`; undefined when it is not UTF-8. */
+/** V8's strings hold no more units, and each of them may come from one byte. */
+const MAX_STRING_UNITS = 0x1FFF_FFE8;
+
+/**
+ * The text of `bytes[start, end)`; undefined when it is not UTF-8.
+ * @throws {TooLargeError} when no string can hold it.
+ */
 export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string | undefined {
   if (end - start <= SHORT) {
     const text = decodeShortAscii(bytes, start, end);
     if (text !== undefined) return text;
   }
+  if (end - start > MAX_STRING_UNITS) throw new TooLargeError(end - start);
   const part = bytes.subarray(start, end);
   const text = lenient.decode(part);
   if (!text.includes(REPLACEMENT)) return text;
@@ -27,6 +36,7 @@ export function decodeUtf8(bytes: Uint8Array, start: number, end: number): strin
 
 /** The text of `bytes[start, end)` when it is pure ASCII, so that its offsets are those of the bytes. */
 export function decodeAscii(bytes: Uint8Array, start: number, end: number): string | undefined {
+  if (end - start > MAX_STRING_UNITS) return undefined;
   const text = lenient.decode(bytes.subarray(start, end));
   // One replacement character may stand for one wrong byte: equal lengths alone prove nothing.
   return text.length === end - start && !text.includes(REPLACEMENT) ? text : undefined;

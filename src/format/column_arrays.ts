@@ -1,5 +1,6 @@
 import { type Column, type ColumnValue, UNCHANGED } from "../decode/event.ts";
 import { classOfType, isNotFinite, type TypeClass } from "./column_type.ts";
+import { refuseTooLarge } from "./record_limit.ts";
 
 /** What wal2json's format 1 calls its three arrays. */
 export interface ArrayNames {
@@ -40,6 +41,7 @@ export class ColumnArrays {
         if (name !== expected.name || type !== expected.type || value === UNCHANGED) break;
         const text = valueText(value, expected.class);
         values += i === 0 ? text : "," + text;
+        refuseTooLarge(values.length);
       }
       if (i === shape.length) return this.#namesAndTypes + values + "]";
     }
@@ -49,8 +51,7 @@ export class ColumnArrays {
   #writeNewShape(columns: readonly Column[]): string {
     this.#shape = columns.map(({ name, type }) => ({ name, type, class: classOfType(type) }));
     this.#namesAndTypes = this.#writeNamesAndTypes();
-    const values = columns.map(({ value }, i) => valueText(value, this.#shape[i]!.class));
-    return this.#namesAndTypes + values.join(",") + "]";
+    return this.write(columns);
   }
 
   #writeNamesAndTypes(): string {
@@ -70,6 +71,7 @@ interface ShapeColumn {
 /** A value as `tuple_to_stringinfo` of wal2json.c prints it. */
 function valueText(value: ColumnValue, typeClass: TypeClass): string {
   if (typeof value !== "string") return "null";
+  refuseTooLarge(value.length);
   switch (typeClass) {
     case "integer":
     case "boolean":

@@ -1,5 +1,6 @@
 import { type Column, type ColumnValue, UNCHANGED } from "../decode/event.ts";
 import { classOfType, isNotFinite, type TypeClass } from "./column_type.ts";
+import { refuseTooLarge } from "./record_limit.ts";
 
 /**
  * Writes columns as one JSON object, by their types: booleans as booleans; integers, oid and floats as
@@ -22,6 +23,7 @@ export class ColumnObject {
         const expected = shape[i]!;
         if (name !== expected.name || type !== expected.type || value === UNCHANGED) break;
         text += expected.before + valueText(value, expected.class);
+        refuseTooLarge(text.length);
       }
       if (i === shape.length) return i === 0 ? "{}" : text + "}";
     }
@@ -45,6 +47,7 @@ function shapeColumn({ name, type }: Column, index: number): ShapeColumn {
 
 function valueText(value: ColumnValue, typeClass: TypeClass): string {
   if (typeof value !== "string") return "null";
+  refuseTooLarge(value.length);
   switch (typeClass) {
     case "integer":
     case "boolean":

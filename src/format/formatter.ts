@@ -33,7 +33,8 @@ export interface FormatProblem {
 export interface Formatter {
   /**
    * Gives each user record of one change to `emit`, in order; none to leave the change out (a filter,
-   * a kind of change that the format does not have). Throws a RunError when the run must stop.
+   * a kind of change that the format does not have). Throws a RunError when the run must stop, a
+   * TooLargeError when what it has not given yet is too large for any stream.
    */
   format(change: Change, emit: Emit): FormatProblem | undefined;
 

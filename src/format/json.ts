@@ -8,6 +8,7 @@ import { HiddenKeyWarning } from "./hidden_key.ts";
 import { oldRowAsSent, rowAfter } from "./json_rows.ts";
 import { LsnText } from "./lsn_text.ts";
 import { choosePartitionKey, messageName, type PartitionKeyOf } from "./partition_key.ts";
+import { refuseTooLarge } from "./record_limit.ts";
 import { RelationCache } from "./relation_cache.ts";
 import { keyText, type RowKey, type RowKeys } from "./row_key.ts";
 import { TransactionText } from "./transaction_text.ts";
@@ -86,12 +87,13 @@ export class JsonFormatter implements Formatter {
     const table = this.#tables.get(change.relation);
 
     const before = keyOnly ? "" : this.#before(change, table);
-    const after = keyOnly ? ',"oversize":true' : this.#after(change, table);
+    // Written last: where it is too large, the delete of an old key is given all the same.
+    const after = () => keyOnly ? ',"oversize":true' : this.#after(change, table);
     const oldKey = key && change.kind === "update" ? this.keys.inOldRow(change, key) : undefined;
     if (key === undefined || oldKey === undefined || sameKey(key, oldKey)) {
       const keyPart = key === undefined ? "" : ',"key":' + table.key.write(key.columns);
       const data = this.#head(change.kind, change, change.relation, change.seq) + keyPart;
-      emit(this.#partitionKeyOf(change, key), data + before + after + "}");
+      emit(this.#partitionKeyOf(change, key), data + before + after() + "}");
       return undefined;
     }
 
@@ -99,12 +101,12 @@ export class JsonFormatter implements Formatter {
     const oldText = table.key.write(oldKey.columns);
     const head = (op: string) => this.#head(op, change, change.relation, change.seq);
     if (this.#splitsMoves) {
-      const gone = `,"key":${oldText},"moved_to":${newText}${keyOnly ? after : before}}`;
+      const gone = `,"key":${oldText},"moved_to":${newText}${keyOnly ? after() : before}}`;
       emit(this.#partitionKeyOf(change, oldKey), head("delete") + gone);
-      const come = `,"key":${newText},"moved_from":${oldText}${after}}`;
+      const come = `,"key":${newText},"moved_from":${oldText}${after()}}`;
       emit(this.#partitionKeyOf(change, key), head("insert") + come);
     } else {
-      const moved = `,"key":${newText},"moved_from":${oldText}${before}${after}}`;
+      const moved = `,"key":${newText},"moved_from":${oldText}${before}${after()}}`;
       emit(this.#partitionKeyOf(change, key), head("update") + moved);
     }
     return undefined;
@@ -191,6 +193,7 @@ function sameKey(a: RowKey, b: RowKey): boolean {
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function contentParts(content: Uint8Array): string {
+  refuseTooLarge(content.length);
   let text: string;
   try {
     text = utf8.decode(content);

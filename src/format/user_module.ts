@@ -1,6 +1,6 @@
 import { resolve, toFileUrl } from "@std/path";
 import type { RowChange, TransactionInfo } from "../decode/event.ts";
-import { RunError } from "../errors.ts";
+import { RunError, TooLargeError } from "../errors.ts";
 import { formatLsn } from "../lsn.ts";
 import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
 import { messageName, type PartitionKeyOf } from "./partition_key.ts";
@@ -106,6 +106,7 @@ export class UserModuleFormatter implements Formatter {
     try {
       result = this.formatter(forUser, this.#transactionOf(change.transaction));
     } catch (error) {
+      if (error instanceof TooLargeError) throw error;
       throw this.#failure(forUser, change, `failed: ${oneLine(error)}`, error);
     }
     if (result === undefined || result === null) return;
