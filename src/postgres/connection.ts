@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 // @ts-types="@types/pg"
 import pg from "pg";
 import type { PostgresOptions } from "../options.ts";
+import { registerSecret } from "../telemetry/redaction.ts";
 import { bounded } from "./bounded.ts";
 import {
   type Attempt,
@@ -309,5 +310,6 @@ async function findPassword(attempt: Attempt, options: PostgresOptions): Promise
   const password = options.password ??
     await passwordFromFile({ ...attempt, database, user }, passwordFile);
   if (password === undefined) throw new NoPassword();
+  registerSecret(password);
   return password;
 }
