@@ -4,11 +4,19 @@ import type { Catalog } from "../postgres/known_table.ts";
 const logger = getLogger(["pg2kinesis", "catalog"]);
 
 /** Reads the catalog again every `intervalMs` (0: never) and on SIGHUP. A failure is only logged. */
-export function keepFresh(catalog: Catalog, intervalMs: number): Disposable {
+export function keepFresh(
+  catalog: Catalog,
+  intervalMs: number,
+  stop?: AbortSignal,
+): Disposable {
   const refresh = () => {
     catalog.refresh().then(
       () => logger.info("read the tables and their keys again"),
-      (error) => logger.warn("{message}; the keys known so far count", { message: error.message }),
+      (error) => {
+        // What a stop interrupts is no failure.
+        if (stop?.aborted) return;
+        logger.warn("{message}; the keys known so far count", { message: error.message });
+      },
     );
   };
   const timer = intervalMs > 0 ? setInterval(refresh, intervalMs) : undefined;

@@ -136,7 +136,7 @@ async function follow(
     signal: AbortSignal.any([stop, reading.signal]),
   });
   parts.defer(() => opened.close());
-  parts.use(keepFresh(catalog, policy.refreshPkeysMs));
+  parts.use(keepFresh(catalog, policy.refreshPkeysMs, stop));
   const guard = new WalGuard(slot.name, telemetry, () => checkpoint.flushLsn);
   parts.use(
     observer.attach({

@@ -14,9 +14,23 @@ if (ignore) {
 
 /** A formatter of someone else's, which tries what an executable has no business to do. */
 const NOSY_FORMATTER = `
+  import { spawnSync } from "node:child_process";
+  import { appendFileSync } from "node:fs";
   const attempts = {
     run: () => new Deno.Command("true").outputSync(),
+    spawn: () => {
+      // Node's function tells of a refusal by giving no status.
+      if (spawnSync("true").status !== 0) throw new Error();
+    },
+    kill: () => Deno.kill(Deno.ppid, "SIGCONT"),
     write: (outside) => Deno.writeTextFileSync(outside, "x"),
+    append: (outside) => appendFileSync(outside, "x"),
+    makeDir: (outside) => Deno.mkdirSync(outside),
+    remove: (outside) => Deno.removeSync(outside.replace(/written$/, "nosy.js")),
+    // A way out of the sockets' folder, if it were one.
+    link: (outside) => Deno.symlinkSync(outside, "/tmp/pg2k_nosy_link"),
+    write_etc: () => Deno.writeTextFileSync("/etc/pg2k_nosy", "x"),
+    write_home: () => Deno.writeTextFileSync(Deno.env.get("HOME").replace(/^\\/tmp/, "/var/tmp") + "_x", "x"),
     ffi: () => Deno.dlopen("libc.so.6", {}),
     hostname: () => Deno.hostname(),
   };
@@ -62,7 +76,15 @@ Deno.test({
       const { records } = await readBack(kinesis.client, stream);
       assertEquals(records.map(({ text }) => JSON.parse(text)), [[
         ["run", "NotCapable"],
+        ["spawn", "Error"],
+        ["kill", "NotCapable"],
         ["write", "NotCapable"],
+        ["append", "NotCapable"],
+        ["makeDir", "NotCapable"],
+        ["remove", "NotCapable"],
+        ["link", "NotCapable"],
+        ["write_etc", "NotCapable"],
+        ["write_home", "NotCapable"],
         ["ffi", "NotCapable"],
         ["hostname", "NotCapable"],
       ]]);
