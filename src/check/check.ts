@@ -5,6 +5,7 @@ import type { RunOptions } from "../options.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { checkPostgres } from "./postgres_checks.ts";
 import { checkStream } from "./stream_checks.ts";
+import { checkMetricsAddress } from "./telemetry_checks.ts";
 
 /**
  * Looks at everything that could stop a run with these options, and changes nothing. PostgreSQL's side
@@ -13,7 +14,9 @@ import { checkStream } from "./stream_checks.ts";
 export async function findProblems(options: RunOptions, signal: AbortSignal): Promise<Finding[]> {
   const postgres = new Findings();
   const stream = new Findings();
+  const host = new Findings();
   await Promise.all([
+    checkMetricsAddress(options.telemetry.metricsAddress, host),
     checkPostgres(options, postgres, signal),
     checkStream(options.stream, {
       connect: () => connectKinesis(),
@@ -23,5 +26,5 @@ export async function findProblems(options: RunOptions, signal: AbortSignal): Pr
       signal,
     }, stream),
   ]);
-  return [...postgres.all, ...stream.all];
+  return [...postgres.all, ...stream.all, ...host.all];
 }

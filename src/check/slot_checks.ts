@@ -1,5 +1,8 @@
 import type { TextRow } from "../postgres/connection.ts";
+import { FAILOVER_VERSION } from "../postgres/slot.ts";
 import { findSlot, missingSlot, slotProblem } from "../postgres/slot_problem.ts";
+import { quoteLiteral } from "../postgres/sql_text.ts";
+import type { Remedy } from "../problem.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 import { formatBytes } from "../quantity.ts";
 
@@ -30,6 +33,7 @@ export async function checkSlot(context: ServerContext, plan: SlotPlan): Promise
   const { findings, facts, connection, options: { slot } } = context;
   const { existing, makes } = plan;
   const name = JSON.stringify(slot.name);
+  checkFailover(context, plan);
   if (makes && existing === undefined) {
     findings.ok("slot", `there is no slot ${name}; a run makes it`);
     return await checkRoom(context);
@@ -54,6 +58,29 @@ export async function checkSlot(context: ServerContext, plan: SlotPlan): Promise
   await checkRetainedWal(context, existing);
 }
 
+/** `--slot-failover`: a slot that is made can be one from 17 on, one that is there by hand. */
+function checkFailover({ findings, facts, options }: ServerContext, plan: SlotPlan): void {
+  const { slot, postgres } = options;
+  if (!slot.failover) return;
+  if (facts.version < FAILOVER_VERSION) {
+    const report = plan.makes ? "stop" : "warn";
+    return findings[report](
+      "slot_failover",
+      `PostgreSQL ${facts.versionName} has no failover slots, which came with 17`,
+      { kind: "options", options: "--no-slot-failover" },
+    );
+  }
+  if (plan.makes || plan.existing?.failover === "t") {
+    return findings.ok("slot_failover", "standbys can keep a copy of the slot");
+  }
+  if (plan.existing === undefined) return;
+  const database = quoteLiteral(`replication=database dbname=${postgres.database}`);
+  findings.warn("slot_failover", "the slot is there and no failover slot", {
+    kind: "command",
+    command: `psql ${database} -c 'ALTER_REPLICATION_SLOT ${slot.name} (FAILOVER true)'`,
+  });
+}
+
 /** A slot more must fit. */
 async function checkRoom({ connection, findings }: ServerContext): Promise<void> {
   const [row] = await connection.query(
@@ -75,9 +102,10 @@ async function checkRoom({ connection, findings }: ServerContext): Promise<void>
 }
 
 async function checkRetainedWal(
-  { connection, findings, options: { slot } }: ServerContext,
+  context: ServerContext,
   existing: TextRow,
 ): Promise<void> {
+  const { connection, findings, options: { slot } } = context;
   const [row] = await connection.query(
     "ask what the slot retains",
     `SELECT pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::int8::text AS retained,
@@ -90,6 +118,7 @@ async function checkRetainedWal(
   );
   if (row?.retained === null || row?.retained === undefined) return;
   const retained = Number(row.retained);
+  checkMaxLag(context, retained);
   const { wal_status: status, safe_wal_size: safeText } = existing;
   const safe = safeText === null || safeText === undefined ? undefined : Number(safeText);
   const left = safe === undefined
@@ -110,4 +139,16 @@ async function checkRetainedWal(
       "SELECT pg_reload_conf();",
     ],
   });
+}
+
+/** `--max-lag-bytes` and what has piled up already. */
+function checkMaxLag({ findings, options: { telemetry } }: ServerContext, retained: number): void {
+  const { maxLagBytes, onMaxLag } = telemetry;
+  if (maxLagBytes === undefined || retained <= maxLagBytes) return;
+  const found = `the slot keeps ${formatBytes(retained)} of WAL, more than the ` +
+    `${formatBytes(maxLagBytes)} of --max-lag-bytes`;
+  const enoughMib = Math.ceil((retained * 2) / (1024 * 1024));
+  const remedy: Remedy = { kind: "options", options: `--max-lag-bytes ${enoughMib}MB` };
+  if (onMaxLag === "stop") findings.stop("max_lag", `${found}, which stops the run`, remedy);
+  else findings.warn("max_lag", found, remedy);
 }

@@ -31,6 +31,7 @@ export async function checkTables(context: ServerContext): Promise<void> {
     findings.ok("tables", `${own.length} of the database's ${tables.length} tables are followed`);
     checkPrimaryKeys(context, own);
     await checkIdentities(context, catalog, tables, own);
+    await checkOtherPublications(context, tables);
     checkHiddenKeys(context, own);
   } finally {
     catalog.close();
@@ -165,6 +166,30 @@ async function reportFailing(
   findings.stop(
     "replica_identity",
     `${describe(failing)}; their UPDATEs and DELETEs fail in the application, ${why}`,
+    identityRemedy(failing),
+  );
+}
+
+/** Somebody else's publication does the same, whatever our plugin. */
+async function checkOtherPublications(
+  { connection, findings, options: { slot } }: ServerContext,
+  all: readonly Table[],
+): Promise<void> {
+  const own = slot.plugin === "pgoutput" ? slot.publications : [];
+  const rows = await connection.query(
+    "look for publications of all tables",
+    `SELECT p.pubname AS name FROM pg_catalog.pg_publication p
+      WHERE p.puballtables AND (p.pubupdate OR p.pubdelete) AND p.pubname <> ALL ($1)`,
+    [own],
+  );
+  const failing = all.filter(({ hasIdentity }) => !hasIdentity);
+  if (rows.length === 0 || failing.length === 0) return;
+  findings.warn(
+    "other_publications",
+    `${
+      describe(failing)
+    }; their UPDATEs and DELETEs fail in the application, because of a publication ` +
+      `FOR ALL TABLES that is not this run's: ${someOf(rows.map(({ name }) => name!))}`,
     identityRemedy(failing),
   );
 }

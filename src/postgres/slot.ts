@@ -18,7 +18,7 @@ import {
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
 /** Failover slots came with 17. */
-const FAILOVER_VERSION = 170000;
+export const FAILOVER_VERSION = 170000;
 const DUPLICATE_OBJECT = "42710";
 
 /** The slot as a run finds it at its start. */

@@ -105,7 +105,8 @@ function listen(
   }
 }
 
-function whyNot(error: unknown): string {
+/** What a person can do about an address that cannot be listened on. */
+export function whyNot(error: unknown): string {
   if (error instanceof Deno.errors.AddrInUse) {
     return "the port is in use; end what listens there, or choose another port";
   }
@@ -118,7 +119,7 @@ function whyNot(error: unknown): string {
   return `${error instanceof Error ? error.message : error}; choose another address`;
 }
 
-function addressText({ hostname, port }: ListenAddress): string {
+export function addressText({ hostname, port }: ListenAddress): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 

@@ -24,6 +24,8 @@ export interface Broken {
   readonly database?: string;
   /** Needs Debian's PostgreSQL 15 with wal2json. */
   readonly wal2json?: true;
+  /** Is mended with psql. */
+  readonly psql?: true;
 }
 
 const PGOUTPUT = [PLUGIN, "pgoutput"];
@@ -278,6 +280,51 @@ export const BROKEN_SETUPS: readonly Broken[] = [
       "✗",
       /public\.plain; their UPDATEs and DELETEs fail in the app.*ALL/,
     ],
+  },
+  {
+    what: "somebody else's publication FOR ALL TABLES that makes updates fail",
+    broken: sql(() =>
+      "create table plain (id int); create publication somebody_elses for all tables"
+    ),
+    finding: [
+      "other_publications",
+      "!",
+      /public\.plain; their UPDATEs and DELETEs fail in the app.* not this run's: somebody_elses/,
+    ],
+  },
+  {
+    what: "a failover slot on a server that has none",
+    wal2json: true,
+    slot: null,
+    flags: ["--create-slot", "--slot-failover"],
+    finding: ["slot_failover", "✗", /PostgreSQL 15\.\d+.* has no failover slots/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a slot that is there and no failover slot",
+    flags: ["--create-slot", "--slot-failover"],
+    psql: true,
+    finding: ["slot_failover", "!", /is there and no failover slot/],
+  },
+  {
+    what: "a slot that keeps more WAL than --max-lag-bytes",
+    flags: ["--max-lag-bytes", "1MB", "--on-max-lag", "stop"],
+    broken: sql(() =>
+      "insert into t select 1000 + n, repeat('x', 500) from generate_series(1, 9000) n"
+    ),
+    finding: ["max_lag", "✗", /more than the 1\.00 MiB of --max-lag-bytes, which stops the run/],
+  },
+  {
+    what: "a port for metrics that is taken",
+    broken: (world) => {
+      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      world.flags.push("--metrics-addr", `127.0.0.1:${listener.addr.port}`);
+      return Promise.resolve({
+        [Symbol.asyncDispose]: () => Promise.resolve(listener.close()),
+      });
+    },
+    finding: ["metrics_addr", "✗", /cannot listen on 127\.0\.0\.1:\d+: the port is in use/],
+    stopsAtStart: true,
   },
   {
     what: "a table without replica identity, with wal2json",

@@ -15,10 +15,12 @@ import { check, newWorld, obey, SETTINGS, STREAM } from "./setup.ts";
 Deno.test("check catches what would stop a run, and what it prints mends it", async (t) => {
   await using shared = await startEmbeddedPostgres({ settings: SETTINGS });
   const has15 = hasWal2json();
+  const hasPsql = await isThere("psql");
+  if (!hasPsql) console.log("skipped: psql is not installed");
   for (const broken of BROKEN_SETUPS) {
     await t.step({
       name: broken.what,
-      ignore: broken.wal2json === true && !has15,
+      ignore: (broken.wal2json === true && !has15) || (broken.psql === true && !hasPsql),
       fn: async () => {
         await using own = broken.server === undefined && !broken.wal2json
           ? undefined
@@ -36,6 +38,14 @@ Deno.test("check catches what would stop a run, and what it prints mends it", as
   }
   if (!has15) console.log(NO_DEBIAN_POSTGRES);
 });
+
+async function isThere(command: string): Promise<boolean> {
+  try {
+    return (await new Deno.Command(command, { args: ["--version"] }).output()).success;
+  } catch {
+    return false;
+  }
+}
 
 async function mend(broken: Broken, server: TestPostgres): Promise<void> {
   await using aws = await startAwsGate();

@@ -29,7 +29,12 @@ export function addFlags(world: World, flags: readonly string[]): void {
   const kept: string[] = [];
   for (let i = 0; i < world.flags.length; i++) {
     const takesValue = world.flags[i + 1] !== undefined && !/^-/.test(world.flags[i + 1]!);
-    if (!names.includes(world.flags[i]!)) {
+    // `--no-slot-failover` takes the place of `--slot-failover`.
+    if (
+      ![world.flags[i]!, world.flags[i]!.replace(/^--/, "--no-")].some((each) =>
+        names.includes(each)
+      )
+    ) {
       kept.push(...world.flags.slice(i, i + (takesValue ? 2 : 1)));
     }
     if (takesValue) i++;
@@ -80,6 +85,13 @@ export async function obey(world: World, remedy: string): Promise<void> {
     const { Effect, ...allowed } = JSON.parse(main!);
     assertEquals(Effect, "Allow");
     aws.policy!.push(allowed);
+  } else if (main!.startsWith("psql ")) {
+    const { port, superuser } = db.server;
+    const { success, stderr } = await new Deno.Command("sh", {
+      args: ["-c", main!],
+      env: { PGHOST: "127.0.0.1", PGPORT: String(port), PGUSER: superuser },
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
   } else if (main!.startsWith("export ")) {
     for (const [, name, value] of main!.matchAll(/(\w+)=(\S+)/g)) {
       // What stands in angle brackets is the reader's to fill in.
