@@ -1,0 +1,88 @@
+// @ts-check
+/**
+ * A Lambda function that reads what `pg2kinesis --message-formatter JSON` publishes (with pgoutput or
+ * wal2json), drops duplicates, and applies each change once. Replace `store` and `apply`.
+ *
+ * Event source mapping: ParallelizationFactor 1, FunctionResponseTypes ReportBatchItemFailures, no
+ * MaximumRecordAgeInSeconds and no MaximumRetryAttempts: a batch that is given up is lost.
+ */
+import { Buffer } from "node:buffer";
+import agg from "aws-kinesis-agg";
+
+/**
+ * @typedef {{ partitionKey: string, sequenceNumber: string, data: string }} StoredRecord
+ * @typedef {{ eventID: string, kinesis: StoredRecord }} EventRecord
+ * @typedef {{ op: string, commit_lsn?: string, seq?: number, schema: string, table: string,
+ *   key?: Record<string, unknown>, after?: Record<string, unknown> }} Change
+ * @typedef {{ get(name: string): Promise<string | undefined>,
+ *   set(name: string, position: string): Promise<void> }} Store
+ *   In DynamoDB, say: one item a name. It must be read consistently.
+ */
+
+/** @param {{ store: Store, apply: (change: Change, shard: string) => Promise<void> }} parts */
+export function createHandler({ store, apply }) {
+  /** @param {{ Records: EventRecord[] }} event */
+  return async ({ Records }) => {
+    for (const { eventID, kinesis } of Records) {
+      // eventID is the shard's name, a colon and the sequence number.
+      const shard = eventID.split(":")[0] ?? "";
+      try {
+        for (const { partitionKey, data } of takeApart(kinesis)) {
+          /** @type {Change} */
+          const change = JSON.parse(data);
+          await applyOnce(change, partitionKey, shard);
+        }
+      } catch (error) {
+        console.error(`cannot apply ${kinesis.sequenceNumber}:`, error);
+        // Lambda goes on with this one, so that nothing later overtakes it.
+        return { batchItemFailures: [{ itemIdentifier: kinesis.sequenceNumber }] };
+      }
+    }
+    return { batchItemFailures: [] };
+  };
+
+  /**
+   * @param {Change} change
+   * @param {string} partitionKey
+   * @param {string} shard
+   */
+  async function applyOnce(change, partitionKey, shard) {
+    const position = positionOf(change);
+    // A logical message outside of a transaction has no position: it may come twice.
+    if (position === undefined) return await apply(change, shard);
+    // A TRUNCATE is in every shard, and empties what that shard's keys have.
+    const name = change.op === "truncate" ? `${partitionKey} ${shard}` : partitionKey;
+    const highest = await store.get(name);
+    if (highest !== undefined && position <= highest) return;
+    // In this order: what is interrupted between the two comes again, and `apply` has to bear that.
+    await apply(change, shard);
+    await store.set(name, position);
+  }
+}
+
+/**
+ * `commit_lsn` and `seq` as a text that sorts as they do.
+ * @param {Pick<Change, "commit_lsn" | "seq">} change
+ */
+export function positionOf({ commit_lsn, seq }) {
+  if (commit_lsn === undefined || seq === undefined) return undefined;
+  const [high = "", low = ""] = commit_lsn.split("/");
+  return `${high.padStart(8, "0")}${low.padStart(8, "0")}/${String(seq).padStart(16, "0")}`;
+}
+
+/**
+ * The user records in a Kinesis record, aggregated or not.
+ * @param {StoredRecord} stored
+ * @returns {{ partitionKey: string, data: string }[]}
+ */
+function takeApart(stored) {
+  /** @type {{ partitionKey: string, data: string }[]} */
+  const records = [];
+  agg.deaggregateSync(stored, true, (error, found = []) => {
+    if (error) throw error;
+    for (const { partitionKey, data } of found) {
+      records.push({ partitionKey, data: Buffer.from(data, "base64").toString() });
+    }
+  });
+  return records;
+}
