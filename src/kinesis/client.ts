@@ -1,7 +1,8 @@
 import type { KinesisClient, KinesisClientConfig } from "@aws-sdk/client-kinesis";
 import { RunError } from "../errors.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./api.ts";
-import { holdData, NO_DATA, useNativeBase64 } from "./base64_body.ts";
+import { holdData, NO_DATA, releaseBody, useNativeBase64 } from "./base64_body.ts";
+import { BufferPool } from "./buffer_pool.ts";
 import type { KinesisReadApi, RecordPage, ShardPosition } from "./read_api.ts";
 import { renewCredentials } from "./renew_credentials.ts";
 import type { ListedShard } from "./shard_map.ts";
@@ -15,6 +16,8 @@ const MIB = 1024 * 1024;
 /** Where DescribeStreamSummary says nothing: the limit that every stream begins with. */
 const DEFAULT_MAX_RECORD_KIB = 1024;
 const SHARDS_PER_PAGE = 1000;
+/** Of bodies that wait to be used again: those of a few lanes. */
+const MAX_FREE_BODY_BYTES = 4 * MIB;
 /** Most that one GetRecords gives. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html */
 const MAX_PAGE_BYTES = 10 * MIB;
 
@@ -38,10 +41,11 @@ export async function connectKinesis(
     ...regionFromEnvironment(),
     ...settings,
   });
-  useNativeBase64(client);
+  const bodies = new BufferPool(MAX_FREE_BODY_BYTES);
+  useNativeBase64(client, bodies);
   if (settings.credentials === undefined) renewCredentials(client);
   try {
-    return new SdkKinesis(sdk, client, await resolveSettings(client));
+    return new SdkKinesis(sdk, client, bodies, await resolveSettings(client));
   } catch (error) {
     client.destroy();
     throw error;
@@ -111,20 +115,23 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
   constructor(
     private readonly sdk: Sdk,
     private readonly client: KinesisClient,
+    private readonly bodies: BufferPool,
     readonly region: string,
   ) {}
 
   async putRecord(request: Parameters<KinesisApi["putRecord"]>[0], signal: AbortSignal) {
+    const input = holdData({
+      StreamName: request.streamName,
+      PartitionKey: request.partitionKey,
+      Data: NO_DATA,
+      ExplicitHashKey: request.explicitHashKey,
+      SequenceNumberForOrdering: request.sequenceNumberForOrdering,
+    }, [request.data]);
     const answer = await this.client.send(
-      new this.sdk.PutRecordCommand(holdData({
-        StreamName: request.streamName,
-        PartitionKey: request.partitionKey,
-        Data: NO_DATA,
-        ExplicitHashKey: request.explicitHashKey,
-        SequenceNumberForOrdering: request.sequenceNumberForOrdering,
-      }, [request.data])),
+      new this.sdk.PutRecordCommand(input),
       { abortSignal: signal, requestTimeout: timeoutFor(request.data.length) },
     );
+    releaseBody(input, this.bodies);
     return {
       shardId: present("PutRecord", "ShardId", answer.ShardId),
       sequenceNumber: present("PutRecord", "SequenceNumber", answer.SequenceNumber),
@@ -137,17 +144,19 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
     signal: AbortSignal,
   ): Promise<readonly PutRecordsResult[]> {
     const bytes = records.reduce((sum, record) => sum + record.data.length, 0);
+    const input = holdData({
+      StreamName: streamName,
+      Records: records.map((record) => ({
+        PartitionKey: record.partitionKey,
+        Data: NO_DATA,
+        ExplicitHashKey: record.explicitHashKey,
+      })),
+    }, records.map((record) => record.data));
     const { Records = [] } = await this.client.send(
-      new this.sdk.PutRecordsCommand(holdData({
-        StreamName: streamName,
-        Records: records.map((record) => ({
-          PartitionKey: record.partitionKey,
-          Data: NO_DATA,
-          ExplicitHashKey: record.explicitHashKey,
-        })),
-      }, records.map((record) => record.data))),
+      new this.sdk.PutRecordsCommand(input),
       { abortSignal: signal, requestTimeout: timeoutFor(bytes) },
     );
+    releaseBody(input, this.bodies);
     if (Records.length !== records.length) {
       throw badAnswer("PutRecords", `${Records.length} results for ${records.length} records`);
     }

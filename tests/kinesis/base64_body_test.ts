@@ -1,7 +1,11 @@
+import { Buffer } from "node:buffer";
 import { assertEquals, assertThrows } from "@std/assert";
 import { fillIn } from "../../src/kinesis/base64_body.ts";
+import { BufferPool } from "../../src/kinesis/buffer_pool.ts";
 
-const read = (body: Uint8Array) => JSON.parse(new TextDecoder().decode(body));
+const pool = new BufferPool(1024 * 1024);
+const read = ({ buffer, length }: ReturnType<typeof fillIn>) =>
+  JSON.parse(new TextDecoder().decode(buffer.subarray(0, length)));
 
 Deno.test("fillIn puts the base64 of each record in its place, whatever the other members say", () => {
   const key = '"Data":"" é 😀';
@@ -18,18 +22,31 @@ Deno.test("fillIn puts the base64 of each record in its place, whatever the othe
     ],
     StreamName: "s",
   };
-  assertEquals(read(fillIn(template, data)), expected);
-  assertEquals(read(fillIn(new TextEncoder().encode(template), data)), expected);
+  assertEquals(read(fillIn(template, data, pool)), expected);
+  assertEquals(read(fillIn(new TextEncoder().encode(template), data, pool)), expected);
 });
 
 Deno.test("fillIn takes a view into a larger buffer for the bytes it is", () => {
   const whole = new TextEncoder().encode('....{"Data":""}....');
   const data = Uint8Array.of(1, 2, 3, 4).subarray(1, 3);
-  assertEquals(read(fillIn(whole.subarray(4, 15), [data])), { Data: "AgM=" });
+  assertEquals(read(fillIn(whole.subarray(4, 15), [data], pool)), { Data: "AgM=" });
 });
 
 Deno.test("fillIn refuses a JSON text without the place for the data", () => {
-  assertThrows(() => fillIn('{"Data":"","StreamName":"s"}', [NONE, NONE]), Error, "please report");
+  assertThrows(
+    () => fillIn('{"Data":"","StreamName":"s"}', [NONE, NONE], pool),
+    Error,
+    "please report",
+  );
 });
 
 const NONE = new Uint8Array(0);
+
+Deno.test("fillIn writes large data and a used buffer without a trace of what was there", () => {
+  for (const bytes of [6143, 6144, 6145, 500_000]) {
+    const data = new Uint8Array(bytes).map((_, i) => i * 7 + (i >> 8));
+    const body = fillIn('{"Data":"","StreamName":"s"}', [data], pool);
+    assertEquals(read(body), { Data: Buffer.from(data).toString("base64"), StreamName: "s" });
+    pool.give(body.buffer);
+  }
+});
