@@ -10,6 +10,7 @@ import manifest from "../deno.json" with { type: "json" };
 import { buildInfo } from "../src/cli/build_info.ts";
 import { licenseReader, type RuntimeConfig, writeRuntimeConfig } from "./build/runtime_config.ts";
 import { renderSbom } from "./build/sbom.ts";
+import { V8_FLAGS } from "./build/v8_flags.ts";
 
 const TARGETS = [
   "x86_64-unknown-linux-gnu",
@@ -21,9 +22,6 @@ const TARGETS = [
 
 /** The folders of PostgreSQL's Unix sockets: connecting to one needs the right to write to it. */
 const SOCKET_DIRS = "/var/run/postgresql,/run/postgresql,/tmp";
-
-/** Of 16 MiB unless told: nearly all garbage is young, and a third of the peak memory was that. */
-const V8_FLAGS = "--v8-flags=--max-semi-space-size=4";
 
 /** What the executable may do; it can neither start a program nor load a library. */
 const PERMISSIONS = [

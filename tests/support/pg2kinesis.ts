@@ -1,4 +1,5 @@
 import { join } from "@std/path";
+import { V8_FLAGS } from "../../scripts/build/v8_flags.ts";
 import { waitFor } from "./wait.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
@@ -140,14 +141,14 @@ export class Pg2kinesis implements AsyncDisposable {
   }
 }
 
-/** How the program is started: from source, or the executable that `PG2KINESIS_BIN` names. */
+/** How it is started: from source as the executable would be, or the one that `PG2KINESIS_BIN` names. */
 export function programCommand(
   args: readonly string[],
   denoArgs: readonly string[] = [],
   executable: string = Deno.env.get("PG2KINESIS_BIN") ?? "",
 ): { command: string; args: string[] } {
   return executable === ""
-    ? { command: Deno.execPath(), args: ["run", "-A", ...denoArgs, MAIN, ...args] }
+    ? { command: Deno.execPath(), args: ["run", "-A", V8_FLAGS, ...denoArgs, MAIN, ...args] }
     : { command: executable, args: [...args] };
 }
 
