@@ -26,18 +26,21 @@ const KEEPALIVE_BYTES = 18;
  * @throws {SyntaxError} when it is neither XLogData nor a keepalive.
  */
 export function readCopyData(bytes: Uint8Array, start: number, end: number): XLogData | Keepalive {
-  const payload = bytes.subarray(start + MESSAGE_HEADER_BYTES, end);
-  const type = payload[0];
-  if (type === XLOGDATA && payload.length >= XLOGDATA_HEADER_BYTES) return new XLogData(payload);
-  if (type === KEEPALIVE && payload.length === KEEPALIVE_BYTES) {
+  const payloadStart = start + MESSAGE_HEADER_BYTES;
+  const length = end - payloadStart;
+  const type = length > 0 ? bytes[payloadStart] : undefined;
+  if (type === XLOGDATA && length >= XLOGDATA_HEADER_BYTES) {
+    return new XLogData(bytes, payloadStart, end);
+  }
+  if (type === KEEPALIVE && length === KEEPALIVE_BYTES) {
     return {
       kind: "keepalive",
-      walEnd: readUint64(payload, 1),
-      replyRequested: payload[KEEPALIVE_BYTES - 1] === 1,
+      walEnd: readUint64(bytes, payloadStart + 1),
+      replyRequested: bytes[end - 1] === 1,
     };
   }
   throw new SyntaxError(
-    `a replication message of type ${type ?? "?"} and ${payload.length} bytes is not known`,
+    `a replication message of type ${type ?? "?"} and ${length} bytes is not known`,
   );
 }
 

@@ -5,21 +5,39 @@ import type { Lsn } from "../lsn.ts";
  * WAL end, server clock), then what the output plugin wrote.
  * https://www.postgresql.org/docs/current/protocol-replication.html
  *
- * The header is read only where it is asked for: a drain sees hundreds of thousands of these.
+ * Header and view are made only where they are asked for: a drain sees hundreds of thousands of these,
+ * and thousands of them wait in line.
  */
 export class XLogData {
   readonly kind = "xlogdata";
-  /** `payload` is the whole CopyData payload; it is not copied and must not be reused. */
-  constructor(readonly payload: Uint8Array) {}
+  #payload: Uint8Array | undefined;
+
+  /** The CopyData payload lies from `start` to `end` of `bytes`, which must not be reused. */
+  constructor(
+    private readonly bytes: Uint8Array,
+    private readonly start = 0,
+    private readonly end = bytes.length,
+  ) {}
+
+  /** The whole CopyData payload, not copied. */
+  get payload(): Uint8Array {
+    return this.#payload ??= this.bytes.subarray(this.start, this.end);
+  }
 
   /** Where the message begins in the WAL; for a COMMIT message, the end LSN of its transaction. */
   get walStart(): Lsn {
-    return readUint64(this.payload, 1);
+    return readUint64(this.bytes, this.start + 1);
   }
 
   /** What the output plugin wrote. */
   get data(): Uint8Array {
-    return this.payload.subarray(XLOGDATA_HEADER_BYTES);
+    return this.bytes.subarray(this.start + XLOGDATA_HEADER_BYTES, this.end);
+  }
+
+  /** One byte of what the output plugin wrote; undefined behind its end. */
+  dataAt(index: number): number | undefined {
+    const at = this.start + XLOGDATA_HEADER_BYTES + index;
+    return at < this.end ? this.bytes[at] : undefined;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Lsn } from "../lsn.ts";
 import type { OutputPlugin } from "../options.ts";
 import { PostgresError } from "./postgres_error.ts";
-import { type XLogData, XLOGDATA_HEADER_BYTES } from "./replication_message.ts";
+import type { XLogData } from "./replication_message.ts";
 
 /** What a message means for the place to resume at. */
 type Role = "begin" | "commit" | "change" | "teaching";
@@ -55,7 +55,7 @@ export class ResumePoint {
    * @throws {PostgresError} when what comes again is something else.
    */
   accept(message: XLogData): boolean {
-    const role = this.#roleOf(message.payload);
+    const role = this.#roleOf(message);
     if (this.#replayed !== undefined) return this.#acceptReplay(message, role);
     switch (role) {
       case "begin":
@@ -104,16 +104,15 @@ export class ResumePoint {
     return false;
   }
 
-  /** Looks at the payload where it lies: a view of its data for each message would cost more. */
-  #roleOf(payload: Uint8Array): Role {
-    const first = payload[XLOGDATA_HEADER_BYTES];
+  #roleOf(message: XLogData): Role {
+    const first = message.dataAt(0);
     switch (this.plugin) {
       // BEGIN, COMMIT, table, message
       case "test_decoding":
         return roleOfLetter(first);
       // {"action":"B"
       case "wal2json":
-        return roleOfLetter(payload[XLOGDATA_HEADER_BYTES + 11]);
+        return roleOfLetter(message.dataAt(11));
       case "pgoutput":
         return first === RELATION || first === TYPE ? "teaching" : roleOfLetter(first);
       default:
