@@ -78,6 +78,8 @@ export interface StreamOptions {
   readonly shardCount: number;
   readonly aggregation: "kpl" | "none";
   readonly lingerMs: number;
+  /** How puts are written. */
+  readonly wire: "json" | "cbor";
   readonly onOversize: "stop" | "key-only" | "skip";
 }
 

@@ -3,13 +3,15 @@
  * [--keep]`. It must cost far less than what is measured, so it speaks HTTP over a bare socket, reads
  * a body straight to where it stays, and of a PutRecord looks at the end alone, where the keys are.
  *
- * Prints its port, then answers DescribeStreamSummary, ListShards, PutRecord and PutRecords (JSON 1.1),
- * `GET /stats` with {@linkcode SinkStats}, and, with `--keep`, `GET /puts` with {@linkcode KeptPut}s.
+ * Prints its port, then answers DescribeStreamSummary, ListShards, PutRecord and PutRecords (JSON 1.1;
+ * PutRecord in CBOR 1.1, too), `GET /stats` with {@linkcode SinkStats}, and, with `--keep`, `GET /puts`
+ * with {@linkcode KeptPut}s.
  */
 import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
 import { cpuUsage } from "node:process";
 import { parseArgs } from "node:util";
+import { cbor } from "@smithy/core/cbor";
 
 /** What the sink has counted. */
 export interface SinkStats {
@@ -46,6 +48,7 @@ const HASH_KEYS = 1n << 128n;
 const TAIL_BYTES = 2048;
 const FIRST_BUFFER_BYTES = 256 * 1024;
 const DATA_FIRST = '{"Data":"';
+const CBOR = "application/x-amz-cbor-1.1";
 
 const stats: SinkStats = {
   puts: 0,
@@ -97,7 +100,10 @@ async function serve(connection: Deno.TcpConn): Promise<void> {
       end = bodyStart + Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
     }
     const head = latin1(buffer, 0, bodyStart);
-    const answer = encoder.encode(httpAnswer(answerTo(head, buffer.subarray(bodyStart, end))));
+    const body = buffer.subarray(bodyStart, end);
+    const answer = head.includes(CBOR)
+      ? httpAnswer(CBOR, putCborRecord(body))
+      : httpAnswer("application/x-amz-json-1.1", encoder.encode(answerTo(head, body)));
     for (let sent = 0; sent < answer.length;) {
       sent += await connection.write(answer.subarray(sent));
     }
@@ -106,10 +112,11 @@ async function serve(connection: Deno.TcpConn): Promise<void> {
   }
 }
 
-function httpAnswer(body: string): string {
-  return "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\n" +
+function httpAnswer(contentType: string, body: Uint8Array): Uint8Array {
+  const head = `HTTP/1.1 200 OK\r\ncontent-type: ${contentType}\r\n` +
     `x-amzn-requestid: 00000000-0000-0000-0000-000000000000\r\n` +
-    `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+    `content-length: ${body.length}\r\n\r\n`;
+  return Buffer.concat([encoder.encode(head), body]);
 }
 
 function answerTo(head: string, body: Buffer): string {
@@ -154,6 +161,14 @@ function putRecord(body: Buffer): string {
   hashKey ??= hashOf(JSON.parse(body.toString()).PartitionKey);
   count(body, 1, dataBytes);
   return JSON.stringify({ SequenceNumber: nextSequenceNumber(), ShardId: shardIdOf(hashKey) });
+}
+
+function putCborRecord(body: Buffer): Uint8Array {
+  const { Data, PartitionKey, ExplicitHashKey } = cbor.deserialize(body);
+  if (args.keep) kept.push({ at: now(), data: Buffer.from(Data).toString("base64") });
+  count(body, 1, Data.length);
+  const hashKey = ExplicitHashKey ?? hashOf(PartitionKey);
+  return cbor.serialize({ SequenceNumber: nextSequenceNumber(), ShardId: shardIdOf(hashKey) });
 }
 
 function putRecords(body: Buffer): string {

@@ -85,6 +85,7 @@ export const DRAIN_GROUPS: readonly DrainGroup[] = [
       program("JSON", JSON_FORMAT, against(BASE, 0.85, 2.2)),
       program("JSON, 16 shards", JSON_FORMAT, against("JSON", 1.15), { shards: 16 }),
       program("JSON, TLS", JSON_FORMAT, against("JSON", 1.2), { tls: true }),
+      program("JSON, CBOR wire", [...JSON_FORMAT, "--kinesis-wire", "cbor"]),
       program("key", KEY),
     ],
   },

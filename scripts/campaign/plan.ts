@@ -85,6 +85,7 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
       ...["--aggregation", aggregation],
       ...chance(0.15) ? ["--partition-key", "table"] : [],
       ...chance(0.2) ? ["--linger", `${5 + below(40)}ms`] : [],
+      ...chance(0.3) ? ["--kinesis-wire", "cbor"] : [],
     ],
     aggregation,
     shards: 1 + below(8),

@@ -121,6 +121,7 @@ export function buildRunOptions(
         shardCount: values.shardCount ?? Number(flags.shardCount.defaultText),
         aggregation: values.aggregation,
         lingerMs: values.linger,
+        wire: values.kinesisWire,
         onOversize: values.onOversize,
       },
       format: {

@@ -56,6 +56,17 @@ export const streamFlags = {
       "batches while a request is under way. More saves put payload units and costs latency.",
     parse: duration({ min: "1ms", max: "1m" }),
   }),
+  kinesisWire: defaultedFlag({
+    name: "kinesis-wire",
+    category: "stream",
+    placeholder: "FORMAT",
+    defaultText: "json",
+    short: "how puts are written: json (default) or cbor",
+    long:
+      "How puts are written. `json`: JSON 1.1, with the data in base64. `cbor`: CBOR 1.1, which " +
+      "AWS's Java SDK uses by default: a quarter fewer bytes to send, and less time to make them.",
+    parse: choice(["json", "cbor"]),
+  }),
 };
 
 /** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_CreateStream.html: `[a-zA-Z0-9_.-]+`, 1 to 128. */

@@ -1,8 +1,7 @@
 import type { KinesisClient, KinesisClientConfig } from "@aws-sdk/client-kinesis";
 import { RunError } from "../errors.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./api.ts";
-import { holdData, NO_DATA, releaseBody, useNativeBase64 } from "./base64_body.ts";
-import { BufferPool } from "./buffer_pool.ts";
+import { cborWire, jsonWire, type PutWire } from "./put_wire.ts";
 import type { KinesisReadApi, RecordPage, ShardPosition } from "./read_api.ts";
 import { renewCredentials } from "./renew_credentials.ts";
 import type { ListedShard } from "./shard_map.ts";
@@ -16,10 +15,16 @@ const MIB = 1024 * 1024;
 /** Where DescribeStreamSummary says nothing: the limit that every stream begins with. */
 const DEFAULT_MAX_RECORD_KIB = 1024;
 const SHARDS_PER_PAGE = 1000;
-/** Of bodies that wait to be used again: those of a few lanes. */
-const MAX_FREE_BODY_BYTES = 4 * MIB;
 /** Most that one GetRecords gives. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html */
 const MAX_PAGE_BYTES = 10 * MIB;
+
+export interface ConnectSettings
+  extends Pick<KinesisClientConfig, "endpoint" | "region" | "credentials"> {
+  /** Default: the one that this Deno does well. */
+  readonly transport?: "node:http" | "fetch";
+  /** How puts are written. Default: JSON. */
+  readonly wire?: "json" | "cbor";
+}
 
 /**
  * Connects to Kinesis with the AWS SDK's own settings (AWS_REGION, AWS_PROFILE,
@@ -27,25 +32,29 @@ const MAX_PAGE_BYTES = 10 * MIB;
  * loaded when it is needed.
  */
 export async function connectKinesis(
-  settings: Pick<KinesisClientConfig, "endpoint" | "region" | "credentials"> = {},
-  transport: "node:http" | "fetch" = bestTransport(),
+  { transport = bestTransport(), wire = "json", ...settings }: ConnectSettings = {},
 ): Promise<KinesisApi & KinesisReadApi> {
   const [sdk, requestHandler] = await Promise.all([
     import("@aws-sdk/client-kinesis"),
     transport === "fetch" ? newFetchHandler() : newNodeHandler(),
   ]);
-  const client = new sdk.KinesisClient({
-    requestHandler,
-    // Retries are the lanes': the SDK would send a request again behind their back and give up.
-    maxAttempts: 1,
-    ...regionFromEnvironment(),
-    ...settings,
-  });
-  const bodies = new BufferPool(MAX_FREE_BODY_BYTES);
-  useNativeBase64(client, bodies);
+  const newClient = (more: Partial<KinesisClientConfig> = {}) =>
+    new sdk.KinesisClient({
+      requestHandler,
+      // Retries are the lanes': the SDK would send a request again behind their back and give up.
+      maxAttempts: 1,
+      ...regionFromEnvironment(),
+      ...settings,
+      ...more,
+    });
+  const client = newClient();
   if (settings.credentials === undefined) renewCredentials(client);
   try {
-    return new SdkKinesis(sdk, client, bodies, await resolveSettings(client));
+    const puts = wire === "cbor" ? await cborWire(newClient, client) : jsonWire(client);
+    if (puts.client !== client && settings.credentials === undefined) {
+      renewCredentials(puts.client, client);
+    }
+    return new SdkKinesis(sdk, client, puts, await resolveSettings(client));
   } catch (error) {
     client.destroy();
     throw error;
@@ -115,23 +124,23 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
   constructor(
     private readonly sdk: Sdk,
     private readonly client: KinesisClient,
-    private readonly bodies: BufferPool,
+    private readonly puts: PutWire,
     readonly region: string,
   ) {}
 
   async putRecord(request: Parameters<KinesisApi["putRecord"]>[0], signal: AbortSignal) {
-    const input = holdData({
+    const input = this.puts.carry({
       StreamName: request.streamName,
       PartitionKey: request.partitionKey,
-      Data: NO_DATA,
+      Data: this.puts.dataOf(request.data),
       ExplicitHashKey: request.explicitHashKey,
       SequenceNumberForOrdering: request.sequenceNumberForOrdering,
     }, [request.data]);
-    const answer = await this.client.send(
+    const answer = await this.puts.client.send(
       new this.sdk.PutRecordCommand(input),
       { abortSignal: signal, requestTimeout: timeoutFor(request.data.length) },
     );
-    releaseBody(input, this.bodies);
+    this.puts.answered(input);
     return {
       shardId: present("PutRecord", "ShardId", answer.ShardId),
       sequenceNumber: present("PutRecord", "SequenceNumber", answer.SequenceNumber),
@@ -144,19 +153,19 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
     signal: AbortSignal,
   ): Promise<readonly PutRecordsResult[]> {
     const bytes = records.reduce((sum, record) => sum + record.data.length, 0);
-    const input = holdData({
+    const input = this.puts.carry({
       StreamName: streamName,
       Records: records.map((record) => ({
         PartitionKey: record.partitionKey,
-        Data: NO_DATA,
+        Data: this.puts.dataOf(record.data),
         ExplicitHashKey: record.explicitHashKey,
       })),
     }, records.map((record) => record.data));
-    const { Records = [] } = await this.client.send(
+    const { Records = [] } = await this.puts.client.send(
       new this.sdk.PutRecordsCommand(input),
       { abortSignal: signal, requestTimeout: timeoutFor(bytes) },
     );
-    releaseBody(input, this.bodies);
+    this.puts.answered(input);
     if (Records.length !== records.length) {
       throw badAnswer("PutRecords", `${Records.length} results for ${records.length} records`);
     }

@@ -173,6 +173,7 @@ const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherFlag>]: 
     env: { PG2KINESIS_CREATE_STREAM: "true" },
   },
   aggregation: choiceRow((o) => o.stream.aggregation, ["kpl", "none"], "nonne", "none"),
+  kinesisWire: choiceRow((o) => o.stream.wire, ["json", "cbor"], "cobr", "cbor"),
   linger: {
     see: (o) => o.stream.lingerMs,
     unset: 0,

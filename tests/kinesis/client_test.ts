@@ -7,6 +7,8 @@ import { FaultyService } from "../support/fault_server/faulty_service.ts";
 import { type FaultServer, serveFaults } from "../support/fault_server/http_server.ts";
 import { serveHttp } from "../support/fault_server/http1.ts";
 import { KinesisService } from "../support/fault_server/kinesis_service.ts";
+import { hasNode, NO_NODE, startKinesisLocal } from "../support/kinesis_local.ts";
+import { readBack } from "../support/read_back.ts";
 import { sleep } from "../support/wait.ts";
 
 const STREAM = "changes";
@@ -26,9 +28,21 @@ function startServer(faults: readonly Fault[], slowMs = 100): FaultServer {
   return serveFaults(new FaultyService(service, new FaultPlan({ script, slowMs }), sleep));
 }
 
-function connect(endpoint: string, transport: "node:http" | "fetch"): Promise<KinesisApi> {
+interface Way {
+  readonly transport: "node:http" | "fetch";
+  readonly wire: "json" | "cbor";
+}
+
+const WAYS: readonly Way[] = [
+  { transport: "node:http", wire: "json" },
+  { transport: "node:http", wire: "cbor" },
+  { transport: "fetch", wire: "json" },
+  { transport: "fetch", wire: "cbor" },
+];
+
+function connect(endpoint: string, way: Way): Promise<KinesisApi> {
   const credentials = { accessKeyId: "AKIATEST", secretAccessKey: "test" };
-  return connectKinesis({ endpoint, region: "us-east-1", credentials }, transport);
+  return connectKinesis({ endpoint, region: "us-east-1", credentials, ...way });
 }
 
 function request(data: Uint8Array, partitionKey = "key"): PutRecordRequest {
@@ -43,7 +57,8 @@ function request(data: Uint8Array, partitionKey = "key"): PutRecordRequest {
 
 const isOldDeno = Deno.version.deno.startsWith("2.4.");
 
-for (const transport of ["node:http", "fetch"] as const) {
+for (const way of WAYS) {
+  const { transport, wire } = way;
   const options = {
     ignore: isOldDeno && transport === "node:http",
     // Both keep idle connections open until they are closed.
@@ -55,10 +70,10 @@ for (const transport of ["node:http", "fetch"] as const) {
 
   Deno.test({
     ...options,
-    name: `connectKinesis puts and describes over ${transport}, from 0 bytes to 10 MiB`,
+    name: `connectKinesis puts and describes over ${transport} in ${wire}, from 0 bytes to 10 MiB`,
     fn: async () => {
       await using server = startServer([]);
-      const api = await connect(server.endpoint, transport);
+      const api = await connect(server.endpoint, way);
       const stream = server.faulty.service.stream(STREAM);
       const sizes = [0, 1, 2, 3, 100_000, MIB, 10 * MIB - 3];
       for (const size of sizes) {
@@ -103,11 +118,11 @@ for (const transport of ["node:http", "fetch"] as const) {
   for (const [fault, reason, stored] of met) {
     Deno.test({
       ...options,
-      name: `connectKinesis tells ${fault} over ${transport}, and works afterwards`,
+      name: `connectKinesis tells ${fault} over ${transport} in ${wire}, and works afterwards`,
       fn: async () => {
         // A put whose connection is cut is sent once more by some versions of the runtime itself.
         await using server = startServer([fault, ...fault.startsWith("cut") ? [fault] : []]);
-        const api = await connect(server.endpoint, transport);
+        const api = await connect(server.endpoint, way);
         const { plan, service } = server.faulty;
         const began = performance.now();
         const error = await assertRejects(() => api.putRecord(request(new Uint8Array(9)), signal));
@@ -124,10 +139,10 @@ for (const transport of ["node:http", "fetch"] as const) {
 
   Deno.test({
     ...options,
-    name: `connectKinesis breaks off a put over ${transport} when its signal aborts`,
+    name: `connectKinesis breaks off a put over ${transport} in ${wire} when its signal aborts`,
     fn: async () => {
       await using server = startServer(["slow-after"], 1_000);
-      const api = await connect(server.endpoint, transport);
+      const api = await connect(server.endpoint, way);
       const stop = new AbortController();
       const put = api.putRecord(request(new Uint8Array(9)), stop.signal);
       stop.abort();
@@ -138,12 +153,12 @@ for (const transport of ["node:http", "fetch"] as const) {
 
   Deno.test({
     ...options,
-    name: `connectKinesis tells over ${transport} that nobody listens`,
+    name: `connectKinesis tells over ${transport} in ${wire} that nobody listens`,
     fn: async () => {
       const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
       const { port } = listener.addr as Deno.NetAddr;
       listener.close();
-      const api = await connect(`http://127.0.0.1:${port}`, transport);
+      const api = await connect(`http://127.0.0.1:${port}`, way);
       const error = await assertRejects(() => api.describeStream(STREAM, signal));
       const failure = classify(error, ASKED);
       assertEquals([failure.kind, failure.kind === "retry" && failure.reason], [
@@ -251,4 +266,61 @@ Deno.test("connectKinesis takes new credentials from the file when the old ones 
     printed,
     "ExpiredTokenException ExpiredTokenException ACTIVE ACTIVE",
   );
+});
+
+Deno.test({
+  name: "connectKinesis in cbor stores the same bytes and tells the same errors as in json",
+  sanitizeResources: false,
+  fn: async () => {
+    // Under Deno kinesalite answers CBOR with a single byte.
+    if (!hasNode()) return console.log(NO_NODE);
+    await using kinesis = await startKinesisLocal();
+    await kinesis.createStream(STREAM, 2);
+    const credentials = { accessKeyId: "AKIATEST", secretAccessKey: "test" };
+    const settings = { endpoint: kinesis.endpoint, region: "us-east-1", credentials };
+    const [json, cbor] = await Promise.all([
+      connectKinesis(settings),
+      connectKinesis({ ...settings, wire: "cbor" }),
+    ]);
+    const data = Uint8Array.from({ length: 1000 }, (_, i) => i);
+    const put = { ...request(data, "kéy"), explicitHashKey: "0" };
+    const stored = await cbor.putRecord(put, signal);
+    const next = { ...put, sequenceNumberForOrdering: stored.sequenceNumber };
+    assertEquals((await cbor.putRecord(next, signal)).shardId, stored.shardId);
+    const [batched] = await cbor.putRecords(STREAM, [put], signal);
+    assertEquals(batched, { kind: "stored", shardId: stored.shardId });
+    assertEquals(
+      (await readBack(kinesis.client, STREAM)).records.map((r) => [r.partitionKey, r.data]),
+      [["kéy", data], ["kéy", data], ["kéy", data]],
+    );
+    const { createdAt } = await cbor.describeStream(STREAM, signal);
+    assertEquals(createdAt, (await json.describeStream(STREAM, signal)).createdAt);
+    for (const wrong of [{ streamName: "none" }, { explicitHashKey: "1".repeat(60) }]) {
+      const [expected, found] = await Promise.all(
+        [json, cbor].map((api) =>
+          assertRejects(() => api.putRecord({ ...put, ...wrong }, signal), Error)
+        ),
+      );
+      assertEquals([found!.name, found!.message], [expected!.name, expected!.message]);
+      assertEquals(classify(found, ASKED), classify(expected, ASKED));
+    }
+    json.close();
+    cbor.close();
+  },
+});
+
+Deno.test({
+  name: "connectKinesis tries again where something else than Kinesis answers, in json and cbor",
+  sanitizeResources: false,
+  fn: async () => {
+    const page = { status: 503, contentType: "text/html", body: "<html>no</html>" };
+    await using server = serveHttp(0, () => Promise.resolve(page));
+    for (const wire of ["json", "cbor"] as const) {
+      const way: Way = { transport: isOldDeno ? "fetch" : "node:http", wire };
+      const api = await connect(`http://127.0.0.1:${server.port}`, way);
+      const error = await assertRejects(() => api.putRecord(request(new Uint8Array(9)), signal));
+      assertEquals(classify(error, ASKED).kind, "retry", wire);
+      api.close();
+    }
+  },
 });

@@ -13,7 +13,7 @@ export interface HttpRequest {
 export interface HttpResponse {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string;
+  readonly body: string | Uint8Array;
 }
 
 /** Answers a request; undefined cuts the connection. */
@@ -68,7 +68,7 @@ async function serveConnection(connection: Deno.Conn, handler: HttpHandler): Pro
 }
 
 function formatResponse({ status, contentType, body }: HttpResponse): Uint8Array {
-  const bytes = new TextEncoder().encode(body);
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
   const head = new TextEncoder().encode(
     `HTTP/1.1 ${status} \r\ncontent-type: ${contentType}\r\ncontent-length: ${bytes.length}\r\n` +
       `x-amzn-requestid: ${crypto.randomUUID()}\r\n\r\n`,

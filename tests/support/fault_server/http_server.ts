@@ -1,10 +1,12 @@
 import { Buffer } from "node:buffer";
+import { cbor } from "@smithy/core/cbor";
 import { ConnectionCut, type FaultyService } from "./faulty_service.ts";
 import { parseChances, parseScript } from "./fault_plan.ts";
 import { type HttpRequest, type HttpResponse, serveHttp } from "./http1.ts";
 import { ServiceError } from "./service_error.ts";
 
 const TARGET_PREFIX = "Kinesis_20131202.";
+const CBOR = "application/x-amz-cbor-1.1";
 
 export interface FaultServer extends AsyncDisposable {
   /** `http://127.0.0.1:4567` */
@@ -13,8 +15,8 @@ export interface FaultServer extends AsyncDisposable {
 }
 
 /**
- * Serves a faulty Kinesis over HTTP: the API as JSON 1.1, as the SDK speaks it, and under `/admin/` what
- * a campaign in another process needs:
+ * Serves a faulty Kinesis over HTTP: the API as JSON 1.1, as the SDK speaks it, or CBOR 1.1 where a
+ * request is that, and under `/admin/` what a campaign in another process needs:
  *
  * - `GET /admin/records?stream=NAME`: all Kinesis records in the order of their arrival, one JSON a line
  * - `GET /admin/shards?stream=NAME`: the shards with ranges and parents
@@ -31,7 +33,7 @@ export function serveFaults(faulty: FaultyService, port = 0): FaultServer {
       if (error instanceof ConnectionCut) return undefined;
       if (!(error instanceof ServiceError)) console.error(error);
       const { name, message, status = 500 } = error as ServiceError;
-      return respond(status, { __type: name, message });
+      return respond(status, { __type: name, message }, isCbor(request));
     }
   });
   return {
@@ -51,7 +53,13 @@ async function answer(faulty: FaultyService, request: HttpRequest): Promise<Http
   if (!target?.startsWith(TARGET_PREFIX)) {
     throw new ServiceError("UnknownOperationException", `no operation ${target}`, 404);
   }
-  return respond(200, await faulty.call(target.slice(TARGET_PREFIX.length), parseInput(body)));
+  const input = isCbor(request) ? cbor.deserialize(body) : parseInput(body);
+  const output = await faulty.call(target.slice(TARGET_PREFIX.length), input);
+  return respond(200, output, isCbor(request));
+}
+
+function isCbor({ headers }: HttpRequest): boolean {
+  return headers.get("content-type") === CBOR;
 }
 
 /** Blobs are base64 in JSON 1.1; every one that comes in is called Data. */
@@ -62,7 +70,8 @@ function parseInput(body: Uint8Array): unknown {
   );
 }
 
-function respond(status: number, content: object): HttpResponse {
+function respond(status: number, content: object, asCbor: boolean): HttpResponse {
+  if (asCbor) return { status, contentType: CBOR, body: cbor.serialize(content) };
   const body = JSON.stringify(
     content,
     (_key, value) => value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value,
