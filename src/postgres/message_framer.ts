@@ -5,11 +5,12 @@
  * Messages are views of the chunk they came in; only one that lies in several chunks is copied, once.
  */
 export class MessageFramer {
-  /** The beginning of a message that is not whole yet. */
-  #parts: Uint8Array[] = [];
-  #partsBytes = 0;
-  /** Bytes of that message in all; 0 while its header is not whole. */
-  #wanted = 0;
+  /** The beginning of a message while not even its header is whole. */
+  readonly #header = new Uint8Array(HEADER_BYTES);
+  /** A message that lies in several chunks: as long as its header says, and filled as they come. */
+  #message: Uint8Array | undefined;
+  /** Bytes of header or message that are there. */
+  #held = 0;
 
   constructor(
     /** Gets each message whole, type and length first, from `start` to `end`. It may keep the bytes. */
@@ -18,51 +19,51 @@ export class MessageFramer {
 
   /** Bytes held of a message that is not whole yet. */
   get heldBytes(): number {
-    return this.#partsBytes;
+    return this.#held;
   }
 
   /** @throws {SyntaxError} for what can be no message. */
   push(chunk: Uint8Array): void {
-    let offset = this.#partsBytes === 0 ? 0 : this.#complete(chunk);
+    let offset = this.#held === 0 ? 0 : this.#complete(chunk);
     while (offset + HEADER_BYTES <= chunk.length) {
       const end = offset + messageBytes(chunk, offset);
       if (end > chunk.length) break;
       this.take(chunk, offset, end);
       offset = end;
     }
-    if (offset < chunk.length) this.#hold(chunk.subarray(offset));
+    if (offset < chunk.length) this.#begin(chunk.subarray(offset));
   }
 
-  /** Ends the held message with the beginning of `chunk`; gives where the next one begins. */
+  /** Goes on with the held message; gives where in `chunk` the next one begins. */
   #complete(chunk: Uint8Array): number {
     let offset = 0;
-    if (this.#wanted === 0) {
-      offset = Math.min(HEADER_BYTES - this.#partsBytes, chunk.length);
-      this.#hold(chunk.subarray(0, offset));
-      if (this.#wanted === 0) return offset;
+    if (this.#message === undefined) {
+      offset = Math.min(HEADER_BYTES - this.#held, chunk.length);
+      this.#header.set(chunk.subarray(0, offset), this.#held);
+      this.#held += offset;
+      if (this.#held < HEADER_BYTES) return offset;
+      this.#begin(this.#header);
     }
-    const end = Math.min(offset + this.#wanted - this.#partsBytes, chunk.length);
-    if (end > offset) this.#hold(chunk.subarray(offset, end));
-    if (this.#partsBytes === this.#wanted) {
-      const message = concat(this.#parts, this.#partsBytes);
-      this.#parts = [];
-      this.#partsBytes = 0;
-      this.#wanted = 0;
+    const message = this.#message!;
+    const end = Math.min(offset + message.length - this.#held, chunk.length);
+    message.set(chunk.subarray(offset, end), this.#held);
+    this.#held += end - offset;
+    if (this.#held === message.length) {
+      this.#message = undefined;
+      this.#held = 0;
       this.take(message, 0, message.length);
     }
     return end;
   }
 
-  #hold(part: Uint8Array): void {
-    this.#parts.push(part);
-    this.#partsBytes += part.length;
-    if (this.#wanted === 0 && this.#partsBytes >= HEADER_BYTES) {
-      // The header may lie in two parts; few and small they are then.
-      if (this.#parts[0]!.length < HEADER_BYTES) {
-        this.#parts = [concat(this.#parts, this.#partsBytes)];
-      }
-      this.#wanted = messageBytes(this.#parts[0]!, 0);
+  #begin(part: Uint8Array): void {
+    this.#held = part.length;
+    if (part.length < HEADER_BYTES) {
+      this.#header.set(part);
+      return;
     }
+    this.#message = new Uint8Array(messageBytes(part, 0));
+    this.#message.set(part);
   }
 }
 
@@ -79,14 +80,4 @@ function messageBytes(bytes: Uint8Array, offset: number): number {
     );
   }
   return 1 + length;
-}
-
-function concat(parts: readonly Uint8Array[], bytes: number): Uint8Array {
-  const whole = new Uint8Array(bytes);
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }
