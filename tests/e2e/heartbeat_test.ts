@@ -175,3 +175,40 @@ Deno.test("--heartbeat on a server without logical messages ends the run", async
     /ERROR --heartbeat needs pg_logical_emit_message\(\), .*leave --heartbeat out\n/,
   );
 });
+
+Deno.test("--heartbeat moves a slot on a standby, by way of the primary", async () => {
+  await using parts = new AsyncDisposableStack();
+  const primary = parts.use(await startEmbeddedPostgres());
+  const db = await freshDatabase(primary);
+  const standby = parts.use(await primary.startStandby());
+  const kinesis = parts.use(await startKinesalite());
+  const start = async (slot: string, servers: (typeof standby)[]) => {
+    const program = parts.use(
+      await Pg2kinesis.start([
+        ...["-h", servers.map(({ host }) => host).join(), "-u", primary.superuser],
+        ...["-p", servers.map(({ port }) => port).join(), "-d", db.database],
+        ...["-s", slot, "--create-slot", "-k", freshStreamName(), "--create-stream", ...HEARTBEAT],
+      ], { env: kinesis.env }),
+    );
+    // A slot on a standby waits for what only the primary can write.
+    await waitFor(async () => {
+      await primary.sql("select pg_log_standby_snapshot()");
+      return /following slot/.test(program.stderr) || program.exitCode !== undefined;
+    }, { what: "the slot to be followed", found: () => program.stderr });
+    return program;
+  };
+
+  const alone = await start("alone", [standby]);
+  await alone.waitForLog(/WARNING no heartbeat: .*is a standby.*name the primary in --pg-host too/);
+  const program = await start("with_primary", [standby, primary]);
+  const [now] = await primary.sql("select pg_current_wal_insert_lsn()::text as lsn");
+  await waitFor(async () => {
+    const [row] = await standby.sql(
+      "select confirmed_flush_lsn > $1::pg_lsn as done from pg_replication_slots where slot_name = 'with_primary'",
+      { values: [now!.lsn] },
+    );
+    return row?.done;
+  }, { what: "the slot on the standby to move", found: () => program.stderr });
+  for (const each of [alone, program]) assertEquals(await each.stop(), 0, each.stderr);
+  assert(!/WARN/.test(program.stderr), program.stderr);
+});
