@@ -24,7 +24,8 @@ deno task campaign [options]
   --kills N        at least so many kills -9 of the program
   --faults N       at least so many injected faults
   --minutes N      begins no scenario after so long
-  --proofs REGEX   the single proofs too ("." for all: hot shards, throttled, memory)
+  --proofs REGEX   the single proofs too ("." for all: hot shards, throttled,
+                   takeover, memory)
 
 --seed N --scenarios 1 repeats a scenario. PG2KINESIS_BIN names an executable to try instead of
 main.ts. Exit code 1 when anything was found.`;

@@ -1,6 +1,7 @@
 import type { TestPostgres } from "../../tests/support/test_postgres.ts";
 import { proveHotShards } from "./hot_shards.ts";
 import { proveMemory } from "./memory.ts";
+import { proveTakeover } from "./takeover.ts";
 import { proveThrottled } from "./throttled.ts";
 
 export interface Proof {
@@ -16,5 +17,6 @@ export const PROOFS: readonly {
 }[] = [
   { name: "hot shards: four of them paced at their limit", prove: proveHotShards },
   { name: "throttled: a stream that refuses everything for two minutes", prove: proveThrottled },
+  { name: "takeover: a second host, and 20 kills -9 of the first", prove: proveTakeover },
   { name: "memory: a transaction of 600,000 rows", prove: proveMemory },
 ];

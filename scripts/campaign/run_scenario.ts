@@ -67,7 +67,12 @@ export async function runScenario(
   }
   // Where half of everything fails a backlog would take minutes; the faults have had their time.
   await kinesis.setChances({});
-  await catchUp(server, db.slot, supervisor).catch((error) => findings.push(error.message));
+  await catchUp(
+    server,
+    db.slot,
+    () => supervisor.revive(),
+    () => supervisor.program?.stderr.slice(-1_000),
+  ).catch((error) => findings.push(error.message));
   if (supervisor.program !== undefined) await supervisor.stop();
   await sampler[Symbol.asyncDispose]();
 
@@ -126,11 +131,16 @@ async function strike(blow: Blow, server: TestPostgres, supervisor: Supervisor):
   await server.start();
 }
 
-/** Waits until all that is committed now is confirmed. */
-async function catchUp(server: TestPostgres, slot: string, supervisor: Supervisor): Promise<void> {
+/** Waits until all that is committed now is confirmed; `look` is called in the meantime. */
+export async function catchUp(
+  server: TestPostgres,
+  slot: string,
+  look: () => void | Promise<void>,
+  found?: () => unknown,
+): Promise<void> {
   const [now] = await server.sql("select pg_current_wal_insert_lsn()::text as lsn");
   await waitFor(async () => {
-    await supervisor.revive();
+    await look();
     const [row] = await server.sql(
       "select confirmed_flush_lsn >= $2::pg_lsn as done from pg_replication_slots where slot_name = $1",
       { values: [slot, now!.lsn] },
@@ -140,7 +150,7 @@ async function catchUp(server: TestPostgres, slot: string, supervisor: Superviso
     what: `the slot to be confirmed up to ${now!.lsn}`,
     timeoutMs: CATCH_UP_MS,
     intervalMs: 50,
-    found: () => supervisor.program?.stderr.slice(-1_000),
+    found,
   });
 }
 

@@ -17,12 +17,14 @@ export async function createTables(server: TestPostgres, database: string): Prom
   }
 }
 
+export type WorkloadPlan = Pick<Scenario, "seed" | "writers" | "rowsPerWriter" | "writerPauseMs">;
+
 /** Writers in parallel, each with rows of its own, until they are stopped; a restart only pauses them. */
 export class Workload {
   #isOver = false;
   readonly #writers: Promise<void>[];
 
-  constructor(server: TestPostgres, database: string, scenario: Scenario) {
+  constructor(server: TestPostgres, database: string, scenario: WorkloadPlan) {
     this.#writers = Array.from({ length: scenario.writers }, (_, writer) => {
       const random = randomFrom(scenario.seed * 31 + writer);
       return this.#run(new Writer(server, database, scenario, writer, random));
@@ -48,7 +50,7 @@ class Writer {
   constructor(
     private readonly server: TestPostgres,
     private readonly database: string,
-    private readonly scenario: Scenario,
+    private readonly scenario: WorkloadPlan,
     private readonly writer: number,
     private readonly random: () => number,
   ) {}

@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { runTakeovers } from "../../scripts/campaign/takeover.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
+import { randomSeed } from "../support/random.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "./setup.ts";
 
@@ -99,4 +101,17 @@ Deno.test("pg2kinesis --standby survives a restart of the server, active and wai
     "2",
     "3",
   ]);
+});
+
+// `deno task campaign --scenarios 0 --proofs takeover` does so 25 times.
+Deno.test("pg2kinesis --standby loses and reorders nothing when the other is killed, or frozen and comes back", async () => {
+  await using server = await startEmbeddedPostgres({ settings: { wal_sender_timeout: "3s" } });
+  const { findings, changes, tookMs } = await runTakeovers(
+    server,
+    ["kill", "freeze", "kill"],
+    randomSeed(),
+  );
+  assertEquals(findings, []);
+  assert(changes > 0, "something was written");
+  console.log(tookMs.map(({ loss, ms }) => `${loss} ${Math.round(ms)} ms`).join(", "));
 });
