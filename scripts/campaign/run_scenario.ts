@@ -104,7 +104,7 @@ export async function runScenario(
 
 /** The flags by which the program finds its database, slot and stream. */
 export function connectionFlags(
-  server: TestPostgres,
+  server: Pick<TestPostgres, "host" | "port" | "superuser">,
   database: string,
   slot: string,
   plugin: OutputPlugin,

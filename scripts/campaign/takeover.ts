@@ -1,16 +1,11 @@
 import { Pg2kinesis } from "../../tests/support/pg2kinesis.ts";
 import { randomFrom } from "../../tests/support/random.ts";
-import { type FreshDatabase, freshDatabase } from "../../tests/support/shared_postgres.ts";
+import type { FreshDatabase } from "../../tests/support/shared_postgres.ts";
 import type { TestPostgres } from "../../tests/support/test_postgres.ts";
 import { sleep, waitFor } from "../../tests/support/wait.ts";
-import { readCommitted } from "./committed.ts";
-import { ConfirmedSampler } from "./confirmed_samples.ts";
-import { FaultServerProcess } from "./fault_server_process.ts";
 import type { Proof } from "./proofs.ts";
-import { findUnmerged, readPublished } from "./published.ts";
-import { catchUp, connectionFlags } from "./run_scenario.ts";
-import { type Verdict, verify } from "./verify.ts";
-import { createTables, Workload } from "./workload.ts";
+import { connectionFlags } from "./run_scenario.ts";
+import { Trial, type TrialResult } from "./trial.ts";
 
 const HOSTS = ["host-a", "host-b"] as const;
 type Host = typeof HOSTS[number];
@@ -18,8 +13,7 @@ type Host = typeof HOSTS[number];
 /** How the host that follows the slot goes away: with a kill -9, or frozen for as long as it takes. */
 export type Loss = "kill" | "freeze";
 
-export interface Takeovers extends Verdict {
-  readonly changes: number;
+export interface Takeovers extends TrialResult {
   /** From each loss until the other host followed the slot. */
   readonly tookMs: readonly { readonly loss: Loss; readonly ms: number }[];
 }
@@ -34,22 +28,14 @@ export async function runTakeovers(
   seed: number,
 ): Promise<Takeovers> {
   const random = randomFrom(seed);
-  await using db = await freshDatabase(server);
-  await createTables(server, db.database);
-  const oracle = `${db.slot}_oracle`;
-  await db.sql(`select pg_create_logical_replication_slot('${oracle}', 'test_decoding')`);
   const chances = { throttle: 0.1, "slow-after": 0.1, error: 0.02 };
-  await using kinesis = await FaultServerProcess.start({ seed, shards: 4, chances, slowMs: 200 });
-  await using pair = new Pair(db, kinesis.env);
+  await using trial = await Trial.start(server, { seed, shards: 4, chances, slowMs: 200 });
+  await using pair = new Pair(trial.db, trial.kinesis.env);
   for (const host of HOSTS) await pair.start(host);
-  await pair.follower();
-  await using sampler = new ConfirmedSampler(server, db.slot);
-  const workload = new Workload(server, db.database, {
-    ...{ seed, writers: 3, rowsPerWriter: 20, writerPauseMs: 20 },
-  });
-
+  await pair.settled();
+  const sampler = trial.watchConfirmed();
   const tookMs: { loss: Loss; ms: number }[] = [];
-  try {
+  await trial.during(seed, async () => {
     for (const loss of losses) {
       const [lost, other] = await pair.settled();
       await sleep(random() * 1500);
@@ -61,26 +47,11 @@ export async function runTakeovers(
       if (loss === "kill") await pair.start(lost);
       else pair.program(lost).signal("SIGCONT");
     }
-  } finally {
-    await workload.stop();
-  }
-  await kinesis.setChances({});
-  await catchUp(server, db.slot, () => pair.check());
+  });
+  await trial.catchUp(() => pair.check());
   await pair.settled();
   await pair.stop();
-  await sampler[Symbol.asyncDispose]();
-
-  const committed = await readCommitted(server, db.database, oracle);
-  const shards = await kinesis.shards();
-  const verdict = verify({
-    committed,
-    published: readPublished(await kinesis.records(), shards),
-    samples: sampler.samples,
-    aggregation: "kpl",
-    unmergedShards: findUnmerged(shards),
-    mayDuplicate: true,
-  });
-  return { ...verdict, changes: committed.length, tookMs };
+  return { ...await trial.judge(sampler), tookMs };
 }
 
 /** The two programs, told apart by the name that each gives the server. */
