@@ -202,8 +202,9 @@ class Source implements ReplicationSource {
     this.#wasTaken = false;
     this.#oursUntilMs = Infinity;
     this.#sessions++;
-    // What was acknowledged in the meantime.
+    // What was acknowledged in the meantime, and what was taken of a first read.
     session.confirm();
+    if (this.#waitingBytes <= MAX_WAITING_BYTES / 2) session.resume();
     const watch = new ServerWatch(postgres, connection.attempt, (error) => session.giveUp(error));
     this.#watch = watch;
     if (slot.standby) void this.#keepLease(session, watch);

@@ -125,7 +125,7 @@ Deno.test("a connection that only the server knows to be closed counts as lost",
   await waitFor(() => !following.source.stats.isConnected, { what: "the loss seen" });
   proxy.heal();
   await insertAndTake(db, following, 3);
-  assertEquals(following.source.stats.reconnects, 1);
+  await waitFor(() => following.source.stats.reconnects === 1, { what: "the new session" });
 });
 
 Deno.test("a stop ends a connection that is being made over a way that went silent", async () => {
