@@ -26,7 +26,7 @@ export async function waitFor<T>(
       return value as Exclude<T, false | null | undefined>;
     }
     if (performance.now() >= deadline) {
-      const rest = found === undefined ? "" : `; found ${describe(found())}`;
+      const rest = found === undefined ? "" : `; found ${describe(await found())}`;
       throw new Error(`waited ${timeoutMs} ms in vain for ${what}${rest}`);
     }
     await sleep(intervalMs);
