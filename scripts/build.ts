@@ -31,8 +31,8 @@ const PERMISSIONS = [
   // Certificates, password and service files, AWS's settings, a formatter module: anywhere.
   "--allow-read",
   `--allow-write=${SOCKET_DIRS}`,
-  // The AWS SDK's user agent tells the system's release.
-  "--allow-sys=osRelease",
+  // The AWS SDK tells the system's release, and without HOME asks whose home it is to read.
+  "--allow-sys=osRelease,uid,homedir",
 ];
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));

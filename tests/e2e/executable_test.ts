@@ -1,11 +1,12 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
+import { get, telemetryUrl } from "../support/metrics.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { readBack } from "../support/read_back.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { freshStreamName, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, freshStreamName, waitUntilConfirmed } from "./setup.ts";
 
 const ignore = !Deno.env.get("PG2KINESIS_BIN");
 if (ignore) {
@@ -91,5 +92,50 @@ Deno.test({
     } finally {
       await Deno.remove(directory, { recursive: true });
     }
+  },
+});
+
+Deno.test({
+  name: "the executable runs without a HOME, as a service may",
+  ignore,
+  fn: async () => {
+    await using server = await startEmbeddedPostgres();
+    await using kinesis = await startKinesalite();
+    await using db = await freshDatabase(server);
+    const stream = freshStreamName();
+    await kinesis.createStream(stream);
+    await db.createSlot("test_decoding");
+    await using program = await Pg2kinesis.start(flagsFor(db, stream), {
+      env: { ...kinesis.env, HOME: "" },
+    });
+    await program.waitForLog(/following slot/);
+    assertEquals(await program.stop(), 0, program.stderr);
+  },
+});
+
+Deno.test({
+  name: "the executable has the page of --metrics-addr in it",
+  ignore,
+  fn: async () => {
+    await using server = await startEmbeddedPostgres();
+    await using kinesis = await startKinesalite();
+    await using db = await freshDatabase(server);
+    const stream = freshStreamName();
+    await kinesis.createStream(stream);
+    await db.createSlot("test_decoding");
+    await using program = await Pg2kinesis.start(
+      [...flagsFor(db, stream), "--metrics-addr", "0"],
+      { env: kinesis.env },
+    );
+    const url = await telemetryUrl(program);
+    await program.waitForLog(/following slot/);
+    for (const file of ["index.html", "page.css", "page.js"]) {
+      const { status, text } = await get(url + (file === "index.html" ? "" : file));
+      const source = new URL(`../../src/telemetry/page/${file}`, import.meta.url);
+      assertEquals([status, text], [200, await Deno.readTextFile(source)], file);
+    }
+    assertMatch((await get(`${url}metrics`)).text, /^pg2kinesis_lanes 1$/m);
+    assertEquals((await get(`${url}healthz`)).text, "ok\n");
+    assertEquals(await program.stop(), 0, program.stderr);
   },
 });

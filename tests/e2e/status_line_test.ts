@@ -30,7 +30,7 @@ Deno.test(
     await using terminal = await Terminal.start(command, args, {
       columns: 44,
       rows: 40,
-      env: { ...kinesis.env, DENO_DIR: denoDir(), DENO_NO_UPDATE_CHECK: "1" },
+      env: { ...kinesis.env, DENO_DIR: denoDir(), DENO_NO_UPDATE_CHECK: "1", HOME: "/nonexistent" },
     });
     const see = (what: string, isSeen: (lines: string[]) => boolean) =>
       waitFor(async () => {
@@ -88,7 +88,7 @@ Deno.test("on a terminal --log-format json and --log-level warning show no statu
     await using terminal = await Terminal.start(command, args, {
       columns: 100,
       rows: 40,
-      env: { ...kinesis.env, DENO_DIR: denoDir(), DENO_NO_UPDATE_CHECK: "1" },
+      env: { ...kinesis.env, DENO_DIR: denoDir(), DENO_NO_UPDATE_CHECK: "1", HOME: "/nonexistent" },
     });
     const text = async () => (await terminal.lines()).join("\n");
     await db.sql("insert into keyless values (1)");
