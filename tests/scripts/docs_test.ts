@@ -1,0 +1,113 @@
+import { assert, assertEquals } from "@std/assert";
+import { dirname, join } from "@std/path";
+import { environmentName } from "../../src/cli/flag.ts";
+import { flagList, MASK_SALT_VARIABLE } from "../../src/cli/flags.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+/** Variables of the scripts and tests. */
+const OTHER_VARIABLES = [
+  "PG2KINESIS_BIN",
+  "PG2KINESIS_URL",
+  "PG2KINESIS_FUZZ_INPUTS",
+  MASK_SALT_VARIABLE,
+];
+
+/** Flags of other programs that the documents call. */
+const OTHER_FLAGS = new Set([
+  ...["--target", "--all", "--long", "--keep"], // deno task …, demo.sh
+  ...["--stream-name", "--target-shard-count", "--scaling-type", "--function-name"], // aws
+  ...["--event-source-arn", "--starting-position", "--batch-size", "--parallelization-factor"],
+  ...["--function-response-types"],
+  ...["--pg-password"], // the Python tool's
+]);
+
+const documents = await findDocuments();
+
+for (const [path, text] of documents) {
+  Deno.test(`${path}: its links lead somewhere`, async () => {
+    const broken: string[] = [];
+    for (const link of linksOf(text)) {
+      if (/^(https?:|mailto:)/.test(link)) continue;
+      const [file = "", anchor] = link.split("#");
+      const target = file === "" ? path : join(dirname(path), file);
+      try {
+        await Deno.stat(join(ROOT, target));
+      } catch {
+        broken.push(link);
+        continue;
+      }
+      if (anchor === undefined || !target.endsWith(".md")) continue;
+      const headings = headingsOf(await Deno.readTextFile(join(ROOT, target)));
+      if (!headings.has(anchor)) broken.push(link);
+    }
+    assertEquals(broken, []);
+  });
+
+  Deno.test(`${path}: the flags and variables that it names are there`, () => {
+    const known = new Set(flagList.flatMap(({ name }) => [`--${name}`, `--no-${name}`]));
+    const flags = [...text.matchAll(/(?<![\w-])--[a-z][\w-]*/g)].map(([flag]) => flag);
+    assertEquals(flags.filter((flag) => !known.has(flag) && !isOthers(flag, text)), []);
+    const variables = new Set([...flagList.map(environmentName), ...OTHER_VARIABLES]);
+    const named = [...text.matchAll(/\bPG2KINESIS_[A-Z_]*[A-Z]\b/g)].map(([name]) => name);
+    assertEquals(named.filter((name) => !variables.has(name)), []);
+  });
+}
+
+Deno.test("every document is linked from README.md or CONTRIBUTING.md", () => {
+  const linked = new Set<string>();
+  const open = ["README.md", "CONTRIBUTING.md"];
+  for (let path = open.pop(); path !== undefined; path = open.pop()) {
+    if (linked.has(path)) continue;
+    linked.add(path);
+    for (const link of linksOf(documents.get(path) ?? "")) {
+      open.push(join(dirname(path), link.split("#")[0]!));
+    }
+  }
+  const missing = [...documents.keys()].filter((path) =>
+    path.startsWith("docs/") && !linked.has(path)
+  );
+  assertEquals(missing, []);
+  assert(linked.size > 3);
+});
+
+/** A flag of another program: it stands in a command line of that program, or in the table above. */
+function isOthers(flag: string, text: string): boolean {
+  if (OTHER_FLAGS.has(flag)) return true;
+  return text.split("\n").some((line) =>
+    line.includes(flag) &&
+    /\b(deno|npm|npx|git|curl|systemctl|systemd-analyze|apt-get|psql)\b/.test(line)
+  );
+}
+
+async function findDocuments(): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  const look = async (directory: string) => {
+    for await (const { name, isDirectory } of Deno.readDir(join(ROOT, directory))) {
+      const path = join(directory, name);
+      if (isDirectory && directory !== ".") await look(path);
+      else if (name.endsWith(".md")) found.set(path, await Deno.readTextFile(join(ROOT, path)));
+    }
+  };
+  await look(".");
+  await look("docs");
+  return found;
+}
+
+/** Of `[text](link)` and `[text]: link`, outside of code. */
+function linksOf(text: string): string[] {
+  const prose = text.replace(/^( {4}|```)[^\n]*$/gm, "").replace(/`[^`\n]*`/g, "code");
+  return [
+    ...[...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!),
+    ...[...prose.matchAll(/^\[[^\]]+\]: (\S+)/gm)].map(([, link]) => link!),
+  ];
+}
+
+/** As they are linked to: in small letters, with dashes for spaces. */
+function headingsOf(text: string): Set<string> {
+  return new Set(
+    [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+      heading!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+    ),
+  );
+}
