@@ -80,6 +80,10 @@ export class AggregateQueue implements LaneQueue {
     );
   }
 
+  forgetPredecessor(): void {
+    this.#lastSequenceNumber = undefined;
+  }
+
   settle(): PutResult {
     const { shardId, sequenceNumber } = this.#answer!;
     if (shardId !== this.#shard.id) return { movedTo: shardId, refused: undefined };

@@ -60,6 +60,8 @@ export interface LaneQueue {
   next(limits: PutLimits): PutRequest;
   /** Puts what `next` gave; resolves when that was answered. */
   send(signal: AbortSignal): Promise<void>;
+  /** The next request no longer names the record that it must follow; that one is stored. */
+  forgetPredecessor(): void;
   /** Acknowledges what the answer says is stored. */
   settle(): PutResult;
   /**

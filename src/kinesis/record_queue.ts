@@ -112,6 +112,9 @@ export class RecordQueue implements LaneQueue {
     );
   }
 
+  /** PutRecords names none. */
+  forgetPredecessor(): void {}
+
   settle(): PutResult {
     const results = this.#results;
     const records = this.#chosen.map((place) => this.#waiting[place]!);

@@ -37,7 +37,11 @@ const MAX_PUT_BYTES = 480 * 1024;
 const MAX_PUT_RECORDS = 500;
 const DEFAULT_HIGH_WATER_BYTES = 8 * MIB;
 const MAX_FREE_BUFFER_BYTES = 4 * MIB;
-/** A refusal that a closed shard may explain is believed when this many listings do not: some 15 s. */
+/**
+ * A refusal that a closed shard may explain is believed when this many listings do not: some 15 s. The
+ * last doubt is whether the service no longer takes the sequence number of the record before, as may
+ * be after a long silence: without it the records of a lane still follow one another.
+ */
 const MAX_DOUBTS = 12;
 
 const log = getLogger(["pg2kinesis", "kinesis"]);
@@ -261,8 +265,9 @@ export class StreamWriter implements RecordWriter {
         return false;
       }
       if (failure.doubt === "stream") return true;
-      if (lane.refusals < MAX_DOUBTS) {
+      if (lane.refusals <= MAX_DOUBTS) {
         await this.#follower.look(lane);
+        if (lane.refusals === MAX_DOUBTS) lane.queue.forgetPredecessor();
         return true;
       }
     }

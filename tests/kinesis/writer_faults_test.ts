@@ -146,6 +146,24 @@ Deno.test("StreamWriter believes an invalid argument only when no reshard explai
   assert(puts > 3, `${puts} puts`);
 });
 
+Deno.test("StreamWriter goes on without a sequence number that the service no longer takes", async () => {
+  const simulation = new Simulation();
+  let refused = 0;
+  simulation.faulty.onCall = (operation, input) => {
+    if (operation !== "PutRecord" || input.SequenceNumberForOrdering === undefined) return;
+    refused++;
+    throw new ServiceError("InvalidArgumentException", "SequenceNumberForOrdering is too old");
+  };
+  await simulation.run({}, async (writer) => {
+    for (const text of ["1", "2", "3"]) {
+      await addAndFlush(writer, new CountingTicket(), [text]);
+      await writer.drain();
+    }
+  });
+  assert(refused > 3, `${refused} refused`);
+  assertEquals(simulation.texts, ["1", "2", "3"]);
+});
+
 Deno.test("StreamWriter says that the stream is gone", async () => {
   const simulation = new Simulation();
   await simulation.run({}, async (writer) => {
