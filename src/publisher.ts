@@ -88,7 +88,7 @@ export class Publisher {
       await this.#parts.catalog.refresh();
       const problem = this.#format(change, ticket);
       if (problem?.kind === "unknown-table") {
-        this.#unknown.add(problem.table);
+        remember(this.#unknown, problem.table);
         if (this.#mayBeKnownNow(change, problem.table)) {
           if (attempt === PATIENT_ATTEMPTS) this.#sayWhyWaiting(change);
           await new Promise((resolve) => setTimeout(resolve, NOT_VISIBLE_YET_MS));
@@ -185,7 +185,7 @@ export class Publisher {
     progress.skipped[SKIP_REASON_OF[problem.kind]]++;
     const warned = `${problem.kind} ${problem.table}`;
     if (this.#warned.has(warned)) return;
-    this.#warned.add(warned);
+    remember(this.#warned, warned);
     logger.warn("leaving out {change}, and all like it from now on: {reason}", {
       change: describe(change),
       reason: problem.reason,
@@ -217,6 +217,14 @@ export class Publisher {
         return kind satisfies never;
     }
   }
+}
+
+/** Of table names; a database that makes tables for ever must not fill the memory with them. */
+const MAX_REMEMBERED = 50_000;
+
+function remember(names: Set<string>, name: string): void {
+  if (names.size >= MAX_REMEMBERED) names.clear();
+  names.add(name);
 }
 
 /** "update of public.orders at LSN 0/16B3748 (xid 731)". */

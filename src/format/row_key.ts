@@ -136,10 +136,16 @@ export class RowKeys {
     const key = JSON.stringify([relation.qualifiedName, names]);
     const { version } = this.catalog;
     const askedAt = this.#asked.get(key);
-    if (askedAt === undefined) this.#asked.set(key, version);
+    if (askedAt === undefined) {
+      if (this.#asked.size >= MAX_ASKED) this.#asked.clear();
+      this.#asked.set(key, version);
+    }
     return askedAt === undefined || askedAt === version || !this.catalog.sees(transaction.xid);
   }
 }
+
+/** Tables that are made for ever must not fill the memory; what is forgotten is asked once more. */
+const MAX_ASKED = 50_000;
 
 interface TableKeys {
   readonly known: KnownTable | undefined;
