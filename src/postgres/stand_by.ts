@@ -17,13 +17,12 @@ const ANSWER_TIMEOUT_MS = 5000;
 const GRACE_MS = 6000;
 const REMINDER_MS = 10 * 60_000;
 
-/** The process that holds it and, where the role may see that, whose it is. */
+/** The slot, the process that holds it and, where the role may see that, whose it is. */
 const SLOT_QUERY = `
-  SELECT s.active_pid, s.confirmed_flush_lsn, a.application_name,
-         pg_catalog.host(a.client_addr) AS client
-    FROM pg_catalog.pg_replication_slots s
-    LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
-   WHERE s.slot_name = $1`;
+  SELECT server.in_recovery, s.*, a.application_name, pg_catalog.host(a.client_addr) AS client
+    FROM (SELECT pg_catalog.pg_is_in_recovery()::text AS in_recovery) server
+    LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1
+    LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid`;
 
 /**
  * Waits while another client holds the slot; resolves when nobody does, or when there is no slot to
@@ -44,15 +43,22 @@ export async function standBy(
   let hasLooked = isKnown;
   let wasUsable = isKnown;
   let freeFromMs = 0;
+  let wasPrimary: boolean | undefined;
   const wait = new Reminder();
   try {
     while (true) {
       signal.throwIfAborted();
-      let row: TextRow | undefined;
+      let row: TextRow;
       try {
         connection ??= await connect(postgres, "ordinary", signal);
         const asked = connection.query("look at the slot", SLOT_QUERY, [slot.name]);
-        [row] = await bounded(connection, asked, ANSWER_TIMEOUT_MS, signal);
+        row = (await bounded(connection, asked, ANSWER_TIMEOUT_MS, signal))[0]!;
+        const mayBeElsewhere = row.slot_name === null || row.synced === "t";
+        if (hasLooked && wasPrimary !== false && row.in_recovery === "true" && mayBeElsewhere) {
+          // One of several hosts, while the primary is away.
+          const message = `${connection.place} is a standby, and the slot is on the primary`;
+          throw new PostgresError(message, { transient: true });
+        }
       } catch (error) {
         signal.throwIfAborted();
         connection?.destroy();
@@ -69,7 +75,7 @@ export async function standBy(
         continue;
       }
       failures = 0;
-      if (row === undefined) {
+      if (row.slot_name === null) {
         if (!wasUsable) return;
         throw new PostgresError(
           `the slot ${
@@ -83,6 +89,7 @@ export async function standBy(
       // One that is being made has confirmed nothing; without its maker it is gone again.
       wasUsable ||= row.confirmed_flush_lsn !== null;
       hasLooked = true;
+      wasPrimary = row.in_recovery === "false";
       if (row.active_pid === null) {
         if (performance.now() >= freeFromMs) {
           if (holder !== undefined) logger.info("the slot {slot} is free", { slot: slot.name });

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Lsn } from "../../src/lsn.ts";
 import type { XLogData } from "../../src/postgres/replication_message.ts";
+import { standBy } from "../../src/postgres/stand_by.ts";
 import {
   findDebianPostgres,
   NO_DEBIAN_POSTGRES,
@@ -11,7 +12,7 @@ import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts
 import type { TestPostgres } from "../support/test_postgres.ts";
 import { waitFor } from "../support/wait.ts";
 import { confirmedLsn, Following, textOf } from "./following.ts";
-import { assertFails, prepare } from "./setup.ts";
+import { assertFails, postgresOptions, prepare, slotOptions } from "./setup.ts";
 
 /** The same database and slot on another server. */
 function on(server: TestPostgres, db: FreshDatabase): FreshDatabase {
@@ -99,6 +100,16 @@ Deno.test("a source goes on on a promoted standby, with every change of it once 
   const taking = take(following);
   const { ids, kinds, more } = taking;
   await waitUntilSynced(pair, taking);
+  // Another host, that waits for the slot on whichever server is the primary.
+  const hosts = [primary, standby].map(({ host, port }) => ({ host, port }));
+  const waiting = standBy(
+    postgresOptions(primary, { hosts, database: db.database }),
+    slotOptions(db, "test_decoding", { standby: true }),
+    new AbortController().signal,
+    false,
+  );
+  let isFree = false;
+  void waiting.then(() => isFree = true, () => isFree = true);
   const client = await primary.connect({ database: db.database });
   const writing = (async () => {
     for (let id = 1;; id += 10) {
@@ -118,6 +129,10 @@ Deno.test("a source goes on on a promoted standby, with every change of it once 
   const rows = await there.sql("select id from t where id > 0 order by id");
   assertEquals(ids, rows.map(({ id }) => id));
   assert(kinds.has("timeline"));
+  assert(!isFree, "the slot was held, or nowhere to be followed, all the time");
+  following.stop();
+  await following.source.close();
+  await waiting;
 });
 
 Deno.test("nothing behind the end of a timeline is confirmed on the next one", async () => {
