@@ -77,6 +77,14 @@ export async function whereToGoOn(
         "fill the gap from the tables",
     );
   }
+  if (slot.plugin !== options.plugin) {
+    throw lost(
+      `the slot ${name} was made anew with plugin ${slot.plugin} while the connection was lost: ` +
+        `changes after ${formatLsn(receivedLsn)} may be missing; make it anew with ` +
+        `--recreate-slot, or follow it with --pg-slot-output-plugin ${slot.plugin}, and fill the ` +
+        "gap from the tables",
+    );
+  }
   const server = { database: progress.database, isStandby: now.isStandby };
   const problem = slotProblem(slot, server, options);
   if (problem !== undefined && !problem.transient) {

@@ -107,7 +107,11 @@ Deno.test("a slot made anew with another plugin stops the run and is named", asy
   proxy.heal();
   await assertFails(
     toTheEnd(following),
-    [db.slot, "with plugin pgoutput", "plugin test_decoding"],
+    [
+      db.slot,
+      "made anew with plugin pgoutput",
+      /changes after [0-9A-F]+\/[0-9A-F]+ may be missing/,
+    ],
     false,
   );
 });
