@@ -71,12 +71,14 @@ Deno.test("every document is linked from README.md or CONTRIBUTING.md", () => {
   assert(linked.size > 3);
 });
 
-/** A flag of another program: it stands in a command line of that program, or in the table above. */
+const OTHER_PROGRAMS =
+  /\b(deno|npm|npx|git|gh|curl|sha256sum|systemctl|systemd-analyze|apt-get|psql|bash|sh)\b/;
+
+/** A flag of another program: it is known, or stands a little behind that program's name. */
 function isOthers(flag: string, text: string): boolean {
   if (OTHER_FLAGS.has(flag)) return true;
-  return text.split("\n").some((line) =>
-    line.includes(flag) &&
-    /\b(deno|npm|npx|git|curl|systemctl|systemd-analyze|apt-get|psql)\b/.test(line)
+  return [...text.matchAll(new RegExp(`${flag}(?![\\w-])`, "g"))].every(({ index }) =>
+    OTHER_PROGRAMS.test(text.slice(Math.max(0, index - 160), index))
   );
 }
 
