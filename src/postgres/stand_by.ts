@@ -37,79 +37,106 @@ export async function standBy(
   signal: AbortSignal,
   isKnown: boolean,
 ): Promise<void> {
-  let connection: Connection | undefined;
+  using lookout = new Lookout(postgres, slot.name, signal, isKnown);
+  const reminder = new Reminder();
   let holder: string | undefined;
-  let failures = 0;
-  let hasLooked = isKnown;
-  let wasUsable = isKnown;
-  let freeFromMs = 0;
-  let wasPrimary: boolean | undefined;
-  const wait = new Reminder();
-  try {
-    while (true) {
-      signal.throwIfAborted();
-      let row: TextRow;
-      try {
-        connection ??= await connect(postgres, "ordinary", signal);
-        const asked = connection.query("look at the slot", SLOT_QUERY, [slot.name]);
-        row = (await bounded(connection, asked, ANSWER_TIMEOUT_MS, signal))[0]!;
-        const mayBeElsewhere = row.slot_name === null || row.synced === "t";
-        if (hasLooked && wasPrimary !== false && row.in_recovery === "true" && mayBeElsewhere) {
-          // One of several hosts, while the primary is away.
-          const message = `${connection.place} is a standby, and the slot is on the primary`;
-          throw new PostgresError(message, { transient: true });
-        }
-      } catch (error) {
-        signal.throwIfAborted();
-        connection?.destroy();
-        connection = undefined;
-        const heals = error instanceof PostgresError && error.transient;
-        if (!heals || !hasLooked) throw error;
-        const why = error.message;
-        if (failures === 0) logger.info("cannot look at the slot: {why}; trying on", { why });
-        else {wait.remind((since) =>
-            logger.warn("no look at the slot {since}: {why}", { since, why })
-          );}
-        await pause(backoffMs(failures++, Math.random), signal);
-        freeFromMs = performance.now() + GRACE_MS;
-        continue;
-      }
-      failures = 0;
-      if (row.slot_name === null) {
-        if (!wasUsable) return;
-        throw new PostgresError(
-          `the slot ${
-            JSON.stringify(slot.name)
-          } is gone from ${connection.place}: it was dropped ` +
-            "while this standby waited for it, and what it still had cannot be read; fill the gap " +
-            "from the tables and start again with --create-slot",
-          { transient: false },
-        );
-      }
-      // One that is being made has confirmed nothing; without its maker it is gone again.
-      wasUsable ||= row.confirmed_flush_lsn !== null;
-      hasLooked = true;
-      wasPrimary = row.in_recovery === "false";
-      if (row.active_pid === null) {
-        if (performance.now() >= freeFromMs) {
-          if (holder !== undefined) logger.info("the slot {slot} is free", { slot: slot.name });
-          return;
-        }
-      } else {
-        const name = holderOf(row);
-        const log = () =>
-          logger.info("standing by: the slot {slot} is followed by {holder}", {
-            slot: slot.name,
-            holder: name,
-          });
-        if (name !== holder) log();
-        else wait.remind(log);
-        holder = name;
-      }
-      await pause(LOOK_MS, signal);
+  for (let wasThere = isKnown;; await pause(LOOK_MS, signal)) {
+    const row = await lookout.look();
+    if (row.slot_name === null) {
+      if (!wasThere) return;
+      throw new PostgresError(
+        `the slot ${
+          JSON.stringify(slot.name)
+        } is gone from ${lookout.place}: it was dropped while ` +
+          "this standby waited for it, and what it still had cannot be read; fill the gap from the " +
+          "tables and start again with --create-slot",
+        { transient: false },
+      );
     }
-  } finally {
-    connection?.destroy();
+    // One that is being made has confirmed nothing; without its maker it is gone again.
+    wasThere ||= row.confirmed_flush_lsn !== null;
+    if (row.active_pid === null) {
+      if (performance.now() < lookout.graceEndsMs) continue;
+      if (holder !== undefined) logger.info("the slot {slot} is free", { slot: slot.name });
+      return;
+    }
+    const name = holderOf(row);
+    if (name !== holder || reminder.isDue()) {
+      logger.info("standing by: the slot {slot} is followed by {holder}", {
+        slot: slot.name,
+        holder: name,
+      });
+    }
+    holder = name;
+  }
+}
+
+/** Looks at the slot on an ordinary connection, which is made anew for as long as it takes. */
+class Lookout implements Disposable {
+  /** In `performance.now()`: until then whoever followed the slot may come back to it. */
+  graceEndsMs = 0;
+  #connection: Connection | undefined;
+  #hasLooked: boolean;
+  /** Whether the slot was on a primary; undefined: not known yet. */
+  #wasPrimary: boolean | undefined;
+
+  constructor(
+    private readonly postgres: PostgresOptions,
+    private readonly slotName: string,
+    private readonly signal: AbortSignal,
+    isKnown: boolean,
+  ) {
+    this.#hasLooked = isKnown;
+  }
+
+  get place(): string {
+    return this.#connection!.place;
+  }
+
+  /**
+   * A row of `pg_replication_slots`, of which all is null where there is no such slot.
+   * @throws {PostgresError} what does not heal, and whatever comes at the first look.
+   */
+  async look(): Promise<TextRow> {
+    const since = new Date().toISOString();
+    const reminder = new Reminder();
+    for (let failures = 0;; failures++) {
+      this.signal.throwIfAborted();
+      try {
+        return await this.#ask();
+      } catch (error) {
+        this.signal.throwIfAborted();
+        this[Symbol.dispose]();
+        const heals = error instanceof PostgresError && error.transient;
+        if (!heals || !this.#hasLooked) throw error;
+        if (failures === 0 || reminder.isDue()) {
+          logger.warn("no look at the slot since {since}: {why}", { since, why: error.message });
+        }
+      }
+      await pause(backoffMs(failures, Math.random), this.signal);
+      this.graceEndsMs = performance.now() + GRACE_MS;
+    }
+  }
+
+  async #ask(): Promise<TextRow> {
+    const connection = this.#connection ??= await connect(this.postgres, "ordinary", this.signal);
+    const asked = connection.query("look at the slot", SLOT_QUERY, [this.slotName]);
+    const [row] = await bounded(connection, asked, ANSWER_TIMEOUT_MS, this.signal);
+    const isStandby = row!.in_recovery === "true";
+    const mayBeElsewhere = row!.slot_name === null || row!.synced === "t";
+    if (this.#hasLooked && this.#wasPrimary !== false && isStandby && mayBeElsewhere) {
+      // One of several hosts, while the primary is away.
+      const message = `${connection.place} is a standby, and the slot is on the primary`;
+      throw new PostgresError(message, { transient: true });
+    }
+    this.#hasLooked = true;
+    this.#wasPrimary = !isStandby;
+    return row!;
+  }
+
+  [Symbol.dispose](): void {
+    this.#connection?.destroy();
+    this.#connection = undefined;
   }
 }
 
@@ -119,14 +146,13 @@ function holderOf({ active_pid: pid, application_name: application, client }: Te
   return `${application || "a client"} at ${client ?? "the server's socket"} (${process})`;
 }
 
-/** Calls at most every ten minutes, the first time after as long. */
+/** Says every ten minutes that it is time to tell something again. */
 class Reminder {
-  readonly #since = new Date();
   #lastMs = Date.now();
 
-  remind(log: (since: string) => void): void {
-    if (Date.now() - this.#lastMs < REMINDER_MS) return;
+  isDue(): boolean {
+    if (Date.now() - this.#lastMs < REMINDER_MS) return false;
     this.#lastMs = Date.now();
-    log(`since ${this.#since.toISOString()}`);
+    return true;
   }
 }
