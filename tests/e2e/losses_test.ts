@@ -80,6 +80,35 @@ Deno.test("pg2kinesis loses and reorders nothing under load, however its connect
   assertEquals(duplicates, 0);
 });
 
+Deno.test("pg2kinesis ends with 1 and one line when its slot is dropped, or made anew, while it runs", async () => {
+  await using server = await startServer();
+  for (const anew of [false, true]) {
+    await using trial = await Trial.start(server, { seed: 1, shards: 1 });
+    const { db } = trial;
+    await db.createSlot("test_decoding");
+    using proxy = new Proxy(server);
+    await using program = await follow(trial, proxy.port, "one");
+    await program.waitForLog(/following slot/);
+    await trial.during(1, async () => {
+      proxy.stall();
+      await waitFor(() => terminate(trial), { what: "the walsender to be ended" });
+      await waitFor(
+        () =>
+          db.sql("select pg_drop_replication_slot($1)", [db.slot]).then(() => true, () => false),
+        { what: "the slot to be dropped" },
+      );
+      if (anew) await db.createSlot("test_decoding");
+      proxy.heal();
+      assertEquals(await program.waitForExit(), 1, program.stderr);
+    });
+    assertEquals(program.stderr.match(/ERROR/g)?.length, 1, program.stderr);
+    const said = anew
+      ? /made anew or moved by another client.*fill the gap/
+      : /is gone from.*dropped/;
+    assertMatch(program.stderr, said);
+  }
+});
+
 Deno.test("pg2kinesis does not hold up a fast shutdown while its stream takes nothing", async () => {
   await using server = await startServer();
   await using trial = await Trial.start(server, { seed: 1, shards: 1, chances: { throttle: 1 } });

@@ -192,3 +192,30 @@ Deno.test("StreamWriter without aggregation fills requests with 500 records, pas
   const hot = simulation.seen.filter(({ partitionKey }) => partitionKey === "hot");
   assertEquals(hot.map(({ text }) => Number(text)), Array.from({ length: 1_000 }, (_, i) => 3 * i));
 });
+
+Deno.test("StreamWriter puts nothing while it may not, neither new nor again, and then all in order", async () => {
+  const simulation = new Simulation({ faults: { chances: { throttle: 0.5 } }, latencyMs: 20 });
+  const requests = watchRequests(simulation);
+  let mayPut = true;
+  await simulation.run({ mayPut: () => mayPut }, async (writer) => {
+    const ticket = new CountingTicket();
+    const add = async (from: number) => {
+      for (let i = from; i < from + 50; i++) {
+        writer.add("k", String(i), ticket);
+        await writer.flush();
+        await simulation.clock.sleep(5);
+      }
+    };
+    await add(0);
+    mayPut = false;
+    // What is under way now may still be answered.
+    await simulation.clock.sleep(1000);
+    const before = requests.length;
+    await add(50);
+    await simulation.clock.sleep(60_000);
+    assertEquals(requests.length, before);
+    mayPut = true;
+    await writer.drain();
+  });
+  assertEquals(simulation.texts, Array.from({ length: 100 }, (_, i) => String(i)));
+});
