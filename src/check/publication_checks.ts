@@ -24,7 +24,12 @@ export async function checkPublication(context: ServerContext, plan: SlotPlan): 
             COALESCE(pg_catalog.to_jsonb(p)->>'pubtruncate', 'true') AS truncate,
             -- Made or changed since the oldest state of the catalog that the slot still needs.
             (SELECT (pg_catalog.age(p.xmin) <= pg_catalog.age(s.catalog_xmin))::text
-               FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = $2) AS younger
+               FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = $2) AS younger,
+            -- A slot that is made begins with the oldest state that any other one needs.
+            (SELECT EXISTS (SELECT FROM pg_catalog.pg_replication_slots o
+                             WHERE o.slot_name <> s.slot_name
+                               AND pg_catalog.age(o.catalog_xmin) >= pg_catalog.age(s.catalog_xmin))::text
+               FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = $2) AS borrowed
        FROM pg_catalog.pg_publication p WHERE p.pubname = ANY ($1)`,
     [slot.publications, slot.name],
   );
@@ -35,8 +40,8 @@ export async function checkPublication(context: ServerContext, plan: SlotPlan): 
   if (missing.length > 0) return;
 
   if (plan.isOwn && !plan.makes) {
-    for (const { name, younger } of rows) {
-      if (younger === "true") reportYounger(context, name!);
+    for (const { name, younger, borrowed } of rows) {
+      if (younger === "true") reportYounger(context, name!, borrowed === "true");
     }
   }
   await reportTables(context, tables, rows);
@@ -106,7 +111,21 @@ function reportOperations(
   });
 }
 
-function reportYounger({ findings, options: { slot } }: ServerContext, name: string): void {
+function reportYounger(
+  { findings, options: { slot } }: ServerContext,
+  name: string,
+  mayBeOlder: boolean,
+): void {
+  if (mayBeOlder) {
+    // To drop a slot on a suspicion would lose what it has.
+    return findings.warn(
+      "publication",
+      `whether ${
+        JSON.stringify(name)
+      } is older than what the slot has still to read cannot be told ` +
+        "while other slots hold back the catalog; if it is not, a run stops at the first such change",
+    );
+  }
   findings.warn(
     "publication",
     `${

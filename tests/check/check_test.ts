@@ -74,6 +74,21 @@ for (const plugin of ["test_decoding", "pgoutput", "wal2json"]) {
   });
 }
 
+Deno.test("check tells nobody to drop a slot whose age another slot makes uncertain", async () => {
+  await using server = await startEmbeddedPostgres({ settings: SETTINGS });
+  await using aws = await startAwsGate();
+  await aws.kinesis.createStream(STREAM, 2);
+  // It begins with the state of the catalog that this one holds back.
+  await server.sql("select pg_create_logical_replication_slot('older', 'pgoutput')");
+  const { db, world } = await healthy(server, aws, "pgoutput");
+  await using _ = db;
+  const { code, lines, stdout } = await check(world);
+  const remarks = lines.filter(({ mark }) => mark !== "✓");
+  assertEquals([code, remarks.map(({ check }) => check)], [0, ["publication"]], stdout);
+  assertMatch(remarks[0]!.found, /cannot be told while other slots hold back the catalog/);
+  assertEquals(remarks[0]!.remedy, undefined);
+});
+
 Deno.test("check says what it cannot mend, and goes on to the rest", async (t) => {
   await using server = await startEmbeddedPostgres({ settings: SETTINGS });
   await using aws = await startAwsGate();
