@@ -69,6 +69,16 @@ export const BROKEN_SETUPS: readonly Broken[] = [
     finding: ["role", "✗", /may not replicate/],
   },
   {
+    what: "a role that may write no heartbeat",
+    broken: sql((db) =>
+      `create role ${db.slot} login replication;
+       revoke execute on function pg_logical_emit_message(boolean, text, text, boolean) from public`
+    ),
+    flags: ["-u", "@slot", "--heartbeat", "1m"],
+    finding: ["heartbeat", "!", /may not write heartbeats/],
+    psql: true,
+  },
+  {
     what: "a role that is not there",
     flags: ["-u", "@slot"],
     finding: ["connection", "✗", /role ".*" does not exist/],

@@ -200,6 +200,12 @@ Deno.test("--heartbeat moves a slot on a standby, by way of the primary", async 
 
   const alone = await start("alone", [standby]);
   await alone.waitForLog(/WARNING no heartbeat: .*is a standby.*name the primary in --pg-host too/);
+  const { host, port, superuser } = standby;
+  const check = await Pg2kinesis.run([
+    ...["check", "-h", host, "-p", String(port), "-u", superuser, "-d", db.database],
+    ...["-s", "alone", "-k", "none", "--heartbeat", "1m"],
+  ], { env: kinesis.env });
+  assertMatch(check.stdout, /! heartbeat.*there will be none: .* is a standby/);
   const program = await start("with_primary", [standby, primary]);
   const [now] = await primary.sql("select pg_current_wal_insert_lsn()::text as lsn");
   await waitFor(async () => {
