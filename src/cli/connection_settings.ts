@@ -56,6 +56,7 @@ export function resolveConnection(
   if (database === undefined) {
     throw new UsageError("no database to follow; give --pg-dbname (-d) or set PGDATABASE");
   }
+  const tls = resolveTls(look, hosts, home, host, env, auth);
   return {
     postgres: {
       hosts,
@@ -63,7 +64,7 @@ export function resolveConnection(
       user,
       password: look("password")?.value,
       auth,
-      ...resolveTls(look, hosts, home, host, env, auth),
+      ...tls,
       targetSessionAttrs: parsed(look("target_session_attrs"), choice(TARGET_SESSION_ATTRS)) ??
         "any",
       connectTimeoutMs: parsed(look("connect_timeout"), connectTimeout) ??
@@ -73,7 +74,7 @@ export function resolveConnection(
       applicationName: (look("application_name") ?? look("fallback_application_name"))?.value ??
         "pg2kinesis",
     },
-    warnings: ignoredSettings(layers),
+    warnings: [...ignoredSettings(layers), ...ignoredRevocations(tls, home, host)],
   };
 }
 
@@ -153,6 +154,17 @@ function ignoredSettings(layers: readonly ConnectionLayer[]): string[] {
     if (setting !== undefined) warnings.push(`${setting.name}: ${keyword} has no effect here`);
   }
   return warnings;
+}
+
+/** libpq looks at this file unasked. Deno 2.9 takes a revocation list, and lets in who is on it. */
+function ignoredRevocations(
+  { sslRootCert }: TlsOptions,
+  home: string | undefined,
+  host: HostView,
+): string[] {
+  const path = `${home}/.postgresql/root.crl`;
+  if (sslRootCert === undefined || home === undefined || !host.exists(path)) return [];
+  return [`${path} is not looked at: this program cannot tell revoked certificates`];
 }
 
 function resolveHosts(look: Look, host: HostView): PostgresOptions["hosts"] {

@@ -316,6 +316,18 @@ Deno.test("resolveConnection remarks on settings without effect, but not on a ma
   );
 });
 
+Deno.test("resolveConnection remarks on a revocation list that libpq would use", () => {
+  const crl = "/home/me/.postgresql/root.crl";
+  const remarks = (files: string[], ...args: string[]) =>
+    parseRun(args, { HOME: "/home/me" }, Object.fromEntries(files.map((file) => [file, ""])))
+      .warnings;
+  assertEquals(remarks([ROOT, crl]), [
+    `${crl} is not looked at: this program cannot tell revoked certificates`,
+  ]);
+  assertEquals(remarks([ROOT]), []);
+  assertEquals(remarks([ROOT, crl], "--pg-sslmode", "disable"), []);
+});
+
 Deno.test("resolveConnection reads timeouts and session attributes as libpq does", () => {
   const timeout = (text: string) => postgres([], { PGCONNECT_TIMEOUT: text }).connectTimeoutMs;
   assertEquals(["0", "-1", "1", " 30 ", "999999999"].map(timeout), [

@@ -7,6 +7,7 @@ import { isTlsComplete } from "../../src/postgres/encryption.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
 import { Authority, hasOpenssl, NO_OPENSSL } from "./certificates.ts";
+import { Proxy } from "./proxy.ts";
 import { assertFails, postgresOptions } from "./setup.ts";
 
 const PASSWORD = "marked-secret-0815";
@@ -66,6 +67,23 @@ Deno.test("connect takes the user's session options, and sockets", async () => {
   // A socket needs no TLS, whatever the mode.
   assertEquals((await facts(options)).work_mem, "3MB");
 });
+
+Deno.test("connect takes IPv6 addresses", { ignore: !hasIpv6() }, async () => {
+  using proxy = new Proxy(plain, "::1");
+  const options = (port: number) => postgresOptions(plain, { hosts: [{ host: "::1", port }] });
+  assertEquals((await facts(options(proxy.port))).ssl, "false");
+  await assertFails(connect(options(1), "ordinary"), ["[::1]:1", "refused"], true);
+});
+
+function hasIpv6(): boolean {
+  try {
+    Deno.listen({ hostname: "::1", port: 0 }).close();
+    return true;
+  } catch {
+    console.warn("skipped: this machine has no IPv6");
+    return false;
+  }
+}
 
 Deno.test("connect asks the password file when the server asks", async () => {
   const passwordFile = await Deno.makeTempFile();

@@ -1,13 +1,17 @@
 /** A TCP proxy that loses connections in the ways that networks do. */
 export class Proxy implements Disposable {
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #listener: Deno.TcpListener;
   #open: Deno.Conn[] = [];
   #serverSides: Deno.Conn[] = [];
   #stalled = false;
   /** Wakes the stalled copies. */
   #release = Promise.withResolvers<void>();
 
-  constructor(private readonly target: { readonly host: string; readonly port: number }) {
+  constructor(
+    private readonly target: { readonly host: string; readonly port: number },
+    hostname = "127.0.0.1",
+  ) {
+    this.#listener = Deno.listen({ hostname, port: 0 });
     void this.#serve();
   }
 
