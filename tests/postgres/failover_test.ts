@@ -25,9 +25,9 @@ async function startPair(parts: AsyncDisposableStack) {
   const primary = parts.use(await startEmbeddedPostgres());
   const db = await freshDatabase(primary);
   await db.sql("create table t (id int primary key, v text)");
+  const standby = parts.use(await primary.startStandby({ sync_replication_slots: "on" }));
   const { created } = await prepare(db, "test_decoding", { create: true, failover: true });
   assert(created);
-  const standby = parts.use(await primary.startStandby({ sync_replication_slots: "on" }));
   return { primary, standby, db, there: on(standby, db) };
 }
 
