@@ -40,7 +40,7 @@ Deno.test("pg2kinesis with --slot-failover and two hosts goes on on the promoted
       "select pg_reload_conf(), synced and not temporary as done from pg_replication_slots",
     );
     return slot?.done;
-  }, { what: "the slot on the standby", found: () => program.stderr });
+  }, { what: "the slot on the standby", timeoutMs: 90_000, found: () => program.stderr });
   await waitUntilConfirmed(db, program);
   await primary.kill9();
   await program.waitForLog(/connecting again/);

@@ -22,7 +22,9 @@ function on(server: TestPostgres, db: FreshDatabase): FreshDatabase {
 
 /** A primary with a failover slot, and its standby; nothing is dropped in the end, the servers are. */
 async function startPair(parts: AsyncDisposableStack) {
-  const primary = parts.use(await startEmbeddedPostgres());
+  const primary = parts.use(
+    await startEmbeddedPostgres({ settings: { wal_sender_timeout: "3s" } }),
+  );
   const db = await freshDatabase(primary);
   await db.sql("create table t (id int primary key, v text)");
   const standby = parts.use(await primary.startStandby({ sync_replication_slots: "on" }));
@@ -77,7 +79,9 @@ async function waitUntilSynced(
   let id = 0;
   await waitFor(async () => {
     const taken = ends.length;
-    await db.sql(`insert into t values (${--id}); select pg_log_standby_snapshot()`);
+    // Each on its own, so that there is a moment without running transactions.
+    await db.sql(`insert into t values (${--id})`);
+    await db.sql("select pg_log_standby_snapshot()");
     await more(() => ends.length > taken);
     // Wakes the worker, which else sleeps for up to half a minute.
     await there.sql("select pg_reload_conf()");
@@ -86,7 +90,7 @@ async function waitUntilSynced(
       [there.slot],
     );
     return row?.done;
-  }, { what: "the slot on the standby" });
+  }, { what: "the slot on the standby", timeoutMs: 90_000 });
 }
 
 Deno.test("a source goes on on a promoted standby, with every change of it once and in order", async () => {
