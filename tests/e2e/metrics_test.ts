@@ -265,3 +265,44 @@ function nudge(db: FreshDatabase): () => Promise<void> {
     await nudging;
   };
 }
+
+Deno.test("pg2kinesis counts each oversize row that it skips, and does not warn of each", async () => {
+  await using db = await freshDatabase(server);
+  await db.sql("create table t (id int primary key, filler text)");
+  await db.createSlot("test_decoding");
+  await using kinesis = await FaultServerProcess.start({ seed: 1, shards: 1 });
+  const { program, url } = await startServed(db, kinesis, ["-f", "JSON", "--on-oversize", "skip"]);
+  await using _ = program;
+  await waitUntilReady(url);
+  await db.sql("insert into t select n, repeat('x', 1100000) from generate_series(1, 9) n");
+  await waitUntilConfirmed(db, program);
+  const metrics = await scrape(url);
+  assertEquals(metrics.get('pg2kinesis_skipped_changes_total{reason="oversize"}'), 9);
+  assertEquals(metrics.get("pg2kinesis_records_total"), 0);
+  assertEquals(await program.stop(), 0, program.stderr);
+  // The rest is told at the end, or after ten seconds.
+  const told = program.stderr.match(/WARNING skipped: the record of the insert of public\.t/g)!;
+  const [, more] = /WARNING (\d+) more such warnings in \d+ s were left out; the last: skipped: /
+    .exec(program.stderr)!;
+  assertEquals(told.length + Number(more), 9, program.stderr);
+});
+
+Deno.test("pg2kinesis --standby is alive and not ready while another follows the slot", async () => {
+  await using db = await freshDatabase(server);
+  await db.createSlot("test_decoding");
+  await using kinesis = await FaultServerProcess.start({ seed: 1, shards: 1 });
+  const first = await startServed(db, kinesis, ["--standby"]);
+  await using _first = first.program;
+  await waitUntilReady(first.url);
+  const second = await startServed(db, kinesis, ["--standby"]);
+  await using _second = second.program;
+  await second.program.waitForLog(/standing by/);
+  assertEquals((await get(`${second.url}healthz`)).status, 200);
+  const { status, text } = await get(`${second.url}readyz`);
+  assertEquals(status, 503);
+  assertMatch(text, /^not ready: standing by: the slot is followed by another client/);
+  await first.program.kill9();
+  await waitUntilReady(second.url);
+  assertEquals((await scrape(second.url)).get("pg2kinesis_connected"), 1);
+  assertEquals(await second.program.stop(), 0, second.program.stderr);
+});
