@@ -183,6 +183,7 @@ async function connectToHost(
   for (const address of addresses) {
     // The stage that the last attempt reached decides what is tried next, as in libpq.
     let next: NextTry = "address";
+    const unanswered = failures.length;
     for (const way of ways) {
       const attempt = { ...place, address, encrypted: way.kind === "tls", kind };
       const login = startLogin(attempt, way, options, token);
@@ -194,7 +195,10 @@ async function connectToHost(
       }
       if (next !== "way") break;
     }
-    if (next !== "address") break;
+    if (next === "address") continue;
+    // What this one said counts, whatever became of those before it.
+    failures.splice(0, unanswered);
+    break;
   }
   throw cannotConnect(failures as [Failure, ...Failure[]], options);
 }

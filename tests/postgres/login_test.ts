@@ -254,3 +254,40 @@ async function connectsLike(options: PostgresOptions): Promise<string> {
     return error.message;
   }
 }
+
+Deno.test("connect refuses a server that skips its own proof in SCRAM", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    using connection = await listener.accept();
+    const buffer = new Uint8Array(4096);
+    const hear = async () => {
+      const size = await connection.read(buffer) ?? 0;
+      return new TextDecoder().decode(buffer.subarray(0, size));
+    };
+    /** `R`, with the request's number and its text. */
+    const ask = async (request: number, text: string) => {
+      const body = new TextEncoder().encode(text);
+      const message = new Uint8Array(9 + body.length);
+      message[0] = "R".charCodeAt(0);
+      new DataView(message.buffer).setUint32(1, 8 + body.length);
+      new DataView(message.buffer).setUint32(5, request);
+      message.set(body, 9);
+      await connection.write(message);
+    };
+    await hear();
+    await ask(10, "SCRAM-SHA-256\0\0");
+    const nonce = /r=(.*)$/.exec(await hear())![1];
+    await ask(11, `r=${nonce}more,s=${btoa("salt")},i=4096`);
+    await hear();
+    await ask(0, "");
+    // ReadyForQuery, for a client that believes it.
+    await connection.write(new Uint8Array([0x5a, 0, 0, 0, 5, 0x49])).catch(() => {});
+    await connection.read(buffer).catch(() => {});
+  })();
+  await assertFails(
+    connect(optionsFor({ port: listener.addr.port }, "disable"), "ordinary"),
+    ["did not prove that it knows the password"],
+    false,
+  );
+  await serving;
+});
