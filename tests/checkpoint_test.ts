@@ -188,3 +188,30 @@ Deno.test("Checkpoint equals a brute-force model under random orders of acknowle
     }
   }
 });
+
+Deno.test("Checkpoint tells when what is not stored was committed, and what is", () => {
+  const stored: number[] = [];
+  const checkpoint = new Checkpoint(0n, () => {}, (commitMs) => stored.push(commitMs));
+  assertEquals(checkpoint.oldestPendingCommitMs, undefined);
+  assertEquals(checkpoint.storedCommitMs, NaN);
+  const first = checkpoint.begin(1_000);
+  first.expect(1);
+  checkpoint.commit(10n);
+  // Its time is told at its end, as test_decoding does.
+  const second = checkpoint.begin();
+  second.expect(1);
+  assertEquals(checkpoint.oldestPendingCommitMs, 1_000);
+  first.acknowledge(1);
+  assertEquals([checkpoint.oldestPendingCommitMs, checkpoint.storedCommitMs], [NaN, 1_000]);
+  checkpoint.commit(20n, 2_000);
+  assertEquals(checkpoint.oldestPendingCommitMs, 2_000);
+  second.acknowledge(1);
+  assertEquals([checkpoint.oldestPendingCommitMs, checkpoint.storedCommitMs], [undefined, 2_000]);
+  // Of a transaction without records there is nothing to wait for.
+  checkpoint.begin(3_000);
+  checkpoint.commit(30n);
+  assertEquals([checkpoint.storedCommitMs, stored], [3_000, [1_000, 2_000]]);
+  // A keepalive has no time, and takes none away.
+  checkpoint.mark(40n);
+  assertEquals(checkpoint.storedCommitMs, 3_000);
+});

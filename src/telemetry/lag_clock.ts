@@ -3,6 +3,9 @@ import type { Lsn } from "../lsn.ts";
 /** Positions that wait to be stored; beyond that every second one is forgotten. */
 const MAX_MARKS = 1000;
 
+/** What the server told longer ago says nothing of what has been committed since. */
+const STALE_MS = 10_000;
+
 interface Mark {
   readonly walEnd: Lsn;
   readonly atMs: number;
@@ -28,13 +31,13 @@ export class LagClock {
   #marks: Mark[] = [];
   /** What marks are apart at least: the more there are, the coarser they may be. */
   #spacingMs = 0;
-  #latestWalEnd: Lsn | undefined;
+  #latest: Mark | undefined;
   /** Whatever was committed before is stored. */
   #storedUntilMs = NaN;
 
   /** The server's WAL ended there when it was asked, at `atMs` or later. */
   mark(walEnd: Lsn, atMs: number): void {
-    this.#latestWalEnd = walEnd;
+    this.#latest = { walEnd, atMs };
     const last = this.#marks.at(-1);
     if (last === undefined) this.#spacingMs = 0;
     else if (atMs - last.atMs < this.#spacingMs) return;
@@ -56,8 +59,9 @@ export class LagClock {
       this.#marks.splice(0, stored);
     }
     if (oldestPendingCommitMs === undefined) {
-      if (this.#latestWalEnd === undefined) return undefined;
-      if (this.#latestWalEnd <= flushLsn) return 0;
+      if (this.#latest === undefined) return undefined;
+      const isFresh = nowMs - this.#latest.atMs < STALE_MS;
+      if (isFresh && this.#latest.walEnd <= flushLsn) return 0;
     } else if (!Number.isNaN(oldestPendingCommitMs)) {
       return secondsBetween(oldestPendingCommitMs, nowMs);
     }
