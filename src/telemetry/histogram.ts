@@ -18,8 +18,10 @@ export class Histogram {
     this.sum += value;
   }
 
-  /** What was observed since `before`, a copy from earlier; without one a copy of all. */
-  since(before?: Histogram): Histogram {
+  /** What was observed since a copy from `earlier`; without one a copy of all. */
+  since(earlier?: Histogram): Histogram {
+    // One that began anew in the meantime has forgotten what the copy knows.
+    const before = (earlier?.count ?? 0) > this.count ? undefined : earlier;
     const difference = new Histogram(this.bounds);
     this.counts.forEach((count, place) =>
       difference.counts[place] = count - (before?.counts[place] ?? 0)

@@ -27,7 +27,7 @@ export interface Point {
 
 interface Times {
   readonly put: Histogram | undefined;
-  readonly commit: Histogram;
+  readonly commit: Histogram | undefined;
 }
 
 /** Keeps the last hour of a run for the page. */
@@ -35,10 +35,10 @@ export class PageData implements Disposable {
   readonly #points: Point[] = [];
   readonly #recent = new History(ESTIMATE_SPAN_MS);
   /** Of the moments in `#recent`: histograms go on counting. */
-  readonly #times: Times[] = [];
+  readonly #times: Times[] = [{ put: undefined, commit: undefined }];
   readonly #timer: ReturnType<typeof setInterval>;
 
-  constructor(private readonly observer: RunObserver) {
+  constructor(private readonly observer: Pick<RunObserver, "snapshot">) {
     this.#recent.add(observer.snapshot());
     this.#timer = setInterval(() => this.#sample(), SAMPLE_EVERY_MS);
   }
@@ -71,7 +71,7 @@ export class PageData implements Disposable {
     const before = this.#recent.before(0) ?? now;
     this.#recent.add(now);
     this.#times.push({ put: now.writer?.putSeconds.since(), commit: now.commitSeconds.since() });
-    if (this.#times.length > ESTIMATE_SPAN_MS / SAMPLE_EVERY_MS) this.#times.shift();
+    if (this.#times.length > 1 + ESTIMATE_SPAN_MS / SAMPLE_EVERY_MS) this.#times.shift();
     const rates = ratesBetween(before, now);
     this.#points.push({
       t: now.atMs,

@@ -16,6 +16,7 @@ Deno.test("Histogram tells what was observed since a copy", () => {
   assertEquals(before.counts, [1, 0, 0], "the copy stays");
   const recent = histogram.since(before);
   assertEquals([recent.counts, recent.count, recent.sum], [[0, 1, 1], 2, 55]);
+  assertEquals(new Histogram([1, 10]).since(histogram).counts, [0, 0, 0], "it began anew");
 });
 
 Deno.test("quantile lies within the bounds of its bucket", () => {
