@@ -57,11 +57,30 @@ async function tryScenario(server: TestPostgres, scenario: Scenario): Promise<Sc
   try {
     return await runScenario({ server }, scenario);
   } catch (error) {
+    await revive(server);
     // A scenario that cannot even be ended proves nothing: that is a finding too.
     const none = { lost: 0, outOfOrder: 0, duplicates: 0, changes: 0, kills: 0, restarts: 0 };
-    const findings = [`broken off: ${error instanceof Error ? error.stack : error}`];
+    const findings = [`broken off: ${describe(error)}`];
     return { ...none, findings, reshards: 0, puts: 0, faults: 0, confirmedLsns: 0, seconds: 0 };
   }
+}
+
+/** A scenario that was broken off while the server was down must not break off all that follow. */
+async function revive(server: TestPostgres): Promise<void> {
+  try {
+    await server.sql("select");
+  } catch {
+    await server.kill9().catch(() => {});
+    await server.start();
+  }
+}
+
+/** With what an error at the end hid. */
+function describe(error: unknown): string {
+  if (error instanceof SuppressedError) {
+    return `${describe(error.suppressed)}; then ${describe(error.error)}`;
+  }
+  return error instanceof Error ? error.stack ?? error.message : String(error);
 }
 
 async function runProofs(only: RegExp): Promise<boolean> {

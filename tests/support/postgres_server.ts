@@ -120,7 +120,7 @@ export class PostgresServer implements TestPostgres {
     for (let attempt = 1;; attempt++) {
       const failure = await this.#launch();
       if (failure === undefined) return;
-      if (attempt === 20 || !/shared memory block|in use/.test(failure)) {
+      if (attempt === 100 || !/shared memory block|in use/.test(failure)) {
         throw new Error(`PostgreSQL (${this.installation.binDir}) did not start: ${failure}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 100));
