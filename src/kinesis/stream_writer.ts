@@ -9,7 +9,7 @@ import { BufferPool } from "./buffer_pool.ts";
 import type { Clock } from "./clock.ts";
 import { hashPartitionKey } from "./hash_key.ts";
 import { Lane, type LaneContext } from "./lane.ts";
-import { Pending, type PutLimits } from "./lane_queue.ts";
+import { Pending } from "./lane_queue.ts";
 import { Pacer } from "./pacing.ts";
 import { fitPartitionKey } from "./partition_key.ts";
 import { type Asked, type Refusal, refusalError } from "./put_error.ts";
@@ -30,10 +30,12 @@ import type { RecordWriter, Ticket } from "./writer.ts";
 
 const MIB = 1024 * 1024;
 /**
- * Larger puts save hardly any time, and a shard takes no more than two of these a second. Somewhat
- * below a power of two, so that the buffer it is gathered in need not be twice as large.
+ * Larger puts save hardly any time, and a shard takes three of these a second. With base64 and the rest
+ * of a request it is somewhat below 512 KiB, the size of the buffers for both.
  */
-const MAX_PUT_BYTES = 480 * 1024;
+const MAX_PUT_BYTES = 340 * 1024;
+/** Where many lanes share what may wait, each puts less at a time, but never less than this. */
+const MIN_PUT_BYTES = 60 * 1024;
 const MAX_PUT_RECORDS = 500;
 const DEFAULT_HIGH_WATER_BYTES = 8 * MIB;
 const MAX_FREE_BUFFER_BYTES = 4 * MIB;
@@ -84,7 +86,8 @@ export class StreamWriter implements RecordWriter {
   readonly #putSeconds = new Histogram(PUT_SECONDS_BOUNDS);
   readonly #closing = new AbortController();
   readonly #pending = new Pending();
-  readonly #limits: PutLimits;
+  /** For all lanes; changes with their number. */
+  readonly #limits: { bytes: number; readonly records: number };
   readonly #highWaterBytes: number;
   readonly #queueContext: QueueContext;
   readonly #laneContext: LaneContext;
@@ -94,11 +97,12 @@ export class StreamWriter implements RecordWriter {
 
   constructor(private readonly options: StreamWriterOptions) {
     const { api, stream, clock, random, lingerMs } = options;
-    const { maxRecordBytes, createdAt } = stream.summary;
+    const { createdAt } = stream.summary;
     const closing = this.#closing.signal;
     this.failure = new Promise((resolve) => this.#resolveFailure = resolve);
-    this.#limits = { bytes: Math.min(MAX_PUT_BYTES, maxRecordBytes), records: MAX_PUT_RECORDS };
     this.#highWaterBytes = options.highWaterBytes ?? DEFAULT_HIGH_WATER_BYTES;
+    this.#limits = { bytes: 0, records: MAX_PUT_RECORDS };
+    this.#shareOut(stream.shards.open.length);
     this.#queueContext = {
       api,
       streamName: stream.name,
@@ -226,6 +230,16 @@ export class StreamWriter implements RecordWriter {
     };
   }
 
+  /** A busy lane holds a put on its way and the next one: together they keep to what may wait. */
+  #shareOut(lanes: number): void {
+    const share = Math.floor(this.#highWaterBytes / (2 * Math.max(lanes, 1)));
+    this.#limits.bytes = Math.min(
+      Math.max(share, MIN_PUT_BYTES),
+      MAX_PUT_BYTES,
+      this.options.stream.summary.maxRecordBytes,
+    );
+  }
+
   #newLane(shard: Shard): Lane {
     const { aggregation, stream, random } = this.options;
     const queue = aggregation === "kpl"
@@ -242,6 +256,7 @@ export class StreamWriter implements RecordWriter {
       staying.delete(lane.shard.id);
       this.#closedLanes.push(lane.stats);
     }
+    this.#shareOut(map.open.length);
     this.#lanes = map.open.map((shard) => staying.get(shard.id) ?? this.#newLane(shard));
     const lanes = new Map(this.#lanes.map((lane) => [lane.shard.id, lane]));
     this.#map = map;
