@@ -3,7 +3,7 @@ import type { PostgresOptions } from "../options.ts";
 import { pause } from "./backoff.ts";
 import { bounded } from "./bounded.ts";
 import { connect, type Connection, type TextRow } from "./connection.ts";
-import { errorCode, failed, type PostgresError } from "./postgres_error.ts";
+import { errorCode, failed, PostgresError } from "./postgres_error.ts";
 import { readSlotState, SLOT_STATE_QUERY, type SlotState } from "./slot_state.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
@@ -110,6 +110,10 @@ export class ServerWatch {
         });
       } catch (error) {
         if (signal.aborted) return;
+        // Nobody else is let in any more: the server waits for our replication connection.
+        if (error instanceof PostgresError && SHUTDOWN_CODES.has(error.code ?? "")) {
+          return this.onShutdown(error);
+        }
         const why = error instanceof Error ? error.message : String(error);
         if (!isTold) logger.warn("nothing watches for a shutdown of the server: {why}", { why });
         isTold = true;

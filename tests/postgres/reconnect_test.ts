@@ -1,6 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import type { OutputPlugin } from "../../src/options.ts";
+import { connect } from "../../src/postgres/connection.ts";
+import type { PostgresError } from "../../src/postgres/postgres_error.ts";
 import type { XLogData } from "../../src/postgres/replication_message.ts";
+import { ServerWatch } from "../../src/postgres/server_watch.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
@@ -8,7 +11,7 @@ import type { TestPostgres } from "../support/test_postgres.ts";
 import { waitFor } from "../support/wait.ts";
 import { Following, textOf } from "./following.ts";
 import { Proxy } from "./proxy.ts";
-import { assertFails } from "./setup.ts";
+import { assertFails, postgresOptions } from "./setup.ts";
 
 /** Small transactions around large ones; ids grow in commit order. */
 async function fill(db: FreshDatabase): Promise<number> {
@@ -133,6 +136,35 @@ Deno.test("a fast shutdown does not wait for a source that nobody reads", async 
   await server.stop("fast");
   await server.start();
   assertEquals(await idsUntilEnd(following, () => {}), ALL);
+});
+
+Deno.test("a watch that comes when the shutdown has begun tells of it, too", async () => {
+  await using server = await startEmbeddedPostgres();
+  await using db = await freshDatabase(server);
+  await fill(db);
+  const options = postgresOptions(server, { database: db.database });
+  const walsender = await connect(options, "replication");
+  const command = `START_REPLICATION SLOT ${db.slot} LOGICAL 0/0`;
+  walsender.client.query(command).catch(() => {});
+  await waitFor(
+    async () => (await db.sql("select from pg_replication_slots where active")).length,
+    {
+      what: "the slot to be followed",
+    },
+  );
+  const stopping = server.stop("fast");
+  // The walsender's client confirms nothing: so long nobody else is let in, and nobody told.
+  await waitFor(
+    () => connect(options, "ordinary").then((other) => other.destroy(), (error) => error.code),
+    { what: "the shutdown to begin" },
+  );
+  const told = Promise.withResolvers<PostgresError>();
+  const watch = new ServerWatch(options, options.hosts[0]!, told.resolve);
+  assertEquals((await told.promise).code, "57P03");
+  watch.close();
+  walsender.destroy();
+  await stopping;
+  await server.start();
 });
 
 Deno.test("a source survives the end of its walsender", async () => {
