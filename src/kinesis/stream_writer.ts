@@ -34,8 +34,10 @@ const MIB = 1024 * 1024;
  * of a request it is somewhat below 512 KiB, the size of the buffers for both.
  */
 const MAX_PUT_BYTES = 340 * 1024;
+/** What a buffer must have beyond a put, so that one of a power of two is not too small. */
+const BUFFER_MARGIN_BYTES = 16 * 1024;
 /** Where many lanes share what may wait, each puts less at a time, but never less than this. */
-const MIN_PUT_BYTES = 60 * 1024;
+const MIN_PUT_BYTES = 48 * 1024;
 const MAX_PUT_RECORDS = 500;
 const DEFAULT_HIGH_WATER_BYTES = 8 * MIB;
 const MAX_FREE_BUFFER_BYTES = 4 * MIB;
@@ -232,7 +234,7 @@ export class StreamWriter implements RecordWriter {
 
   /** A busy lane holds a put on its way and the next one: together they keep to what may wait. */
   #shareOut(lanes: number): void {
-    const share = Math.floor(this.#highWaterBytes / (2 * Math.max(lanes, 1)));
+    const share = Math.floor(this.#highWaterBytes / (2 * Math.max(lanes, 1))) - BUFFER_MARGIN_BYTES;
     this.#limits.bytes = Math.min(
       Math.max(share, MIN_PUT_BYTES),
       MAX_PUT_BYTES,
