@@ -52,8 +52,9 @@ export const streamFlags = {
     defaultText: "0",
     short: "wait for more before a put",
     long:
-      "How long an idle shard waits for more changes before it puts. With 0 it puts at once, and " +
-      "batches while a request is under way. More saves put payload units and costs latency.",
+      "How long a shard waits for more changes before each put that is not full. With 0 an idle one " +
+      "puts at once, and a busy one batches behind its request. More saves put payload units and " +
+      "costs latency.",
     parse: duration({ min: "1ms", max: "1m" }),
   }),
   kinesisWire: defaultedFlag({

@@ -54,6 +54,8 @@ export class Lane {
   #isRunning = false;
   #isRetired = false;
   #isLingering = false;
+  /** Nothing that is queued is to linger. */
+  #isHurried = false;
   /** Ends the present pause early. */
   #wake = new AbortController();
 
@@ -66,11 +68,12 @@ export class Lane {
     private readonly trouble: Trouble,
   ) {}
 
-  /** Starts to send what is queued unless that goes on already; `now` also ends a linger. */
+  /** Starts to send what is queued unless that goes on already; `now`: without a linger. */
   send(now = false): void {
+    if (this.queue.isEmpty || this.#isStopped) return;
+    if (now) this.#isHurried = true;
     if (!this.#isRunning) {
-      if (this.queue.isEmpty || this.#isStopped) return;
-      this.#running = this.#run(now);
+      this.#running = this.#run();
     } else if (this.#isLingering && (now || this.queue.isFull)) {
       this.#wake.abort();
     }
@@ -87,36 +90,44 @@ export class Lane {
     return this.#isRetired || this.movedTo !== undefined;
   }
 
-  async #run(now: boolean): Promise<void> {
+  async #run(): Promise<void> {
     this.#isRunning = true;
+    let hasLingered = this.context.lingerMs === 0;
     try {
-      await this.#linger(now);
       while (!this.#isStopped && !this.queue.isEmpty) {
+        if (!hasLingered) {
+          await this.#linger();
+          hasLingered = true;
+          continue;
+        }
         if (!this.context.mayPut()) {
           await this.#pause(HELD_PAUSE_MS);
           continue;
         }
         const waitMs = this.pacer.waitMs(this.context.clock.now());
         if (waitMs > 0) await this.#pause(waitMs);
-        else await this.#put(this.queue.next(this.pacer.limits(this.context.limits)));
+        else if (await this.#put(this.queue.next(this.pacer.limits(this.context.limits)))) {
+          hasLingered = this.context.lingerMs === 0;
+        }
       }
     } catch (error) {
       this.#isRetired = true;
       this.context.owner.broken(error);
     } finally {
       this.#isRunning = false;
+      this.#isHurried = false;
     }
   }
 
-  async #linger(now: boolean): Promise<void> {
-    const { lingerMs } = this.context;
-    if (now || lingerMs === 0 || this.queue.isFull) return;
+  async #linger(): Promise<void> {
+    if (this.#isHurried || this.queue.isFull) return;
     this.#isLingering = true;
-    await this.#pause(lingerMs);
+    await this.#pause(this.context.lingerMs);
     this.#isLingering = false;
   }
 
-  async #put(request: PutRequest): Promise<void> {
+  /** Gives whether all of it is stored. */
+  async #put(request: PutRequest): Promise<boolean> {
     const { clock, closing, owner } = this.context;
     const startedMs = clock.now();
     this.pacer.started(startedMs, request);
@@ -126,7 +137,7 @@ export class Lane {
     } catch (error) {
       if (!closing.aborted) await this.#onError(error, request, request);
       else this.#isRetired = true;
-      return;
+      return false;
     }
     const result = this.queue.settle();
     const roundTripMs = clock.now() - startedMs;
@@ -144,12 +155,13 @@ export class Lane {
       owner.stored();
       const error = Object.assign(new Error(message), { name: code });
       await this.#onError(error, request, result.refused);
-    } else {
-      this.backoff.reset();
-      this.refusals = 0;
-      this.trouble.over(clock.now(), this.#what);
-      owner.stored();
+      return false;
     }
+    this.backoff.reset();
+    this.refusals = 0;
+    this.trouble.over(clock.now(), this.#what);
+    owner.stored();
+    return true;
   }
 
   async #onError(error: unknown, request: PutRequest, refused: PutAmount): Promise<void> {

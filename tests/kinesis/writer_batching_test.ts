@@ -60,6 +60,16 @@ Deno.test("StreamWriter with --linger waits for more, unless a put is full or it
     await add(1);
     await writer.drain();
     assert(simulation.clock.now() - start < 100);
+
+    // A steady trickle is put once a linger, also when something comes while a put is under way.
+    const before = requests.length;
+    for (let i = 0; i < 500; i++) {
+      writer.add("k", "x", ticket);
+      await writer.flush();
+      await simulation.clock.sleep(20);
+    }
+    const puts = requests.length - before;
+    assert(puts >= 15 && puts <= 20, `${puts} puts in 10 s`);
   });
 });
 
