@@ -65,7 +65,8 @@ export const streamFlags = {
     short: "how puts are written: json (default) or cbor",
     long:
       "How puts are written. `json`: JSON 1.1, with the data in base64. `cbor`: CBOR 1.1, which " +
-      "AWS's Java SDK uses by default: a quarter fewer bytes to send, and less time to make them.",
+      "AWS's Java SDK uses by default: a quarter fewer bytes to send, and a third less CPU time for " +
+      "a full put.",
     parse: choice(["json", "cbor"]),
   }),
 };
