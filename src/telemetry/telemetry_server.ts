@@ -70,7 +70,8 @@ export function serveTelemetry(
     }
   };
 
-  const server = listen(address, answer);
+  const closing = new AbortController();
+  const server = listen(address, answer, closing.signal);
   const { port } = server.addr;
   logger.info("metrics, health and a page to look at: http://{address}/", {
     address: addressText({ hostname: server.addr.hostname, port }),
@@ -79,7 +80,9 @@ export function serveTelemetry(
     port,
     [Symbol.asyncDispose]: async () => {
       data[Symbol.dispose]();
-      await server.shutdown();
+      // Not `shutdown`, which waits for whoever has a connection open and asks nothing.
+      closing.abort();
+      await server.finished;
     },
   };
 }
@@ -87,10 +90,12 @@ export function serveTelemetry(
 function listen(
   address: ListenAddress,
   handler: (request: Request) => Promise<Response>,
+  signal: AbortSignal,
 ): Deno.HttpServer<Deno.NetAddr> {
   try {
     return Deno.serve({
       ...address,
+      signal,
       onListen: () => {},
       onError: (error) => {
         logger.debug("cannot answer: {error}", { error });
