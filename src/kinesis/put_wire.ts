@@ -38,11 +38,12 @@ export async function cborWire(
   json: KinesisClient,
 ): Promise<PutWire> {
   const { CborProtocol } = await import("./cbor_protocol.ts");
-  const client = newClient({
-    protocol: CborProtocol,
-    // Asked each time: they are renewed there.
-    credentials: (options) => json.config.credentials(options),
-  });
+  // They are renewed there. What is not `memoized` the SDK asks once and never again.
+  const credentials = Object.assign(
+    (options?: Record<string, unknown>) => json.config.credentials(options),
+    { memoized: true },
+  );
+  const client = newClient({ protocol: CborProtocol, credentials });
   return {
     client,
     dataOf: (data) => data,
