@@ -338,7 +338,6 @@ export function statusIntervalMs(walSenderTimeoutMs: number, silenceMs: number):
 
 async function identify(connection: Connection): Promise<ServerIdentity> {
   const doing = `identify the server at ${connection.place}`;
-  const [system] = await connection.query(doing, "IDENTIFY_SYSTEM");
   // On this connection, since a role may have a timeout of its own.
   const [settings] = await connection.query(
     doing,
@@ -346,6 +345,9 @@ async function identify(connection: Connection): Promise<ServerIdentity> {
       "(SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout') AS timeout, " +
       "pg_catalog.pg_is_in_recovery()::text AS standby, pg_catalog.pg_backend_pid() AS pid",
   );
+  // Behind the other: what is a primary by then has its last timeline. A standby's may be the one
+  // before, and were it promoted in between, it would pass for a primary on that.
+  const [system] = await connection.query(doing, "IDENTIFY_SYSTEM");
   return {
     systemId: system!.systemid!,
     timeline: Number(system!.timeline),

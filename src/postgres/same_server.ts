@@ -105,7 +105,17 @@ export async function whereToGoOn(
           `changes between ${gap} may be missing; fill the gap from the tables and start again`,
       );
   }
-  if (now.timeline === before.timeline) return { lsn: receivedLsn, branch: undefined };
+  if (now.timeline === before.timeline) {
+    // A primary sends nothing that it could lose by a crash. A standby replays anew.
+    if (!now.isStandby && now.walEnd < receivedLsn) {
+      throw lost(
+        `the WAL of ${place} ends at ${formatLsn(now.walEnd)} now, before ` +
+          `${formatLsn(receivedLsn)}, up to which changes were received: it was put back to an ` +
+          "earlier state, and the stream has changes that it lost; compare them and start again",
+      );
+    }
+    return { lsn: receivedLsn, branch: undefined };
+  }
 
   const branch = await branchPoint(connection, before.timeline, now.timeline);
   const found = `${place} went from timeline ${before.timeline} to ${now.timeline}` +

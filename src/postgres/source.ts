@@ -96,8 +96,8 @@ class Source implements ReplicationSource {
   #wasTaken = false;
   /** In `performance.now()`: when another may have the slot, unless the server says before that it is ours. */
   #oursUntilMs = Infinity;
-  /** Where the timeline ended that the pipeline still works on. */
-  #branch: Lsn | undefined;
+  /** Where the timelines ended that the pipeline still works on; each lies behind the one before. */
+  readonly #branches: Lsn[] = [];
   #batches: { readonly messages: ReplicationMessage[]; readonly bytes: number }[] = [];
   #waitingBytes = 0;
   #receivedBytes = 0;
@@ -160,7 +160,7 @@ class Source implements ReplicationSource {
         this.#waitingBytes -= batch.bytes;
         yield batch.messages;
         // Whoever comes for more has worked this off.
-        if (batch.messages[0]?.kind === "timeline") this.#branch = undefined;
+        if (batch.messages[0]?.kind === "timeline") this.#branches.shift();
         // Half empty, so that reading is not switched at every batch.
         if (this.#waitingBytes <= MAX_WAITING_BYTES / 2) this.#session.resume();
       } else if (this.#error !== undefined) {
@@ -213,7 +213,8 @@ class Source implements ReplicationSource {
   /** What the checkpoint has of a timeline that is left says nothing of the next one. */
   #flushLsn(): Lsn {
     const flushLsn = this.options.flushLsn();
-    return this.#branch !== undefined && flushLsn > this.#branch ? this.#branch : flushLsn;
+    const [branch] = this.#branches;
+    return branch !== undefined && flushLsn > branch ? branch : flushLsn;
   }
 
   async #whereToStart(
@@ -266,8 +267,9 @@ class Source implements ReplicationSource {
   }
 
   #leaveTimeline(branch: Lsn): void {
-    this.#branch = branch;
+    this.#branches.push(branch);
     if (this.#confirmedLsn > branch) this.#confirmedLsn = branch;
+    if (this.#receivedLsn > branch) this.#receivedLsn = branch;
     this.#push([{ kind: "timeline", branch }], 0);
   }
 

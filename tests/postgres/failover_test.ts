@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Lsn } from "../../src/lsn.ts";
+import { type Lsn, parseLsn } from "../../src/lsn.ts";
 import type { XLogData } from "../../src/postgres/replication_message.ts";
 import { standBy } from "../../src/postgres/stand_by.ts";
 import {
@@ -12,6 +12,7 @@ import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts
 import type { TestPostgres } from "../support/test_postgres.ts";
 import { waitFor } from "../support/wait.ts";
 import { confirmedLsn, Following, textOf } from "./following.ts";
+import { Proxy } from "./proxy.ts";
 import { assertFails, postgresOptions, prepare, slotOptions } from "./setup.ts";
 
 /** The same database and slot on another server. */
@@ -173,6 +174,87 @@ Deno.test("nothing behind the end of a timeline is confirmed on the next one", a
   assertEquals(ids, [1, 2, 3, 4, 5]);
   assert(kinds.has("timeline"));
 });
+
+Deno.test("a standby that is promoted while it is asked who it is does not pass for the old primary", async () => {
+  await using parts = new AsyncDisposableStack();
+  const pair = await startPair(parts);
+  const { primary, standby, db, there } = pair;
+  using way = new Proxy(standby);
+  const following = await followBoth(parts, {
+    ...pair,
+    standby: { ...standby, host: "127.0.0.1", port: way.port },
+  });
+  const taking = take(following);
+  const { ids, ends, more } = taking;
+  await waitUntilSynced(pair, taking);
+  taking.confirms = false;
+  await standby.stop();
+  const before = await walEnd(db);
+  await db.sql(`insert into t select 1, ${MEGABYTE}`);
+  await more(() => ends.at(-1)! > before + 1_000_000n);
+  await primary.kill9();
+  await standby.start();
+  let promoting: Promise<unknown> | undefined;
+  way.beforeAnswer = async (bytes) => {
+    // It has told its timeline, and nothing else of what it is asked behind that.
+    if (new TextDecoder().decode(bytes).includes("systemid")) {
+      await (promoting ??= standby.sql("select pg_promote()"));
+    }
+  };
+  await waitFor(() => promoting, { what: "the standby to be asked who it is" });
+  await promoting;
+  await there.sql("insert into t values (2)");
+  await more(() => ids.includes(2));
+  assertEquals(ids, [1, 2]);
+});
+
+Deno.test("nothing behind the end of the first of two timelines is confirmed while both wait to be worked off", async () => {
+  await using parts = new AsyncDisposableStack();
+  const pair = await startPair(parts);
+  const { primary, standby, db, there } = pair;
+  const following = await followBoth(parts, pair);
+  const taking = take(following);
+  const { ids, ends, more } = taking;
+  await waitUntilSynced(pair, taking);
+  taking.confirms = false;
+  await standby.stop();
+  const before = await walEnd(db);
+  await db.sql(`insert into t select 1, ${MEGABYTE}`);
+  await more(() => ends.at(-1)! > before + 1_000_000n);
+  await primary.kill9();
+  await standby.start();
+  await standby.sql("select pg_promote()");
+  const branch = await walEnd(there);
+  await waitFor(() => following.source.stats.reconnects === 1, { what: "the first connection" });
+  assert(following.source.stats.receivedLsn < ends.at(-1)!, "what is lost is not ahead of us");
+  // The second timeline ends behind what was lost with the first.
+  await there.sql(`insert into t select 2, ${MEGABYTE}`);
+  await there.sql(`insert into t select 3, ${MEGABYTE}`);
+  await standby.stop();
+  await Deno.writeTextFile(`${standby.dataDir}/standby.signal`, "");
+  await standby.start();
+  await standby.sql("select pg_promote()");
+  assert(await walEnd(there) > ends.at(-1)!);
+  await waitFor(() => following.source.stats.reconnects === 2, { what: "the second connection" });
+  // Stored only now, while nothing of the second timeline is.
+  following.flushLsn = ends.at(-1)!;
+  following.source.confirm();
+  const replied = async () =>
+    (await there.sql("select reply_time as at from pg_stat_replication"))[0]?.at?.getTime();
+  const first = await waitFor(replied, { what: "a status update" });
+  await waitFor(async () => await replied() > first, { what: "another status update" });
+  assert(await confirmedLsn(there) <= branch);
+  await more(() => ids.includes(3));
+  assertEquals(ids, [1, 2, 3]);
+});
+
+/** A text of 1.6 million letters that cannot be made much shorter. */
+const MEGABYTE = "(select string_agg(md5(g::text), '') from generate_series(1, 50000) g)";
+
+async function walEnd(db: FreshDatabase): Promise<Lsn> {
+  const [row] = await db.sql("select pg_current_wal_insert_lsn()::text as lsn");
+  return parseLsn(row!.lsn);
+}
 
 Deno.test("a source stops when a confirmed change is not in the history of the promoted standby", async () => {
   await using parts = new AsyncDisposableStack();

@@ -4,6 +4,8 @@ export class Proxy implements Disposable {
   #open: Deno.Conn[] = [];
   #serverSides: Deno.Conn[] = [];
   #stalled = false;
+  /** Gets what the server says before it is passed on, which waits for the promise. */
+  beforeAnswer: (bytes: Uint8Array) => Promise<void> | void = () => {};
   /** Wakes the stalled copies. */
   #release = Promise.withResolvers<void>();
 
@@ -69,6 +71,7 @@ export class Proxy implements Disposable {
         const size = await from.read(buffer);
         if (this.#stalled) await this.#release.promise;
         if (size === null) break;
+        if (this.#serverSides.includes(from)) await this.beforeAnswer(buffer.subarray(0, size));
         for (let sent = 0; sent < size;) sent += await to.write(buffer.subarray(sent, size));
       }
     } catch {

@@ -1,0 +1,57 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import type { Lsn } from "../../src/lsn.ts";
+import type { Connection } from "../../src/postgres/connection.ts";
+import { PostgresError } from "../../src/postgres/postgres_error.ts";
+import type { ServerIdentity } from "../../src/postgres/replication_session.ts";
+import { whereToGoOn } from "../../src/postgres/same_server.ts";
+
+const OPTIONS = {
+  name: "s",
+  plugin: "pgoutput",
+  create: false,
+  recreate: false,
+  failover: false,
+  standby: false,
+  silenceMs: 0,
+  publications: [],
+  createPublication: false,
+} as const;
+
+function goOn(walEnd: Lsn, isStandby = false) {
+  const server: ServerIdentity = {
+    systemId: "1",
+    timeline: 1,
+    walEnd,
+    version: 180000,
+    walSenderTimeoutMs: 60_000,
+    isStandby,
+    senderPid: 1,
+  };
+  const slot = { plugin: "pgoutput", database: "d", slot_type: "logical", active: "f" };
+  return whereToGoOn({ place: "here:5432" } as Connection, server, slot, {
+    options: OPTIONS,
+    database: "d",
+    before: server,
+    receivedLsn: 0x100n,
+    confirmedLsn: 0x80n,
+    isInTransaction: false,
+    wasTaken: false,
+    heldBy: () => {
+      throw new Error("nobody holds it");
+    },
+  });
+}
+
+Deno.test("whereToGoOn refuses a primary whose WAL ends before what was received from it", async () => {
+  assertEquals(await goOn(0x100n), { lsn: 0x100n, branch: undefined });
+  const error = await assertRejects(
+    () => goOn(0xFFn),
+    PostgresError,
+    "ends at 0/FF now, before 0/100",
+  );
+  assertEquals(error.transient, false);
+});
+
+Deno.test("whereToGoOn lets a standby replay anew what it had replayed before", async () => {
+  assertEquals(await goOn(0xFFn, true), { lsn: 0x100n, branch: undefined });
+});
