@@ -226,9 +226,13 @@ for (const plugin of ["test_decoding", "pgoutput"] as const satisfies OutputPlug
       proxy.stall();
       await terminate(server);
       await waitFor(async () => {
-        await db.sql("select pg_drop_replication_slot($1)", [db.slot]);
-        return true;
-      }, { what: "the slot dropped" });
+        const [slot] = await db.sql(
+          "select active from pg_replication_slots where slot_name = $1",
+          [db.slot],
+        );
+        return slot!.active === false;
+      }, { what: "the slot let go" });
+      await db.sql("select pg_drop_replication_slot($1)", [db.slot]);
       await db.sql("insert into t values (2)");
       if (anew) await db.createSlot(plugin);
       proxy.heal();
