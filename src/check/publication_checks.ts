@@ -170,7 +170,7 @@ async function reportTables(
     .map((table) => `ONLY ${table}`).join(", ");
   findings.warn(
     "publication",
-    `not in ${names}, so that its changes are not published: ` +
+    `not in ${names}, and so not published: ` +
       `${countOf(absent.length, "table")} that the flags ask for, ${someOf(absent)}`,
     {
       kind: "sql",

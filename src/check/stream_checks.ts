@@ -7,6 +7,7 @@ import type { ListedShard } from "../kinesis/shard_map.ts";
 import { streamProblem } from "../kinesis/stream.ts";
 import type { StreamOptions } from "../options.ts";
 import type { Remedy } from "../problem.ts";
+import { countOf } from "../quantity.ts";
 import type { Findings } from "./finding.ts";
 import { probePut, type ProbeResult } from "./put_probe.ts";
 
@@ -127,7 +128,7 @@ class StreamChecks {
         });
         return undefined;
       }
-      const size = shardCount === 0 ? "in on-demand mode" : `with ${shardCount} shards`;
+      const size = shardCount === 0 ? "in on-demand mode" : `with ${countOf(shardCount, "shard")}`;
       this.findings.ok("stream", `there is no stream ${name} in ${region}; a run makes it ${size}`);
       this.findings.warn(
         "permissions",

@@ -63,7 +63,7 @@ function checkPrimaryKeys(context: ServerContext, own: readonly Table[]): void {
   if (!publishesKeysOnly(context)) {
     return findings.ok(
       "primary_keys",
-      `${names}; their changes are published, in order of the table as a whole`,
+      `${names}; changes there are published, in order of the table as a whole`,
     );
   }
   const remedy: Remedy = {
@@ -75,7 +75,7 @@ function checkPrimaryKeys(context: ServerContext, own: readonly Table[]): void {
   if (policy.onMissingPkey === "stop") {
     findings.stop("primary_keys", `${names}; a change of one stops the run`, remedy);
   } else {
-    findings.warn("primary_keys", `${names}; their changes are skipped`, remedy);
+    findings.warn("primary_keys", `${names}; changes there are skipped`, remedy);
   }
 }
 

@@ -1,6 +1,6 @@
 import { parseArgs as untypedParseArgs } from "@std/cli/parse-args";
-import { closestString } from "@std/text";
 import { UsageError } from "../errors.ts";
+import { didYouMean, nearest } from "./did_you_mean.ts";
 import {
   type CommandName,
   COMMANDS,
@@ -141,7 +141,7 @@ function unknownFlag(argument: string): string {
     return `${given} does not exist, since every user of the machine can read a command line; put ` +
       "the password into PGPASSWORD or ~/.pgpass";
   }
-  return `there is no flag ${given}; did you mean ${nearestFlag(given)}?`;
+  return `there is no flag ${given}${didYouMean(nearestFlag(given))}`;
 }
 
 /** What psql and the AWS tools call things. */
@@ -157,15 +157,16 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   "output-plugin": "pg-slot-output-plugin",
 };
 
-/** The flag that a mistyped one most likely stands for. */
-export function nearestFlag(given: string): string {
+/** The flag that a mistyped one most likely stands for, if there is one. */
+export function nearestFlag(given: string): string | undefined {
   if (/^-[^-]/.test(given)) {
     const id = idByLetter.get(given[1]!.toLowerCase());
-    return id === undefined ? "--help" : `-${flags[id].letter} (--${flags[id].name})`;
+    return id === undefined ? undefined : `-${flags[id].letter} (--${flags[id].name})`;
   }
   const name = given.replace(/^--/, "").replaceAll("_", "-").toLowerCase();
-  return "--" + (OTHER_NAMES[name] ?? names.find((each) => each.endsWith("-" + name)) ??
-    closestString(name, names));
+  const found = OTHER_NAMES[name] ?? names.find((each) => each.endsWith("-" + name)) ??
+    nearest(name, names) ?? (name.startsWith("no-") ? nearest(name.slice(3), names) : undefined);
+  return found === undefined ? undefined : `--${found}`;
 }
 
 function strange(flag: Flag<unknown>, command: CommandName | TextCommandName): string {
@@ -178,9 +179,11 @@ function unexpected(positional: string, index: number): string {
   if (index > 0) return `unexpected argument ${JSON.stringify(positional)}`;
   if (positional === "help") return 'unknown command "help"; did you mean --help?';
   const all = [...COMMANDS, ...TEXT_COMMANDS];
-  return `unknown command ${JSON.stringify(positional)}; did you mean ${
-    closestString(positional, all)
-  }? There are ${all.join(", ")}, of which ${COMMANDS[0]} may be left out`;
+  const near = didYouMean(nearest(positional, all));
+  return `unknown command ${JSON.stringify(positional)}${
+    near === "" ? "; there" : `${near} There`
+  } ` +
+    `are ${all.join(", ")}, of which ${COMMANDS[0]} may be left out`;
 }
 
 /** The texts that the environment has for a flag; a variable that is empty counts as not set. */

@@ -1,6 +1,6 @@
 import type { Operation, PartitionKeyChoice } from "../options.ts";
-import { closestString } from "@std/text";
 import { UsageError } from "../errors.ts";
+import { didYouMean, nearest } from "./did_you_mean.ts";
 import { defaultedFlag, type Flag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
 import { choice, duration, regularExpression, text } from "./flag_value.ts";
 
@@ -188,10 +188,8 @@ function formatter(value: string): string {
     throw new UsageError(`${JSON.stringify(value)} is not a module; its name ends in .js or .mjs`);
   }
   throw new UsageError(
-    `${JSON.stringify(value)} is not one of ${
-      FORMATTERS.join(", ")
-    } or the path of a .js module; ` +
-      `did you mean ${closestString(value, FORMATTERS)}?`,
+    `${JSON.stringify(value)} is not one of ${FORMATTERS.join(", ")} or the path of a .js module` +
+      didYouMean(nearest(value, FORMATTERS)),
   );
 }
 
@@ -226,8 +224,7 @@ function partitionKey(value: string): PartitionKeyChoice {
     );
   }
   throw new UsageError(
-    `${JSON.stringify(value)} is not one of pkey, table, xid, fixed:TEXT; did you mean ${
-      closestString(value, ["pkey", "table", "xid", "fixed:"])
-    }?`,
+    `${JSON.stringify(value)} is not one of pkey, table, xid, fixed:TEXT` +
+      didYouMean(nearest(value, ["pkey", "table", "xid", "fixed:"])),
   );
 }

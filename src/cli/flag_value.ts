@@ -1,5 +1,5 @@
-import { closestString } from "@std/text";
 import { UsageError } from "../errors.ts";
+import { didYouMean, nearest } from "./did_you_mean.ts";
 import type { ValueParser } from "./flag.ts";
 
 /** One of a few words. */
@@ -8,9 +8,8 @@ export function choice<const Word extends string>(words: readonly Word[]): Value
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
     throw new UsageError(
-      `${JSON.stringify(text)} is not one of ${words.join(", ")}; did you mean ${
-        closestString(text, words)
-      }?`,
+      `${JSON.stringify(text)} is not one of ${words.join(", ")}` +
+        didYouMean(nearest(text, words)),
     );
   };
   return Object.assign(parse, { words });

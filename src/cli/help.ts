@@ -44,7 +44,8 @@ Usage: pg2kinesis [run] [options]  follow the database
        pg2kinesis check [options]  what would stop such a run; changes nothing
        pg2kinesis tail [options]   read a stream back, one record a line
        pg2kinesis completions ${SHELLS.join("|")}
-       pg2kinesis man              print completions for a shell; a manual page
+                                   print what a shell completes it with
+       pg2kinesis man              print the manual page
 
 Examples:
   # Would it work? What is missing, and the statement that mends it.

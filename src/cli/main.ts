@@ -1,3 +1,4 @@
+import process from "node:process";
 import type { RunOptions } from "../options.ts";
 import { RunError, UsageError } from "../errors.ts";
 import { redact, registerSecret } from "../telemetry/redaction.ts";
@@ -28,6 +29,8 @@ export async function main(
   loadRun: () => Promise<{ readonly run: Run }> = () => import("./run.ts"),
 ): Promise<number> {
   for (const name of SECRET_VARIABLES) registerSecret(env[name]);
+  // Deno 2.4 remarks on a module of its own whenever a host's name is looked up.
+  process.noDeprecation = true;
   try {
     return await obey(parseCommandLine(args, env), loadRun);
   } catch (error) {

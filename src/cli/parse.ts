@@ -7,6 +7,7 @@ import { type HostView, thisHost } from "./host_view.ts";
 import { choice } from "./flag_value.ts";
 import { type Shell, SHELLS } from "./shells.ts";
 import { buildRunOptions, type Origin, type Settings } from "./run_options.ts";
+import { didYouMean } from "./did_you_mean.ts";
 import type { TailOptions } from "../tail/tail_options.ts";
 import { buildTailOptions } from "./tail_options.ts";
 
@@ -118,8 +119,9 @@ function unknownVariables(env: Environment): string[] {
       if (name === "PG2KINESIS_PG_PASSWORD") {
         return `${name} is not read; put the password into PGPASSWORD or ~/.pgpass`;
       }
-      const nearest = nearestFlag(name.slice("PG2KINESIS_".length)).replace(/^--/, "");
-      return `${name} is not a setting; did you mean ${environmentName({ name: nearest })}?`;
+      const flag = nearestFlag(name.slice("PG2KINESIS_".length))?.replace(/^--/, "");
+      return `${name} is not a setting` +
+        didYouMean(flag === undefined ? undefined : environmentName({ name: flag }));
     },
   );
 }

@@ -120,13 +120,32 @@ async function resolveSettings(client: KinesisClient): Promise<string> {
   try {
     await client.config.credentials();
   } catch (cause) {
+    const profile = Deno.env.get("AWS_PROFILE");
     throw new RunError(
-      "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, " +
-        `or run where a role gives them (${firstLine(cause)})`,
+      (profile
+        ? `no AWS credentials found for the profile ${JSON.stringify(profile)} that AWS_PROFILE ` +
+          "names: check ~/.aws/config and ~/.aws/credentials, or unset AWS_PROFILE "
+        : "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or " +
+          "AWS_PROFILE, or run where a role gives them ") + `(${firstLine(cause)})`,
       { cause },
     );
   }
+  checkEndpoint();
   return region;
+}
+
+/** The SDK finds this out late, and tells of a TypeError. */
+function checkEndpoint(): void {
+  for (const name of ["AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL"]) {
+    const text = Deno.env.get(name);
+    if (!text) continue;
+    if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) {
+      throw new RunError(
+        `${name} is no URL; write it like https://kinesis.eu-west-1.amazonaws.com`,
+      );
+    }
+    return;
+  }
 }
 
 type Sdk = typeof import("@aws-sdk/client-kinesis");

@@ -95,7 +95,7 @@ const ADVICE: Readonly<Record<string, (asked: Asked) => string>> = {
 /** What an error means. Errors with a 4xx status that are not known are refusals. */
 export function classify(error: unknown, asked: Asked): Failure {
   const { name, status, code, message } = readError(error);
-  const detail = `${name === "Error" && code ? code : name}: ${message}`;
+  const detail = `${name === "Error" && code ? code : name}: ${message.replace(/\.$/, "")}`;
   if (THROTTLED.has(name) || status === 429) return { kind: "retry", reason: "throttled", detail };
   if (CREDENTIALS_TO_RENEW.has(name)) return { kind: "retry", reason: "credentials", detail };
   // The SDK measures the clock's error from such an answer and signs the next request by it.

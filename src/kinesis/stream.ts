@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
 import type { StreamOptions } from "../options.ts";
 import type { Problem } from "../problem.ts";
+import { countOf } from "../quantity.ts";
 import type { KinesisApi, StreamSummary } from "./api.ts";
 import { askPatiently } from "./ask_patiently.ts";
 import type { Clock } from "./clock.ts";
@@ -56,11 +57,12 @@ export async function openStream(
   }
   const { mode, maxRecordBytes } = summary;
   log.info(
-    "stream {name} in {region}: {shards} shards, {mode}, records up to {maxRecordBytes} bytes",
+    "stream {name} in {region}: {size}, {mode}, records up to {maxRecordBytes} bytes",
     {
       name,
       region: api.region,
       shards: shards.open.length,
+      size: countOf(shards.open.length, "shard"),
       mode,
       maxRecordBytes,
     },
@@ -110,7 +112,7 @@ async function describeOrCreate(
       throw error;
     }
   }
-  const size = shardCount === 0 ? "in on-demand mode" : `with ${shardCount} shards`;
+  const size = shardCount === 0 ? "in on-demand mode" : `with ${countOf(shardCount, "shard")}`;
   log.info("creating stream {name} {size}", { name, size });
   await ask("create", "kinesis:CreateStream", async () => {
     try {

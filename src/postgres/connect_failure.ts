@@ -54,7 +54,9 @@ export function cannotConnect(
   failures: readonly [Failure, ...Failure[]],
   options: PostgresOptions,
 ): PostgresError {
-  const [first, ...others] = failures;
+  // That a server has no TLS is no failure of the mode that goes on without it.
+  const told = failures.filter(({ cause }) => !hasNoTls(describe(cause)));
+  const [first, ...others] = told.length > 0 ? told as [Failure, ...Failure[]] : failures;
   const start = `cannot connect to PostgreSQL at ${placeOf(first.attempt)} ` +
     `(database ${JSON.stringify(options.database)}, role ${JSON.stringify(options.user)})`;
   const rest = others.filter(({ why }) => why !== first.why).map(({ attempt, why }) => {
@@ -76,7 +78,7 @@ function explainServer(error: pg.DatabaseError, attempt: Attempt, options: Postg
   }
   switch (error.code) {
     case "28P01":
-      return `wrong password; set PGPASSWORD or write it to ~/.pgpass. The server said: ${said}`;
+      return `wrong password, or no such role; check --pg-user, and set PGPASSWORD or write it to ~/.pgpass. The server said: ${said}`;
     case "28000":
       return explainNoEntry(error, said, attempt);
     case "3D000":
@@ -177,13 +179,15 @@ function explainNetwork(error: unknown, attempt: Attempt, options: PostgresOptio
   );
 }
 
+const hasNoTls = (said: string) => said === "The server does not support SSL connections";
+
 /** The words of Deno's TLS, which are OpenSSL's on newer and rustls' on older versions. */
 function explainTls(
   said: string,
   code: string | undefined,
   options: PostgresOptions,
 ): string | undefined {
-  if (said === "The server does not support SSL connections") {
+  if (hasNoTls(said)) {
     return `the server does not offer TLS, which --pg-sslmode ${options.sslMode} asks for`;
   }
   const facts = `${code ?? ""} ${said}`;

@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { SlotOptions } from "../options.ts";
+import { countOf, someOf } from "../quantity.ts";
 import type { Connection, TextRow } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
 import {
@@ -17,8 +18,6 @@ export type WantedTable = (qualifiedName: string) => boolean;
 
 const INSUFFICIENT_PRIVILEGE = "42501";
 const READ_ONLY_TRANSACTION = "25006";
-/** Tables that a remark names; there may be thousands. */
-const MAX_NAMED = 10;
 
 /**
  * Checks that the publications exist; says when they publish nothing, not every operation, or not
@@ -70,9 +69,14 @@ export async function checkPublications(
   );
   if (absent.length > 0) {
     logger.warn(
-      "{count} tables that the flags ask for are not in the publication {names}, so their changes " +
-        "are not published: {tables}",
-      { count: absent.length, names, tables: someOf(absent) },
+      "the flags ask for {missing} not in the publication {names}, whose changes are not published: " +
+        "{tables}",
+      {
+        count: absent.length,
+        missing: countOf(absent.length, "table"),
+        names,
+        tables: someOf(absent),
+      },
     );
   }
 }
@@ -98,9 +102,10 @@ export async function createPublication(
   const choice = chooseTables(await publishableTables(connection), wanted, serverVersion);
   if (choice.listed.length === 0) throw nothingToPublish(name, choice);
   await runCreation(connection, name, choice);
-  logger.info("created the publication {name} of {count} tables: {tables}", {
+  logger.info("created the publication {name} of {size}: {tables}", {
     name,
     count: choice.listed.length,
+    size: countOf(choice.listed.length, "table"),
     tables: someOf(choice.listed),
   });
   if (choice.leftOut.length > 0) {
@@ -172,11 +177,6 @@ function nothingToPublish(name: string, { leftOut }: TableChoice): PostgresError
     }); give them a primary ` +
       "key or REPLICA IDENTITY FULL";
   return wrong(`cannot create the publication ${JSON.stringify(name)}: ${found}`);
-}
-
-function someOf(names: readonly string[]): string {
-  const more = names.length - MAX_NAMED;
-  return names.slice(0, MAX_NAMED).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 function wrong(message: string): PostgresError {

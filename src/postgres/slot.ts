@@ -145,12 +145,29 @@ async function createSlot(
   );
   await connection.query("wait for open transactions", "SET statement_timeout = 0");
   await connection.query("wait for open transactions", "SET lock_timeout = 0");
+  await giveUpWithUs(connection);
   await ask(connection, options, `create the slot ${quote(options.name)}`, {
     // The function asks for the same right as the replication command: REPLICATION.
     text: "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot($1, $2" +
       (options.failover ? ", failover => true)" : ")"),
     values: [options.name, options.plugin],
   });
+}
+
+/**
+ * Lets the server see while it waits that we are gone: it would make the slot all the same, and that
+ * would hold back WAL for nobody. PostgreSQL 14 and up can, not on every system.
+ */
+async function giveUpWithUs(connection: Connection): Promise<void> {
+  try {
+    await connection.query(
+      "wait for open transactions",
+      "SET client_connection_check_interval = '500ms'",
+    );
+  } catch (error) {
+    if (!(error instanceof PostgresError) || error.code === undefined) throw error;
+    logger.debug("the server does not watch its clients: {message}", { message: error.message });
+  }
 }
 
 async function ask(

@@ -63,7 +63,7 @@ Deno.test("main says what is wrong with the usage in one line and exits 2", asyn
     code: 2,
     stdout: "",
     stderr: 'pg2kinesis: --pg-sslmode: "a\\nb" is not one of disable, allow, prefer, require, ' +
-      "verify-ca, verify-full; did you mean allow? (see pg2kinesis --help)\n",
+      "verify-ca, verify-full (see pg2kinesis --help)\n",
   });
 });
 

@@ -90,6 +90,16 @@ const CASES: readonly BadInput[] = [
     says: [/credentials/, /AWS_PROFILE|AWS_ACCESS_KEY_ID/],
   },
   {
+    what: "no such AWS profile",
+    env: { AWS_PROFILE: "no_such_profile", AWS_ACCESS_KEY_ID: "", AWS_SECRET_ACCESS_KEY: "" },
+    says: [/credentials/, /"no_such_profile"/, /~\/\.aws\/config/],
+  },
+  {
+    what: "an endpoint that is no URL",
+    env: { AWS_ENDPOINT_URL_KINESIS: "127.0.0.1:4567" },
+    says: [/AWS_ENDPOINT_URL_KINESIS is no URL/, /https:/],
+  },
+  {
     what: "no Kinesis at the endpoint",
     env: { AWS_ENDPOINT_URL_KINESIS: "http://127.0.0.1:1" },
     says: [/127\.0\.0\.1:1|Kinesis/, /refused|connect/i],

@@ -96,6 +96,22 @@ Deno.test({
 });
 
 Deno.test({
+  name: "the executable says nothing but its own when it looks up a host's name",
+  ignore,
+  fn: async () => {
+    await using kinesis = await startKinesalite();
+    const stream = freshStreamName();
+    await kinesis.createStream(stream);
+    await using program = await Pg2kinesis.start(
+      ["-h", "localhost", "-p", "1", "-d", "d", "-u", "u", "-k", stream],
+      { env: kinesis.env },
+    );
+    await program.waitForLog(/localhost:1/);
+    for (const line of program.stderr.trim().split("\n")) assertMatch(line, /^\S+ (INFO|ERROR) /);
+  },
+});
+
+Deno.test({
   name: "the executable runs without a HOME, as a service may",
   ignore,
   fn: async () => {

@@ -106,6 +106,37 @@ Deno.test("pg2kinesis stops cleanly when it is told to before it follows anythin
   }
 });
 
+Deno.test("pg2kinesis leaves no slot behind when it is stopped or killed while the slot is made", async (t) => {
+  await using server = await startEmbeddedPostgres();
+  await using kinesis = await startKinesalite();
+  await using db = await freshDatabase(server);
+  const stream = freshStreamName();
+  await kinesis.createStream(stream);
+  for (const end of ["SIGTERM", "SIGKILL"] as const) {
+    await t.step(end, async () => {
+      // The making of a slot waits for it.
+      const holder = await server.connect({ database: db.database });
+      try {
+        await holder.query("begin; select pg_current_xact_id()");
+        await using program = await Pg2kinesis.start([...flagsFor(db, stream), "--create-slot"], {
+          env: kinesis.env,
+        });
+        const waiting = () => db.sql("select from pg_replication_slots where active");
+        await waitFor(async () => (await waiting()).length === 1, { what: "the slot to be made" });
+        if (end === "SIGKILL") await program.kill9();
+        else assertEquals(await program.stop(), 0, program.stderr);
+        await waitFor(async () => (await waiting()).length === 0, {
+          what: "the server to give up",
+        });
+        await holder.query("commit");
+        assertEquals(await db.sql("select slot_name from pg_replication_slots"), []);
+      } finally {
+        await holder.end();
+      }
+    });
+  }
+});
+
 Deno.test("pg2kinesis tells at once that there is no stream, while PostgreSQL does not answer", async () => {
   await using kinesis = await startKinesalite();
   await using mute = startMuteServer();
