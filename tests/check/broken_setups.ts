@@ -1,37 +1,12 @@
 import { connect } from "../../src/postgres/connection.ts";
 import { follow } from "../e2e/setup.ts";
 import { postgresOptions } from "../postgres/setup.ts";
-import type { FreshDatabase } from "../support/shared_postgres.ts";
-import type { PostgresServerOptions } from "../support/test_postgres.ts";
 import { waitFor } from "../support/wait.ts";
+import { type Broken, sql } from "./broken.ts";
 import { SETTINGS, STREAM, type World } from "./setup.ts";
 
 const PLUGIN = "--pg-slot-output-plugin";
-
-/** A setup with one thing wrong, and the finding that tells of it. */
-export interface Broken {
-  readonly what: string;
-  /** The check that finds it, with its mark. */
-  readonly finding: readonly [check: string, mark: "!" | "✗", says: RegExp];
-  /** The run itself does not start before it is mended, and does afterwards. */
-  readonly stopsAtStart?: true;
-  readonly flags?: readonly string[];
-  /** Default: no slot's flags beside; a slot of test_decoding is there. */
-  readonly slot?: string | null;
-  /** Breaks it. What it gives is disposed of at the end. */
-  readonly broken?: (world: World) => Promise<unknown>;
-  readonly server?: PostgresServerOptions;
-  readonly database?: string;
-  /** Needs Debian's PostgreSQL 15 with wal2json. */
-  readonly wal2json?: true;
-  /** Is mended with psql. */
-  readonly psql?: true;
-}
-
 const PGOUTPUT = [PLUGIN, "pgoutput"];
-const sql = (text: (db: FreshDatabase) => string) => async ({ db }: World) => {
-  for (const statement of text(db).split(";")) await db.sql(statement);
-};
 
 /** Serves the slot to a client that does not come back when it is ended. */
 async function holdSlot({ db }: World): Promise<AsyncDisposable> {
@@ -45,6 +20,7 @@ async function holdSlot({ db }: World): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: () => Promise.resolve(connection.destroy()) };
 }
 
+/** All but those of tables and publications. */
 export const BROKEN_SETUPS: readonly Broken[] = [
   {
     what: "wal_level is not logical",
@@ -233,76 +209,6 @@ export const BROKEN_SETUPS: readonly Broken[] = [
     finding: ["transactions", "!", /prepared "it's" of/],
   },
   {
-    what: "no publication, and no slot yet",
-    slot: null,
-    flags: [...PGOUTPUT, "--create-slot"],
-    finding: ["publication", "✗", /there is no publication/],
-    stopsAtStart: true,
-  },
-  {
-    what: "no publication, and a slot that is older than any to come",
-    slot: "pgoutput",
-    flags: PGOUTPUT,
-    finding: ["publication", "✗", /cannot read one that is made after it/],
-    stopsAtStart: true,
-  },
-  {
-    what: "a publication that is younger than the slot",
-    slot: "pgoutput",
-    flags: PGOUTPUT,
-    broken: sql((db) => `create publication ${db.slot} for table t`),
-    finding: ["publication", "!", /made or changed after changes that the slot has still to read/],
-  },
-  {
-    what: "a publication that leaves a table out",
-    slot: "pgoutput",
-    flags: PGOUTPUT,
-    broken: sql((db) =>
-      `create table "left Out" (id int primary key); create table plain (id int);
-       create publication ${db.slot} for table t;
-       select pg_drop_replication_slot('${db.slot}');
-       select pg_create_logical_replication_slot('${db.slot}', 'pgoutput')`
-    ),
-    finding: [
-      "publication",
-      "!",
-      /2 tables that the flags ask for, public\.left Out, public\.plain/,
-    ],
-  },
-  {
-    what: "a publication that leaves out deletes",
-    slot: null,
-    flags: [...PGOUTPUT, "--create-slot"],
-    broken: sql((db) =>
-      `create publication ${db.slot} for table t with (publish = 'insert, update')`
-    ),
-    finding: ["publication", "!", /leaves out every delete and every truncate/],
-  },
-  {
-    what: "a publication FOR ALL TABLES that makes updates fail",
-    slot: null,
-    flags: [...PGOUTPUT, "--create-slot", "--full-change"],
-    broken: sql((db) =>
-      `create table plain (id int); create publication ${db.slot} for all tables`
-    ),
-    finding: [
-      "replica_identity",
-      "✗",
-      /public\.plain; their UPDATEs and DELETEs fail in the app.*ALL/,
-    ],
-  },
-  {
-    what: "somebody else's publication FOR ALL TABLES that makes updates fail",
-    broken: sql(() =>
-      "create table plain (id int); create publication somebody_elses for all tables"
-    ),
-    finding: [
-      "other_publications",
-      "!",
-      /public\.plain; their UPDATEs and DELETEs fail in the app.* not this run's: somebody_elses/,
-    ],
-  },
-  {
     what: "a failover slot on a server that has none",
     wal2json: true,
     slot: null,
@@ -335,61 +241,6 @@ export const BROKEN_SETUPS: readonly Broken[] = [
     },
     finding: ["metrics_addr", "✗", /cannot listen on 127\.0\.0\.1:\d+: the port is in use/],
     stopsAtStart: true,
-  },
-  {
-    what: "a table without replica identity, with wal2json",
-    wal2json: true,
-    slot: "wal2json",
-    flags: [PLUGIN, "wal2json", "--table-pat", "^public.t$"],
-    broken: sql(() => "create table plain (id int)"),
-    finding: [
-      "replica_identity",
-      "✗",
-      /public\.plain; wal2json leaves out every UPDATE and DELETE/,
-    ],
-  },
-  {
-    what: "a plugin that the server does not allow",
-    wal2json: true,
-    server: { settings: { output_plugin_libraries: "pgoutput, test_decoding", ...SETTINGS } },
-    slot: null,
-    flags: [PLUGIN, "wal2json", "--create-slot"],
-    finding: ["plugin", "✗", /does not allow the plugin wal2json/],
-    stopsAtStart: true,
-  },
-  {
-    what: "REPLICA IDENTITY NOTHING",
-    broken: sql(() => "alter table t replica identity nothing"),
-    finding: ["replica_identity", "✗", /public\.t; a DELETE does not say which row it was/],
-  },
-  {
-    what: "a replica identity that hides the key",
-    broken: sql(() =>
-      `alter table t alter note set not null; create unique index by_note on t (note);
-       alter table t replica identity using index by_note`
-    ),
-    finding: [
-      "hidden_keys",
-      "✗",
-      /whose replica identity lacks the primary key: public\.t; a DELETE/,
-    ],
-  },
-  {
-    what: "a deferrable primary key",
-    flags: ["-f", "JSON"],
-    broken: sql(() => "create table late (id int primary key deferrable)"),
-    finding: ["replica_identity", "✗", /1 table without replica identity: public\.late/],
-  },
-  {
-    what: "a table without primary key, whose changes are skipped",
-    broken: sql(() => "create table plain (id int)"),
-    finding: ["primary_keys", "!", /1 table without primary key: public\.plain; .* skipped/],
-  },
-  {
-    what: "a table without primary key, whose changes stop the run",
-    flags: ["--message-formatter", "CSV", "--on-missing-pkey", "stop"],
-    broken: sql(() => "create table plain (id int)"),
-    finding: ["primary_keys", "✗", /public\.plain; a change of one stops the run/],
   },
   {
     what: "no stream",

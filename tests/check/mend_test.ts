@@ -9,7 +9,9 @@ import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
 import { startAwsGate } from "./aws_gate.ts";
-import { type Broken, BROKEN_SETUPS } from "./broken_setups.ts";
+import type { Broken } from "./broken.ts";
+import { BROKEN_SETUPS } from "./broken_setups.ts";
+import { BROKEN_TABLES } from "./broken_tables.ts";
 import { check, newWorld, obey, SETTINGS, STREAM } from "./setup.ts";
 
 Deno.test("check catches what would stop a run, and what it prints mends it", async (t) => {
@@ -17,7 +19,7 @@ Deno.test("check catches what would stop a run, and what it prints mends it", as
   const has15 = hasWal2json();
   const hasPsql = await isThere("psql");
   if (!hasPsql) console.log("skipped: psql is not installed");
-  for (const broken of BROKEN_SETUPS) {
+  for (const broken of [...BROKEN_SETUPS, ...BROKEN_TABLES]) {
     await t.step({
       name: broken.what,
       ignore: (broken.wal2json === true && !has15) || (broken.psql === true && !hasPsql),
