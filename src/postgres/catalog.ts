@@ -20,6 +20,10 @@ const MAX_WANTED_TYPES = 1000;
 /** Longer than the two statements may take by themselves: the way to the server went silent. */
 const SILENCE_MS = 130_000;
 
+/** So many attempts to read it again are made without a word; after that the log tells of them so often. */
+const QUIET_ATTEMPTS = 5;
+const REMINDER_MS = 60_000;
+
 /** `statement_timeout`: the next time would take as long. */
 const TIMED_OUT = "57014";
 
@@ -126,6 +130,8 @@ class LoadedCatalog implements PgCatalog {
    * cannot go on without. Only the first reading fails at once.
    */
   async #read(): Promise<CatalogRows> {
+    const since = new Date().toISOString();
+    let toldAtMs = -Infinity;
     for (let attempt = 0;; attempt++) {
       try {
         this.#connection ??= await connect(this.postgres, "ordinary", this.#stop);
@@ -142,6 +148,13 @@ class LoadedCatalog implements PgCatalog {
         const heals = error instanceof PostgresError && error.transient && error.code !== TIMED_OUT;
         if (!heals || this.version === 0) throw error;
         logger.debug("the catalog's connection is opened anew: {why}", { why: error.message });
+        if (attempt >= QUIET_ATTEMPTS && performance.now() - toldAtMs >= REMINDER_MS) {
+          toldAtMs = performance.now();
+          logger.warn("the tables and their keys cannot be read again since {since}: {why}", {
+            since,
+            why: error.message,
+          });
+        }
         if (attempt > 0) await pause(backoffMs(attempt - 1, Math.random), this.#stop);
       }
     }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { loadCatalog, type PgCatalog } from "../../src/postgres/catalog.ts";
 import type { KnownTable } from "../../src/postgres/known_table.ts";
 import {
@@ -7,7 +7,9 @@ import {
   startDebianPostgres,
 } from "../support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
+import { logged } from "../support/logs.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
+import { waitFor } from "../support/wait.ts";
 import { postgresOptions } from "./setup.ts";
 
 const server = await startEmbeddedPostgres();
@@ -201,6 +203,28 @@ Deno.test("refresh shared by callers begins after each of their calls", async ()
   await db.sql("create table late (id int primary key)");
   await Promise.all([first, catalog.refresh()]);
   assertEquals(catalog.table("public.late")?.keys, [["id"]]);
+});
+
+Deno.test("refresh tells of a server that lets it in no more, and goes on when it is let in", async () => {
+  await using db = await freshDatabase(server);
+  using catalog = await load(db);
+  const role = db.database.replace("t_", "least_");
+  await db.sql(`alter role ${role} connection limit 0`);
+  await db.sql(
+    "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1",
+    [role],
+  );
+  await db.sql("create table fresh (id int primary key)");
+  await logged(async (lines) => {
+    const refreshing = catalog.refresh();
+    const line = await waitFor(() => lines.find(({ level }) => level === "warning"), {
+      what: "a warning",
+    });
+    assertMatch(line.text, /^the tables and their keys cannot be read again since .*too many conn/);
+    await db.sql(`alter role ${role} connection limit -1`);
+    await refreshing;
+  });
+  assertEquals(catalog.table("public.fresh")?.keys, [["id"]]);
 });
 
 Deno.test("refresh opens a new connection for one that was lost", async () => {

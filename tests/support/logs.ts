@@ -7,10 +7,12 @@ export interface LogLine {
 }
 
 /**
- * Runs `use` and gives what was logged meanwhile. The log is the process's: tests of one file, which
+ * Runs `use`, which sees the lines as they come, and gives what was logged meanwhile. The log is the process's: tests of one file, which
  * run one after the other, may use it.
  */
-export async function logged(use: () => Promise<unknown>): Promise<LogLine[]> {
+export async function logged(
+  use: (lines: readonly LogLine[]) => Promise<unknown>,
+): Promise<LogLine[]> {
   const lines: LogLine[] = [];
   await configure({
     reset: true,
@@ -25,7 +27,7 @@ export async function logged(use: () => Promise<unknown>): Promise<LogLine[]> {
     ],
   });
   try {
-    await use();
+    await use(lines);
   } finally {
     await reset();
   }
