@@ -44,7 +44,11 @@ export function explainFailure(
   options: PostgresOptions,
 ): Failure {
   const { why, transient } = cause instanceof pg.DatabaseError
-    ? { why: explainServer(cause, attempt, options), transient: isTransient(cause) }
+    ? {
+      why: explainServer(cause, attempt, options),
+      // As with Kinesis: whoever logs in to AWS again gives this process keys that are not expired.
+      transient: isTransient(cause) || isTokenRefused(cause, options),
+    }
     : explainNetwork(cause, attempt, options);
   return { attempt, why, transient, cause };
 }
@@ -73,9 +77,7 @@ export function cannotConnect(
 function explainServer(error: pg.DatabaseError, attempt: Attempt, options: PostgresOptions) {
   const said = describe(error);
   const role = quoted(options.user);
-  if (options.auth === "rds-iam" && error.code?.startsWith("28") && !isNoEntry(error)) {
-    return explainToken(said, attempt, role);
-  }
+  if (isTokenRefused(error, options)) return explainToken(said, attempt, role);
   switch (error.code) {
     case "28P01":
       return `wrong password, or no such role; check --pg-user, and set PGPASSWORD or write it to ~/.pgpass. The server said: ${said}`;
@@ -95,6 +97,15 @@ function explainServer(error: pg.DatabaseError, attempt: Attempt, options: Postg
       return `the server is starting up or shutting down; try again. The server said: ${said}`;
   }
   return said;
+}
+
+function isTokenRefused(error: pg.DatabaseError, { auth }: PostgresOptions): boolean {
+  return auth === "rds-iam" && isLoginRefused(error.code) && !isNoEntry(error);
+}
+
+/** Whether a SQLSTATE says that the server does not let the role in as it came. */
+export function isLoginRefused(code: string | undefined): boolean {
+  return code !== undefined && code.startsWith("28");
 }
 
 const isNoEntry = (error: pg.DatabaseError) => /no pg_hba\.conf entry/.test(error.message);

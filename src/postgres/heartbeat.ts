@@ -4,6 +4,7 @@ import { RunError } from "../errors.ts";
 import type { PostgresOptions } from "../options.ts";
 import { pause } from "./backoff.ts";
 import { bounded } from "./bounded.ts";
+import { isLoginRefused } from "./connect_failure.ts";
 import { connect, type Connection } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
 import { READ_ONLY } from "./target_session.ts";
@@ -104,7 +105,7 @@ export class Heartbeat implements Disposable {
 
   #warn(error: PostgresError): void {
     // A server that is away is told of by whoever follows the slot.
-    if (error.transient && error.code !== READ_ONLY) {
+    if (error.transient && error.code !== READ_ONLY && !isLoginRefused(error.code)) {
       logger.debug("no heartbeat: {why}", { why: error.message });
       return;
     }

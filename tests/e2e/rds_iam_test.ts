@@ -127,6 +127,51 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "--pg-auth rds-iam waits for keys that IAM takes when those in ~/.aws have expired",
+  ignore,
+  fn: async () => {
+    await using rds = await startRds();
+    const { server } = rds;
+    await using kinesis = await startKinesalite();
+    await using db = await freshDatabase(server);
+    const stream = freshStreamName();
+    await kinesis.createStream(stream);
+    await db.sql("create table t (id integer primary key)");
+    await db.createSlot("test_decoding");
+    const file = await Deno.makeTempFile();
+    const write = (secret: string) =>
+      Deno.writeTextFile(
+        file,
+        `[default]\naws_access_key_id = ${KEYS.accessKeyId}\naws_secret_access_key = ${secret}\n`,
+      );
+    await write(SECRET);
+    const { AWS_ENDPOINT_URL_KINESIS } = kinesis.env;
+    await using program = await Pg2kinesis.start([
+      ...["-h", "localhost", "-p", String(server.port), "-u", "iam_user", "-d", db.database],
+      ...["--pg-auth", "rds-iam", "--pg-sslmode", "verify-full", "--pg-sslrootcert", rds.rootCert],
+      ...["-s", db.slot, "-k", stream, "--log-level", "debug"],
+    ], {
+      env: {
+        AWS_ENDPOINT_URL_KINESIS: AWS_ENDPOINT_URL_KINESIS!,
+        AWS_SHARED_CREDENTIALS_FILE: file,
+        AWS_REGION: KEYS.region,
+      },
+    });
+    await program.waitForLog(/following slot/);
+    await write(`${SECRET}-expired`);
+    await server.sql("select pg_terminate_backend(active_pid) from pg_replication_slots");
+    await program.waitForLog(/not connected: .*rds-db:connect/);
+    await write(SECRET);
+    await program.waitForLog(/connected again/);
+    await db.sql("insert into t values (1)");
+    await waitUntilConfirmed(db, program);
+    assertEquals((await storedTexts(kinesis, stream)).length, 1);
+    assertEquals(await program.stop(), 0);
+    await Deno.remove(file);
+  },
+});
+
 Deno.test("--pg-auth rds-iam without credentials or region says so in one line", async () => {
   const start = (env: Record<string, string>) =>
     Pg2kinesis.start(
