@@ -2,12 +2,16 @@ import { getLogger } from "@logtape/logtape";
 import { DecodeError } from "../decode/decoder.ts";
 import { RunError } from "../errors.ts";
 import type { RunOptions } from "../options.ts";
+import { pause } from "../postgres/backoff.ts";
 import { PostgresError } from "../postgres/postgres_error.ts";
 import { SLOT_TAKEN } from "../postgres/same_server.ts";
 import { standBy } from "../postgres/stand_by.ts";
 import { RunObserver } from "../telemetry/observer.ts";
 import { follow } from "./follow.ts";
 import { onStopSignal } from "./stop_signal.ts";
+
+/** Before a standby whose turn failed looks at the slot again. */
+const RETRY_MS = 1000;
 
 const logger = getLogger(["pg2kinesis", "run"]);
 
@@ -55,17 +59,21 @@ async function takeTurns(
   observer: RunObserver,
   stop: AbortSignal,
 ): Promise<void> {
-  for (let isFirst = true;; isFirst = false) {
+  // What fails at the first look fails for good; a standby that has waited for weeks tries again.
+  for (let hasBegun = false;;) {
     observer.enter("standby");
-    await standBy(options.postgres, options.slot, stop, !isFirst);
+    const hasWaited = await standBy(options.postgres, options.slot, stop, hasBegun);
+    hasBegun ||= hasWaited;
     try {
       return await follow(options, observer, stop);
     } catch (error) {
       if (stop.aborted || !(error instanceof PostgresError)) throw error;
       const isTaken = error.code === SLOT_TAKEN;
       // The server may have gone away together with whoever followed the slot.
-      if (!isTaken && (isFirst || !error.transient)) throw error;
+      if (!isTaken && !(hasBegun && error.transient)) throw error;
+      hasBegun = true;
       logger.warn("{message}; standing by", { message: error.message });
+      if (!isTaken) await pause(RETRY_MS, stop);
     }
   }
 }

@@ -27,7 +27,7 @@ const SLOT_QUERY = `
 /**
  * Waits while another client holds the slot; resolves when nobody does, or when there is no slot to
  * begin with. PostgreSQL's lock on the slot decides who has it next: that is who starts to follow it
- * first. `isKnown`: it was there before.
+ * first. `isKnown`: it was there before. Gives whether another client was seen to follow it.
  * @throws {PostgresError} when a known slot is gone, or cannot be looked at the first time; the
  * signal's reason when it aborts.
  */
@@ -36,14 +36,14 @@ export async function standBy(
   slot: SlotOptions,
   signal: AbortSignal,
   isKnown: boolean,
-): Promise<void> {
+): Promise<boolean> {
   using lookout = new Lookout(postgres, slot.name, signal, isKnown);
   const reminder = new Reminder();
   let holder: string | undefined;
   for (let wasThere = isKnown;; await pause(LOOK_MS, signal)) {
     const row = await lookout.look();
     if (row.slot_name === null) {
-      if (!wasThere) return;
+      if (!wasThere) return false;
       throw new PostgresError(
         `the slot ${
           JSON.stringify(slot.name)
@@ -58,7 +58,7 @@ export async function standBy(
     if (row.active_pid === null) {
       if (performance.now() < lookout.graceEndsMs) continue;
       if (holder !== undefined) logger.info("the slot {slot} is free", { slot: slot.name });
-      return;
+      return wasThere && holder !== undefined;
     }
     const name = holderOf(row);
     if (name !== holder || reminder.isDue()) {

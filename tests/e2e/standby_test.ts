@@ -103,6 +103,28 @@ Deno.test("pg2kinesis --standby survives a restart of the server, active and wai
   ]);
 });
 
+Deno.test("pg2kinesis --standby that has waited tries again when the server has no room for it at its turn", async () => {
+  await using server = await startEmbeddedPostgres();
+  await using kinesis = await startKinesalite();
+  await using db = await freshDatabase(server);
+  await db.sql("create table t (id int primary key); create role least login replication");
+  await db.createSlot("test_decoding");
+  const stream = freshStreamName();
+  await kinesis.createStream(stream, 1);
+  const flags = [...flagsFor(db, stream), ...STANDBY];
+  await using active = await Pg2kinesis.start(flags, { env: kinesis.env });
+  await active.waitForLog(/following slot/);
+  const asLeast = flags.with(flags.indexOf("-u") + 1, "least");
+  await using waiting = await Pg2kinesis.start(asLeast, { env: kinesis.env });
+  await waiting.waitForLog(/standing by/);
+  await db.sql("alter role least connection limit 1");
+  await active.kill9();
+  await waiting.waitForLog(/too many connections .*; standing by/);
+  await db.sql("alter role least connection limit -1; insert into t values (1)");
+  await waitUntilConfirmed(db, waiting);
+  assertEquals(await waiting.stop(), 0, waiting.stderr);
+});
+
 // `deno task campaign --scenarios 0 --proofs takeover` does so 25 times.
 Deno.test("pg2kinesis --standby loses and reorders nothing when the other is killed, or frozen and comes back", async () => {
   await using server = await startEmbeddedPostgres({ settings: { wal_sender_timeout: "3s" } });
