@@ -18,5 +18,10 @@ export function someOf(names: readonly string[], shown = 10): string {
 
 /** `1 table`, `2 tables`. */
 export function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+  return `${count} ${nounFor(count, noun)}`;
+}
+
+/** `table` of one, `tables` of any other number: for a log line, whose number is a field of its own. */
+export function nounFor(count: number, noun: string): string {
+  return count === 1 ? noun : `${noun}s`;
 }

@@ -1,4 +1,5 @@
 import type { KinesisClient, KinesisClientConfig } from "@aws-sdk/client-kinesis";
+import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./api.ts";
 import { cborWire, jsonWire, type PutWire } from "./put_wire.ts";
@@ -44,6 +45,7 @@ export async function connectKinesis(
         requestHandler,
         // Retries are the lanes': the SDK would send a request again behind their back and give up.
         maxAttempts: 1,
+        logger: SDK_LOGGER,
         ...regionFromEnvironment(),
         ...settings,
         ...more,
@@ -62,6 +64,17 @@ export async function connectKinesis(
     throw error;
   }
 }
+
+const log = getLogger(["pg2kinesis", "kinesis"]);
+
+/** What the SDK would write to the console, in lines of its own making: one line of our log. */
+const SDK_LOGGER: KinesisClientConfig["logger"] = {
+  debug: () => {},
+  info: () => {},
+  warn: (...content: unknown[]) =>
+    log.warn("{remark}", { remark: content.join(" ").replace(/\s+/g, " ").trim() }),
+  error: () => {},
+};
 
 /** The SDK asks the system's release for each request, which takes a tenth of a small put's time. */
 function rememberUserAgent(client: KinesisClient): KinesisClient {

@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
 import type { StreamOptions } from "../options.ts";
 import type { Problem } from "../problem.ts";
-import { countOf } from "../quantity.ts";
+import { countOf, nounFor } from "../quantity.ts";
 import type { KinesisApi, StreamSummary } from "./api.ts";
 import { askPatiently } from "./ask_patiently.ts";
 import type { Clock } from "./clock.ts";
@@ -57,12 +57,12 @@ export async function openStream(
   }
   const { mode, maxRecordBytes } = summary;
   log.info(
-    "stream {name} in {region}: {size}, {mode}, records up to {maxRecordBytes} bytes",
+    `stream {name} in {region}: {shards} ${nounFor(shards.open.length, "shard")}, {mode}, ` +
+      "records up to {maxRecordBytes} bytes",
     {
       name,
       region: api.region,
       shards: shards.open.length,
-      size: countOf(shards.open.length, "shard"),
       mode,
       maxRecordBytes,
     },

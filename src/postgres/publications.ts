@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { SlotOptions } from "../options.ts";
-import { countOf, someOf } from "../quantity.ts";
+import { nounFor, someOf } from "../quantity.ts";
 import type { Connection, TextRow } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
 import {
@@ -69,14 +69,11 @@ export async function checkPublications(
   );
   if (absent.length > 0) {
     logger.warn(
-      "the flags ask for {missing} not in the publication {names}, whose changes are not published: " +
-        "{tables}",
-      {
-        count: absent.length,
-        missing: countOf(absent.length, "table"),
-        names,
-        tables: someOf(absent),
-      },
+      `the flags ask for {count} ${
+        nounFor(absent.length, "table")
+      } not in the publication {names}, ` +
+        "whose changes are not published: {tables}",
+      { count: absent.length, names, tables: someOf(absent) },
     );
   }
 }
@@ -102,10 +99,10 @@ export async function createPublication(
   const choice = chooseTables(await publishableTables(connection), wanted, serverVersion);
   if (choice.listed.length === 0) throw nothingToPublish(name, choice);
   await runCreation(connection, name, choice);
-  logger.info("created the publication {name} of {size}: {tables}", {
+  const noun = nounFor(choice.listed.length, "table");
+  logger.info(`created the publication {name} of {count} ${noun}: {tables}`, {
     name,
     count: choice.listed.length,
-    size: countOf(choice.listed.length, "table"),
     tables: someOf(choice.listed),
   });
   if (choice.leftOut.length > 0) {

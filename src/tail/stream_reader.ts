@@ -4,7 +4,7 @@ import { askPatiently } from "../kinesis/ask_patiently.ts";
 import type { ShardPosition, StoredRecord } from "../kinesis/read_api.ts";
 import type { ListedShard } from "../kinesis/shard_map.ts";
 import { type Shard, ShardMap } from "../kinesis/shard_map.ts";
-import { countOf } from "../quantity.ts";
+import { nounFor } from "../quantity.ts";
 import { Permits } from "./permits.ts";
 import { type ReadContext, readShard, type ShardEnd } from "./shard_reader.ts";
 import type { TailOptions } from "./tail_options.ts";
@@ -81,9 +81,9 @@ class StreamReader {
     if (shardId !== undefined) this.#keepOnly(shardId);
     else if (from.kind === "latest") this.#passOverClosed();
     const reading = [...this.#shards.values()].filter(({ state }) => state === "waiting").length;
-    log.info("reading {size} of stream {stream} in {region}", {
+    const noun = nounFor(reading, "shard");
+    log.info(`reading {shards} ${noun} of stream {stream} in {region}`, {
       shards: reading,
-      size: countOf(reading, "shard"),
       stream: this.options.streamName,
       region: this.context.api.region,
     });

@@ -91,7 +91,8 @@ const CASES: readonly BadInput[] = [
   },
   {
     what: "no such AWS profile",
-    env: { AWS_PROFILE: "no_such_profile", AWS_ACCESS_KEY_ID: "", AWS_SECRET_ACCESS_KEY: "" },
+    // Beside keys, of which the SDK has its own to say.
+    env: { AWS_PROFILE: "no_such_profile" },
     says: [/credentials/, /"no_such_profile"/, /~\/\.aws\/config/],
   },
   {
