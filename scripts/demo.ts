@@ -25,9 +25,11 @@ const USAGE = `usage: sh scripts/demo.sh [--keep]
   --keep   leave everything up at the end, and print how to connect`;
 
 async function main(args: readonly string[]): Promise<number> {
-  if (args.some((argument) => argument !== "--keep")) {
+  const unknown = args.find((argument) => argument !== "--keep");
+  if (unknown !== undefined) {
+    if (unknown !== "--help") console.error(`demo.sh does not know ${JSON.stringify(unknown)}`);
     console.error(USAGE);
-    return args.includes("--help") ? 0 : 2;
+    return unknown === "--help" ? 0 : 2;
   }
   await using parts = new Parts();
   try {

@@ -17,6 +17,9 @@ import {
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
+/** How often it is told that a slot still waits for open transactions. */
+const TELL_EVERY_MS = 10_000;
+
 /** Failover slots came with 17. */
 export const FAILOVER_VERSION = 170000;
 const DUPLICATE_OBJECT = "42710";
@@ -146,12 +149,25 @@ async function createSlot(
   await connection.query("wait for open transactions", "SET statement_timeout = 0");
   await connection.query("wait for open transactions", "SET lock_timeout = 0");
   await giveUpWithUs(connection);
-  await ask(connection, options, `create the slot ${quote(options.name)}`, {
-    // The function asks for the same right as the replication command: REPLICATION.
-    text: "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot($1, $2" +
-      (options.failover ? ", failover => true)" : ")"),
-    values: [options.name, options.plugin],
-  });
+  const began = Date.now();
+  const waiting = setInterval(() => {
+    logger.warn(
+      "the slot {name} is not made yet after {seconds} s: transactions that were open before are " +
+        "still open; SELECT pid, usename, xact_start FROM pg_stat_activity WHERE backend_xid IS NOT " +
+        "NULL shows them, SELECT * FROM pg_prepared_xacts those that are prepared",
+      { name: options.name, seconds: Math.round((Date.now() - began) / 1000) },
+    );
+  }, TELL_EVERY_MS);
+  try {
+    await ask(connection, options, `create the slot ${quote(options.name)}`, {
+      // The function asks for the same right as the replication command: REPLICATION.
+      text: "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot($1, $2" +
+        (options.failover ? ", failover => true)" : ")"),
+      values: [options.name, options.plugin],
+    });
+  } finally {
+    clearInterval(waiting);
+  }
 }
 
 /**

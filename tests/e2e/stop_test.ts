@@ -106,7 +106,7 @@ Deno.test("pg2kinesis stops cleanly when it is told to before it follows anythin
   }
 });
 
-Deno.test("pg2kinesis leaves no slot behind when it is stopped or killed while the slot is made", async (t) => {
+Deno.test("pg2kinesis tells why a slot takes long to make, and leaves none behind when it is stopped or killed meanwhile", async (t) => {
   await using server = await startEmbeddedPostgres();
   await using kinesis = await startKinesalite();
   await using db = await freshDatabase(server);
@@ -124,7 +124,10 @@ Deno.test("pg2kinesis leaves no slot behind when it is stopped or killed while t
         const waiting = () => db.sql("select from pg_replication_slots where active");
         await waitFor(async () => (await waiting()).length === 1, { what: "the slot to be made" });
         if (end === "SIGKILL") await program.kill9();
-        else assertEquals(await program.stop(), 0, program.stderr);
+        else {
+          await program.waitForLog(/not made yet after \d+ s: .*pg_stat_activity/);
+          assertEquals(await program.stop(), 0, program.stderr);
+        }
         await waitFor(async () => (await waiting()).length === 0, {
           what: "the server to give up",
         });

@@ -77,7 +77,7 @@ for (const version of ["2.4.0", "2.10.1", "3.0.0"]) {
 
 Deno.test("demo.sh refuses an argument that it does not know", async () => {
   const { code, stderr } = await sh(["scripts/demo.sh", "--kep"]);
-  assertMatch(stderr, /^usage: sh scripts\/demo.sh \[--keep\]/);
+  assertMatch(stderr, /^demo\.sh does not know "--kep"\nusage: sh scripts\/demo\.sh \[--keep\]/);
   assertEquals(code, 2);
 });
 
