@@ -156,7 +156,7 @@ async function drain(pipeline: Promise<void>, writer: StreamWriter): Promise<voi
     if (!deadline.aborted) return;
     logger.warn(
       "{bytes} bytes were not stored within {seconds} s; they are not confirmed and come again",
-      { bytes: writer.pendingBytes, seconds: DRAIN_MS / 1000, error },
+      { bytes: writer.pendingBytes, seconds: DRAIN_MS / 1000 },
     );
   }
 }

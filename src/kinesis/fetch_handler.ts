@@ -72,8 +72,16 @@ function named(name: string, message: string, cause?: unknown): Error {
   return Object.assign(new Error(message, { cause }), { name, code: name });
 }
 
-/** Newer versions of Deno put the reason into the cause. */
-function describe(error: unknown): string {
+/**
+ * What a person needs of Deno's words, which begin with `error sending request for url (…): client
+ * error (Connect): tcp connect error: ` and may say the reason twice: in itself and as its cause.
+ */
+export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`;
+  const said = error.cause === undefined
+    ? error.message
+    : `${error.message}: ${describe(error.cause)}`;
+  const parts = said.replace(/^error sending request for url \((.+?)\): /, "$1: ")
+    .replace("client error (Connect): ", "").split(": ");
+  return parts.filter((part, i) => part !== parts[i - 1]).join(": ");
 }

@@ -3,6 +3,7 @@ import { RunError } from "../errors.ts";
 import type { Clock } from "../kinesis/clock.ts";
 import type { KinesisReadApi, StoredRecord } from "../kinesis/read_api.ts";
 import type { Shard } from "../kinesis/shard_map.ts";
+import { countOf } from "../quantity.ts";
 import { LineOutput, ReaderGone, type Sink } from "./line_output.ts";
 import { renderJson, renderText } from "./render.ts";
 import { readStream } from "./stream_reader.ts";
@@ -72,8 +73,8 @@ export async function tail(options: TailOptions, parts: TailParts): Promise<void
 function conclude(verifier: Verifier): void {
   const { counts, keys, findings } = verifier;
   const remarks = [
-    `${counts.verified} changes of ${keys} partition keys verified`,
-    `${counts.duplicates} duplicates dropped`,
+    `${countOf(counts.verified, "change")} of ${countOf(keys, "partition key")} verified`,
+    `${countOf(counts.duplicates, "duplicate")} dropped`,
   ];
   if (counts.presumedDuplicates > 0) {
     remarks.push(`${counts.presumedDuplicates} of them older than what is remembered of their key`);
@@ -89,21 +90,31 @@ function conclude(verifier: Verifier): void {
         "within transactions only",
     );
   }
-  if (counts.unnamed > 0) remarks.push(`${counts.unnamed} messages without a name`);
+  if (counts.unnamed > 0) remarks.push(`${countOf(counts.unnamed, "message")} without a name`);
   if (counts.other > 0) {
-    remarks.push(`${counts.other} records are not of the JSON format: of these only the shard was`);
+    remarks.push(
+      `${countOf(counts.other, "record")} not of the JSON format, of which only the shard was`,
+    );
   }
   if (findings > 0) {
     throw new RunError(
-      `${findings} findings: ${counts.late} out of order, ${counts.misplaced} outside of their ` +
-        `shards, ${counts.gaps} transactions with gaps (${remarks.join("; ")})`,
+      `${
+        countOf(findings, "finding")
+      }: ${counts.late} out of order, ${counts.misplaced} outside of their ` +
+        `shards, ${countOf(counts.gaps, "transaction")} with gaps (${remarks.join("; ")})`,
     );
   }
   if (counts.verified === 0 && counts.other > 0) {
     throw new RunError(
-      `nothing could be verified: none of ${counts.other} records is of the JSON format ` +
+      `nothing could be verified: of ${
+        countOf(counts.other, "record")
+      } none is of the JSON format ` +
         "(--message-formatter JSON), and no other one has what names and orders a change",
     );
+  }
+  if (counts.verified + counts.unnamed + counts.passedOver === 0) {
+    log.info("nothing was read that could be verified");
+    return;
   }
   log.info("no findings: {remarks}", { remarks: remarks.join("; ") });
 }

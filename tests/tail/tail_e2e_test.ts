@@ -253,13 +253,13 @@ Deno.test("tail --verify drops duplicates, and finds a planted reordering, a pla
   const gap = await verify("--expect-all");
   assertEquals(gap.code, 1);
   assertMatch(gap.stderr, /WARNING transaction 0\/40: no change with seq 2\n/);
-  assertMatch(gap.stderr, /ERROR 1 findings: 0 out of order, 0 outside of their shards, 1 trans/);
+  assertMatch(gap.stderr, /ERROR 1 finding: 0 out of order, 0 outside of their shards, 1 trans/);
 
   await putAggregated(kinesis, "s", transaction("0/30", [3]));
   const reordering = await verify();
   assertEquals(reordering.code, 1);
   assertMatch(reordering.stderr, /the pair \(0\/30, 3\) of "public\.t:3" comes after a later/);
-  assertMatch(reordering.stderr, /ERROR 1 findings: 1 out of order, 0 outside/);
+  assertMatch(reordering.stderr, /ERROR 1 finding: 1 out of order, 0 outside/);
 
   const away = [5, 6, 7, 8].map((id) => change(id, ["0/50", id]));
   await putInto(kinesis, "s", closed!.start, aggregateOf(away));
@@ -270,17 +270,20 @@ Deno.test("tail --verify drops duplicates, and finds a planted reordering, a pla
 
   await putAggregated(kinesis, "s", away);
   const again = await verify();
-  assertMatch(again.stderr, /ERROR 1 findings: 1 out of order, 0 outside/);
+  assertMatch(again.stderr, /ERROR 1 finding: 1 out of order, 0 outside/);
   assertMatch(again.stderr, /4 left out that a reshard left behind/);
 });
 
 Deno.test("tail --verify says when there is nothing that it could verify", async () => {
   await using kinesis = await startKinesalite();
   await kinesis.createStream("s", 1);
+  const empty = await Pg2kinesis.run(["tail", "-k", "s", "--verify"], { env: kinesis.env });
+  assertEquals(empty.code, 0, empty.stderr);
+  assertMatch(empty.stderr, /nothing was read that could be verified/);
   await putPlain(kinesis, "s", { key: "k", data: "0,CDC,731,public.t,INSERT,1" });
   const { code, stdout, stderr } = await Pg2kinesis.run(["tail", "-k", "s", "--verify"], {
     env: kinesis.env,
   });
   assertEquals([code, linesOf(stdout).length], [1, 1]);
-  assertMatch(stderr, /nothing could be verified: none of 1 records is of the JSON format/);
+  assertMatch(stderr, /nothing could be verified: of 1 record none is of the JSON format/);
 });
