@@ -48,7 +48,7 @@ export class ShardFollower {
     this.#isFollowing = true;
     this.#follow().catch((error) => {
       if (!this.context.closing.aborted) this.owner.broken(error);
-    }).finally(() => this.#isFollowing = false);
+    });
   }
 
   /** Looks whether a lane's shard is closed, and if so follows. */
@@ -58,20 +58,29 @@ export class ShardFollower {
   }
 
   async #follow(): Promise<void> {
-    while (this.#isBehind && !this.context.closing.aborted) {
-      this.#isBehind = false;
-      const map = await this.#read();
-      const closed = this.owner.lanes().filter((lane) => !map.byId(lane.shard.id)?.open);
-      await Promise.all(closed.map((lane) => lane.retire()));
-      if (this.context.closing.aborted) return;
-      if (whyStale(map, closed, this.#knownClosed) !== undefined) {
-        // While the lanes came to rest the stream went on; their last answers tell of newer shards.
-        this.#isBehind = true;
-        continue;
+    try {
+      while (this.#isBehind && !this.context.closing.aborted) {
+        this.#isBehind = false;
+        await this.#followOnce();
       }
-      for (const lane of closed) this.#knownClosed.add(lane.shard.id);
-      if (closed.length > 0) this.owner.switchTo(map, closed);
+    } finally {
+      // With the last look at `#isBehind`, so that no call falls in between.
+      this.#isFollowing = false;
     }
+  }
+
+  async #followOnce(): Promise<void> {
+    const map = await this.#read();
+    const closed = this.owner.lanes().filter((lane) => !map.byId(lane.shard.id)?.open);
+    await Promise.all(closed.map((lane) => lane.retire()));
+    if (this.context.closing.aborted) return;
+    if (whyStale(map, closed, this.#knownClosed) !== undefined) {
+      // While the lanes came to rest the stream went on; their last answers tell of newer shards.
+      this.#isBehind = true;
+      return;
+    }
+    for (const lane of closed) this.#knownClosed.add(lane.shard.id);
+    if (closed.length > 0) this.owner.switchTo(map, closed);
   }
 
   /** Reads the map until it can be true. */

@@ -1,0 +1,60 @@
+import { assertEquals } from "@std/assert";
+import type { KinesisApi } from "../../src/kinesis/api.ts";
+import { systemClock } from "../../src/kinesis/clock.ts";
+import { ShardFollower } from "../../src/kinesis/shard_follower.ts";
+import { Trouble } from "../../src/kinesis/trouble.ts";
+import { waitFor } from "../support/wait.ts";
+
+const LISTED = {
+  ShardId: "shardId-000000000000",
+  HashKeyRange: { StartingHashKey: "0", EndingHashKey: `${2n ** 128n - 1n}` },
+  SequenceNumberRange: { StartingSequenceNumber: "1" },
+};
+
+Deno.test("ShardFollower looks again when it is called while the last look comes to its end", async () => {
+  const closing = new AbortController();
+  for (let turns = 0; turns < 20; turns++) {
+    let listings = 0;
+    let afterLook: (() => void) | undefined;
+    const listShards = () => {
+      listings++;
+      return Promise.resolve([LISTED]);
+    };
+    const owner = {
+      lanes: () => {
+        // Asked twice a look: for what the listing is held against, then for those that are closed.
+        afterLook?.();
+        return [];
+      },
+      switchTo: () => {},
+      broken: (error: unknown) => {
+        throw error;
+      },
+    };
+    const follower = new ShardFollower(owner, {
+      api: { region: "r", listShards } as unknown as KinesisApi,
+      streamName: "s",
+      clock: systemClock,
+      random: () => 0,
+      trouble: new Trouble(() => {}, () => {}),
+      closing: closing.signal,
+    });
+    let asked = 0;
+    let called = -1;
+    afterLook = () => {
+      if (++asked !== 2) return;
+      afterLook = undefined;
+      void (async () => {
+        for (let i = 0; i < turns; i++) await undefined;
+        called = listings;
+        follower.follow();
+      })();
+    };
+    follower.follow();
+    await waitFor(() => called > 0 && listings > called, {
+      what: `a look after a call ${turns} turns behind the last one`,
+      timeoutMs: 2000,
+    });
+    assertEquals(listings, called + 1);
+  }
+});
