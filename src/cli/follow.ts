@@ -152,7 +152,7 @@ async function drain(pipeline: Promise<void>, writer: StreamWriter): Promise<voi
   await Promise.race([pipeline.catch(() => {}), writer.failure, aborted(deadline)]);
   try {
     await writer.drain(deadline);
-  } catch (error) {
+  } catch {
     if (!deadline.aborted) return;
     logger.warn(
       "{bytes} bytes were not stored within {seconds} s; they are not confirmed and come again",
