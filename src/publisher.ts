@@ -12,8 +12,9 @@ const logger = getLogger(["pg2kinesis", "publish"]);
 
 /** Before the catalog is read again for a transaction that it does not see yet. */
 const NOT_VISIBLE_YET_MS = 100;
-/** So often without a word. */
+/** So often without a word; then it may take as long as a standby is away. */
 const PATIENT_ATTEMPTS = 20;
+const STILL_NOT_VISIBLE_MS = 2000;
 
 /** What a problem counts as when the policy lets the run go on. */
 const SKIP_REASON_OF = {
@@ -91,7 +92,8 @@ export class Publisher {
         remember(this.#unknown, problem.table);
         if (this.#mayBeKnownNow(change, problem.table)) {
           if (attempt === PATIENT_ATTEMPTS) this.#sayWhyWaiting(change);
-          await new Promise((resolve) => setTimeout(resolve, NOT_VISIBLE_YET_MS));
+          const pauseMs = attempt < PATIENT_ATTEMPTS ? NOT_VISIBLE_YET_MS : STILL_NOT_VISIBLE_MS;
+          await new Promise((resolve) => setTimeout(resolve, pauseMs));
           continue;
         }
       }
