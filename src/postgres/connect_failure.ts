@@ -58,8 +58,10 @@ export function cannotConnect(
   failures: readonly [Failure, ...Failure[]],
   options: PostgresOptions,
 ): PostgresError {
-  // That a server has no TLS is no failure of the mode that goes on without it.
-  const told = failures.filter(({ cause }) => !hasNoTls(describe(cause)));
+  // That a server has no TLS is no failure of a mode that goes on without it, unless TLS is needed.
+  const told = options.channelBinding === "require"
+    ? failures
+    : failures.filter(({ cause }) => !hasNoTls(describe(cause)));
   const [first, ...others] = told.length > 0 ? told as [Failure, ...Failure[]] : failures;
   const start = `cannot connect to PostgreSQL at ${placeOf(first.attempt)} ` +
     `(database ${JSON.stringify(options.database)}, role ${JSON.stringify(options.user)})`;
