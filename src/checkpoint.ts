@@ -43,8 +43,8 @@ class Entry implements Ticket {
 /**
  * The commit watermark: from what the slot sent and what Kinesis acknowledged, the flush LSN that may
  * be confirmed. It is the end of the longest prefix of whole transactions of which every record is
- * stored; on one timeline it never falls. Transactions come in commit order and never interleave (streaming of open
- * transactions is not asked for), acknowledgements in any order.
+ * stored; on one timeline it never falls. Transactions come in commit order and never interleave
+ * (streaming of open transactions is not asked for), acknowledgements in any order.
  */
 export class Checkpoint {
   readonly #entries: Deque<Entry> = new Deque<Entry>();

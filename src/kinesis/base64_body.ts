@@ -2,15 +2,9 @@ import type { KinesisClient } from "@aws-sdk/client-kinesis";
 import { Buffer } from "node:buffer";
 import type { BufferPool } from "./buffer_pool.ts";
 
-/**
- * The SDK writes base64 in JavaScript, which takes a third of all that a put costs, signature
- * included. So it gets empty `Data`, and the runtime's own base64 is put into the JSON that it made.
- */
-const DATA = Symbol("data of a put");
-/** The buffer that a command's body lies in. */
-const BODY = Symbol("body of a put");
 /** Cannot stand inside a JSON string, where quotes are escaped. */
 const EMPTY_MEMBER = Buffer.from('"Data":""');
+const NO_DATA = new Uint8Array(0);
 /**
  * So many bytes become a base64 text at a time: one of a megabyte would live until the garbage
  * collector looks at old objects, small ones die young. A multiple of 3, which needs no padding.
@@ -18,31 +12,44 @@ const EMPTY_MEMBER = Buffer.from('"Data":""');
 const CHUNK_BYTES = 6 * 1024;
 const encoder = new TextEncoder();
 
-interface Held {
-  readonly [DATA]?: readonly Uint8Array[];
-  [BODY]?: Uint8Array;
+/** The input of PutRecord, or of PutRecords, as far as it is used here. */
+interface PutInput {
+  readonly Data?: Uint8Array;
+  readonly Records?: readonly { readonly Data?: Uint8Array }[];
 }
 
-/** What stands as `Data` in a command's input; what shall be put is given to {@linkcode holdData}. */
-export const NO_DATA: Uint8Array = new Uint8Array(0);
-
-/** Makes `data` the data of a command's records, in order, each of which has {@linkcode NO_DATA}. */
-export function holdData<T extends object>(input: T, data: readonly Uint8Array[]): T {
-  return Object.assign(input, { [DATA]: data });
+/** What the two steps of a put share, in the SDK's context of a command. */
+const HELD = Symbol("data and body of a put");
+interface Held {
+  readonly data: readonly Uint8Array[];
+  body: Uint8Array | undefined;
 }
 
 /**
- * Makes the client put the data of {@linkcode holdData} where it belongs, into bodies from `pool`.
- * {@linkcode releaseBody} gives them back.
+ * The SDK writes base64 in JavaScript, which takes a third of all that a put costs, signature
+ * included. So it gets empty `Data`, and the runtime's own base64 is put into the JSON that it made,
+ * in a body from `pool`. That goes back when the put was answered; what failed may still be on its way.
  */
 export function useNativeBase64(client: KinesisClient, pool: BufferPool): void {
   client.middlewareStack.add(
-    (next) => (args) => {
-      const held = args.input as Held;
-      if (held[DATA] !== undefined) {
+    (next, context) => async (args) => {
+      const { input, data } = withoutData(args.input as PutInput);
+      if (data.length === 0) return await next(args);
+      const held: Held = { data, body: undefined };
+      Object.assign(context, { [HELD]: held });
+      const answer = await next({ ...args, input: input as typeof args.input });
+      if (held.body !== undefined) pool.give(held.body);
+      return answer;
+    },
+    { step: "initialize", name: "holdData" },
+  );
+  client.middlewareStack.add(
+    (next, context) => (args) => {
+      const held = (context as { readonly [HELD]?: Held })[HELD];
+      if (held !== undefined) {
         const request = args.request as { body: string | Uint8Array };
-        const { buffer, length } = fillIn(request.body, held[DATA], pool);
-        held[BODY] = buffer;
+        const { buffer, length } = fillIn(request.body, held.data, pool);
+        held.body = buffer;
         request.body = buffer.subarray(0, length);
       }
       return next(args);
@@ -52,11 +59,15 @@ export function useNativeBase64(client: KinesisClient, pool: BufferPool): void {
   );
 }
 
-/** Lets the body of an answered command be used again. What failed may still be on its way: not that. */
-export function releaseBody(input: object, pool: BufferPool): void {
-  const held = input as Held;
-  if (held[BODY] !== undefined) pool.give(held[BODY]);
-  held[BODY] = undefined;
+/** Takes the data of a put's records out, in order; of another command there is none. */
+function withoutData(input: PutInput): { input: PutInput; data: readonly Uint8Array[] } {
+  const { Data, Records } = input;
+  if (Data !== undefined) return { input: { ...input, Data: NO_DATA }, data: [Data] };
+  if (Records === undefined) return { input, data: [] };
+  return {
+    input: { ...input, Records: Records.map((record) => ({ ...record, Data: NO_DATA })) },
+    data: Records.map((record) => record.Data!),
+  };
 }
 
 /** Puts the base64 of `data`, in order, into the empty `Data` members of a JSON text. */

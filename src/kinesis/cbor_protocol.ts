@@ -6,7 +6,7 @@ type ProtocolOptions = ConstructorParameters<typeof AwsJson1_1Protocol>[0];
 /**
  * The service's CBOR 1.1 wire, which AWS's Java SDK speaks by default: the same calls as in JSON 1.1,
  * written as CBOR (RFC 8949), so that bytes go as bytes and not as base64. It is not Smithy's RPC v2
- * CBOR. Only for calls without times: see {@linkcode cborWire}.
+ * CBOR. Only for calls without times: see `cbor_client.ts`.
  */
 export class CborProtocol extends AwsJson1_1Protocol {
   constructor(options: ProtocolOptions) {

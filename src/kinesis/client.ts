@@ -2,7 +2,8 @@ import type { KinesisClient, KinesisClientConfig } from "@aws-sdk/client-kinesis
 import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./api.ts";
-import { cborWire, jsonWire, type PutWire } from "./put_wire.ts";
+import { useNativeBase64 } from "./base64_body.ts";
+import { BufferPool } from "./buffer_pool.ts";
 import type { KinesisReadApi, RecordPage, ShardPosition } from "./read_api.ts";
 import { renewCredentials } from "./renew_credentials.ts";
 import type { ListedShard } from "./shard_map.ts";
@@ -16,6 +17,8 @@ const MIB = 1024 * 1024;
 /** Where DescribeStreamSummary says nothing: the limit that every stream begins with. */
 const DEFAULT_MAX_RECORD_KIB = 1024;
 const SHARDS_PER_PAGE = 1000;
+/** Of bodies that wait to be used again: those of a few lanes. */
+const MAX_FREE_BODY_BYTES = 4 * MIB;
 /** Most that one GetRecords gives. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html */
 const MAX_PAGE_BYTES = 10 * MIB;
 
@@ -52,11 +55,13 @@ export async function connectKinesis(
       }),
     );
   const client = newClient();
-  if (settings.credentials === undefined) renewCredentials(client);
+  useNativeBase64(client, new BufferPool(MAX_FREE_BODY_BYTES));
   try {
-    const puts = wire === "cbor" ? await cborWire(newClient, client) : jsonWire(client);
-    if (puts.client !== client && settings.credentials === undefined) {
-      renewCredentials(puts.client, client);
+    const puts = wire === "cbor"
+      ? (await import("./cbor_client.ts")).newCborClient(newClient, client)
+      : client;
+    if (settings.credentials === undefined) {
+      for (const each of new Set([client, puts])) renewCredentials(each, client);
     }
     return new SdkKinesis(sdk, client, puts, await resolveSettings(client));
   } catch (error) {
@@ -167,23 +172,21 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
   constructor(
     private readonly sdk: Sdk,
     private readonly client: KinesisClient,
-    private readonly puts: PutWire,
+    private readonly puts: KinesisClient,
     readonly region: string,
   ) {}
 
   async putRecord(request: Parameters<KinesisApi["putRecord"]>[0], signal: AbortSignal) {
-    const input = this.puts.carry({
-      StreamName: request.streamName,
-      PartitionKey: request.partitionKey,
-      Data: this.puts.dataOf(request.data),
-      ExplicitHashKey: request.explicitHashKey,
-      SequenceNumberForOrdering: request.sequenceNumberForOrdering,
-    }, [request.data]);
-    const answer = await this.puts.client.send(
-      new this.sdk.PutRecordCommand(input),
+    const answer = await this.puts.send(
+      new this.sdk.PutRecordCommand({
+        StreamName: request.streamName,
+        PartitionKey: request.partitionKey,
+        Data: request.data,
+        ExplicitHashKey: request.explicitHashKey,
+        SequenceNumberForOrdering: request.sequenceNumberForOrdering,
+      }),
       { abortSignal: signal, requestTimeout: timeoutFor(request.data.length) },
     );
-    this.puts.answered(input);
     return {
       shardId: present("PutRecord", "ShardId", answer.ShardId),
       sequenceNumber: present("PutRecord", "SequenceNumber", answer.SequenceNumber),
@@ -196,19 +199,17 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
     signal: AbortSignal,
   ): Promise<readonly PutRecordsResult[]> {
     const bytes = records.reduce((sum, record) => sum + record.data.length, 0);
-    const input = this.puts.carry({
-      StreamName: streamName,
-      Records: records.map((record) => ({
-        PartitionKey: record.partitionKey,
-        Data: this.puts.dataOf(record.data),
-        ExplicitHashKey: record.explicitHashKey,
-      })),
-    }, records.map((record) => record.data));
-    const { Records = [] } = await this.puts.client.send(
-      new this.sdk.PutRecordsCommand(input),
+    const { Records = [] } = await this.puts.send(
+      new this.sdk.PutRecordsCommand({
+        StreamName: streamName,
+        Records: records.map((record) => ({
+          PartitionKey: record.partitionKey,
+          Data: record.data,
+          ExplicitHashKey: record.explicitHashKey,
+        })),
+      }),
       { abortSignal: signal, requestTimeout: timeoutFor(bytes) },
     );
-    this.puts.answered(input);
     if (Records.length !== records.length) {
       throw badAnswer("PutRecords", `${Records.length} results for ${records.length} records`);
     }

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
-import { assertEquals, assertThrows } from "@std/assert";
-import { fillIn } from "../../src/kinesis/base64_body.ts";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { KinesisClient, PutRecordCommand } from "@aws-sdk/client-kinesis";
+import { fillIn, useNativeBase64 } from "../../src/kinesis/base64_body.ts";
 import { BufferPool } from "../../src/kinesis/buffer_pool.ts";
 
 const pool = new BufferPool(1024 * 1024);
@@ -49,4 +50,42 @@ Deno.test("fillIn writes large data and a used buffer without a trace of what wa
     assertEquals(read(body), { Data: Buffer.from(data).toString("base64"), StreamName: "s" });
     pool.give(body.buffer);
   }
+});
+
+Deno.test("useNativeBase64 uses a body again once its put was answered, and never one that failed", async () => {
+  const bodies: Uint8Array[] = [];
+  let fails = false;
+  const answer = new TextEncoder().encode('{"ShardId":"s","SequenceNumber":"1"}');
+  const client = new KinesisClient({
+    region: "us-east-1",
+    endpoint: "http://127.0.0.1:1",
+    maxAttempts: 1,
+    credentials: { accessKeyId: "AKIATEST", secretAccessKey: "test" },
+    requestHandler: {
+      handle: ({ body }: { body: Uint8Array }) => {
+        bodies.push(body);
+        if (fails) return Promise.reject(Object.assign(new Error("cut"), { code: "ECONNRESET" }));
+        return Promise.resolve({ response: { statusCode: 200, headers: {}, body: answer } });
+      },
+    } as never,
+  });
+  useNativeBase64(client, new BufferPool(1024 * 1024));
+  const put = (byte: number) =>
+    client.send(
+      new PutRecordCommand({
+        StreamName: "s",
+        PartitionKey: "k",
+        Data: new Uint8Array(9000).fill(byte),
+      }),
+    );
+  await put(1);
+  fails = true;
+  await assertRejects(() => put(2));
+  fails = false;
+  const failed = bodies[1]!.slice();
+  await put(3);
+  const [first, second, third] = bodies.map(({ buffer }) => buffer);
+  assertEquals([first === second, second === third], [true, false]);
+  assertEquals(bodies[1], failed);
+  client.destroy();
 });
