@@ -121,8 +121,11 @@ export class MadeUpCatalog implements Catalog {
     return undefined;
   }
 
+  /** Whether it was read late enough to see the changes that are asked about. */
+  isLateEnough = true;
+
   sees(): boolean {
-    return true;
+    return this.isLateEnough;
   }
 
   refresh(): Promise<void> {

@@ -42,6 +42,21 @@ Deno.test("RowKeys.find asks once for a refresh when the order of a key is not k
   assertEquals(find(keys, change), '["1","2"]', "asked a second time");
 });
 
+Deno.test("RowKeys.find asks again as long as the catalog cannot see the change", async () => {
+  const catalog = new MadeUpCatalog();
+  const keys = new RowKeys("wal2json", catalog);
+  const change = row("insert", { keyNames: ["a", "b"], newRow: AB });
+  catalog.isLateEnough = false;
+  for (let n = 0; n < 3; n++) {
+    assertEquals(find(keys, change), "<unknown-table>");
+    await catalog.refresh();
+  }
+  catalog.isLateEnough = true;
+  catalog.set("public.t", { keys: [["b", "a"]] });
+  await catalog.refresh();
+  assertEquals(find(keys, change), '["2","1"]');
+});
+
 Deno.test("RowKeys.find takes the key order that a refresh brings", async () => {
   const catalog = new MadeUpCatalog();
   const keys = new RowKeys("wal2json", catalog);

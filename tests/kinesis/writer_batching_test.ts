@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { AGGREGATE_MAGIC } from "../../src/kinesis/aggregate.ts";
 import type { RecordToPut } from "../../src/kinesis/api.ts";
+import type { StreamWriter } from "../../src/kinesis/stream_writer.ts";
 import { CountingTicket } from "./counting_ticket.ts";
 import { Simulation, STREAM } from "./simulation.ts";
 
@@ -70,6 +71,28 @@ Deno.test("StreamWriter with --linger waits for more, unless a put is full or it
     }
     const puts = requests.length - before;
     assert(puts >= 15 && puts <= 20, `${puts} puts in 10 s`);
+  });
+});
+
+Deno.test("StreamWriter puts less at a time the more shards share the memory, and more again after a merge", async () => {
+  const simulation = new Simulation({ shards: 2 });
+  const largest = async (writer: StreamWriter) => {
+    let bytes = 0;
+    simulation.api.onRequest = ([record]) => bytes = Math.max(bytes, record!.data.length);
+    const ticket = new CountingTicket();
+    for (let i = 0; i < 1000; i++) writer.add(`key ${i}`, "x".repeat(KIB), ticket);
+    await writer.drain();
+    return bytes;
+  };
+  await simulation.run({ highWaterBytes: 512 * KIB }, async (writer) => {
+    const withTwo = await largest(writer);
+    assert(withTwo > 100 * KIB && withTwo <= 128 * KIB, `${withTwo} bytes`);
+    simulation.service.reshard(STREAM, (stream) => {
+      stream.merge("shardId-000000000000", "shardId-000000000001");
+    });
+    await largest(writer);
+    const withOne = await largest(writer);
+    assert(withOne > 200 * KIB && withOne <= 256 * KIB, `${withOne} bytes`);
   });
 });
 
