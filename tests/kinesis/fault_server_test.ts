@@ -79,7 +79,8 @@ Deno.test({
     writer.close();
 
     const { puts, faults: injected } = JSON.parse(await server.ask("GET", "stats"));
-    assert(puts > 100 && injected > 10, `${injected} faults in ${puts} puts`);
+    // Fifty batches were stored one after the other, in how many shards is up to the seed.
+    assert(puts >= 50 && injected > 5, `${injected} faults in ${puts} puts, seed ${seed}`);
     const shards = new Map(
       (JSON.parse(await server.ask("GET", `shards?stream=${STREAM}`)) as {
         id: string;
