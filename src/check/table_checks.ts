@@ -1,8 +1,10 @@
 import { RunError, UsageError } from "../errors.ts";
+import { findMissingColumns } from "../format/column_filter.ts";
 import { createFormatter } from "../format/create.ts";
 import { loadCatalog } from "../postgres/catalog.ts";
 import type { Catalog, KnownTable } from "../postgres/known_table.ts";
 import { type PublishableTable, publishableTables } from "../postgres/publication_tables.ts";
+import { readTableColumns } from "../postgres/table_columns.ts";
 import type { Remedy } from "../problem.ts";
 import { identityStatement } from "./identity.ts";
 import type { ServerContext } from "./postgres_checks.ts";
@@ -15,12 +17,16 @@ interface Table extends PublishableTable {
 
 /** What the tables are, for the plugin and the format that were chosen. */
 export async function checkTables(context: ServerContext): Promise<void> {
-  const { options, findings, signal, wanted } = context;
+  const { connection, options, findings, signal, wanted } = context;
   const { postgres, format, slot } = options;
   const catalog = await loadCatalog(postgres, signal);
   try {
     try {
       await createFormatter(format, slot.plugin, catalog);
+      const read = (tables: readonly string[]) => readTableColumns(connection, tables, slot);
+      for (const missing of await findMissingColumns(format, catalog, read)) {
+        findings.warn("format", missing);
+      }
     } catch (error) {
       if (!(error instanceof RunError || error instanceof UsageError)) throw error;
       findings.stop("format", error.message);

@@ -1,6 +1,6 @@
 import { parseArgs as untypedParseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../errors.ts";
-import { didYouMean, nearest } from "./did_you_mean.ts";
+import { didYouMean, nearest } from "../did_you_mean.ts";
 import {
   type CommandName,
   COMMANDS,

@@ -1,6 +1,6 @@
 import type { Operation, PartitionKeyChoice } from "../options.ts";
 import { UsageError } from "../errors.ts";
-import { didYouMean, nearest } from "./did_you_mean.ts";
+import { didYouMean, nearest } from "../did_you_mean.ts";
 import { defaultedFlag, type Flag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
 import { choice, duration, regularExpression, text } from "./flag_value.ts";
 

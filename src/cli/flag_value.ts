@@ -1,5 +1,5 @@
 import { UsageError } from "../errors.ts";
-import { didYouMean, nearest } from "./did_you_mean.ts";
+import { didYouMean, nearest } from "../did_you_mean.ts";
 import type { ValueParser } from "./flag.ts";
 
 /** One of a few words. */

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { Checkpoint } from "../checkpoint.ts";
 import { createDecoder } from "../decode/create_decoder.ts";
+import { findMissingColumns } from "../format/column_filter.ts";
 import { createFormatter } from "../format/create.ts";
 import { createTableFilter } from "../format/table_filter.ts";
 import { openWriter } from "../kinesis/open_writer.ts";
@@ -13,6 +14,7 @@ import { connect } from "../postgres/connection.ts";
 import { Heartbeat } from "../postgres/heartbeat.ts";
 import { prepareSlot } from "../postgres/slot.ts";
 import { openSource, type ReplicationSource } from "../postgres/source.ts";
+import { readTableColumns } from "../postgres/table_columns.ts";
 import { Publisher } from "../publisher.ts";
 import type { RunObserver } from "../telemetry/observer.ts";
 import { reportRun } from "../telemetry/report.ts";
@@ -59,6 +61,12 @@ export async function follow(
   // Making a slot waits for all transactions that are running; a stop does not.
   stop.addEventListener("abort", () => ordinary.destroy(), { once: true, signal: failed.signal });
   const formatter = await createFormatter(options.format, slotOptions.plugin, catalog);
+  const missing = await findMissingColumns(
+    options.format,
+    catalog,
+    (tables) => readTableColumns(ordinary, tables, slotOptions),
+  );
+  for (const message of missing) logger.warn("{message}", { message });
   const slot = await prepareSlot(ordinary, slotOptions, createTableFilter(options.format));
   ordinary.destroy();
 

@@ -7,7 +7,7 @@ import { type HostView, thisHost } from "./host_view.ts";
 import { choice } from "./flag_value.ts";
 import { type Shell, SHELLS } from "./shells.ts";
 import { buildRunOptions, type Origin, type Settings } from "./run_options.ts";
-import { didYouMean } from "./did_you_mean.ts";
+import { didYouMean } from "../did_you_mean.ts";
 import type { TailOptions } from "../tail/tail_options.ts";
 import { buildTailOptions } from "./tail_options.ts";
 

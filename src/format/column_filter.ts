@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
+import { didYouMean, nearest } from "../did_you_mean.ts";
 import { RunError } from "../errors.ts";
 import { type Column, UNCHANGED } from "../decode/event.ts";
 import type { FormatOptions } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
+import type { TableColumns } from "../postgres/table_columns.ts";
+import { someOf } from "../quantity.ts";
 
 type ColumnOptions = Pick<FormatOptions, "excludeColumns" | "maskColumns" | "maskSalt">;
 
@@ -69,17 +72,70 @@ export class ColumnFilter {
       const rules = this.rulesOf(qualifiedName, catalog);
       if (rules !== undefined) refuseKeyColumns(rules, keys[0] ?? [], qualifiedName);
     }
-    const check = (flag: string, columns: readonly string[]) => {
-      for (const column of columns) {
-        if (tables.some(({ schema, table }) => column.startsWith(`${schema}.${table}.`))) continue;
-        throw new RunError(
-          `${flag} ${column} names a column of no table of the database; write schema.table.column`,
-        );
-      }
-    };
-    check("--exclude-column", this.options.excludeColumns);
-    check("--mask-column", this.options.maskColumns);
+    for (const { option, tables } of namedTables(this.options, catalog)) {
+      if (tables.length > 0) continue;
+      throw new RunError(
+        `${option} names a column of no table of the database; write schema.table.column`,
+      );
+    }
   }
+}
+
+/** A rule as it was given, with the present tables that it may be about; names may hold dots. */
+interface NamedTables {
+  /** `--mask-column public.orders.card` */
+  readonly option: string;
+  readonly tables: readonly { readonly name: string; readonly column: string }[];
+}
+
+function namedTables(options: ColumnOptions, catalog: Catalog): NamedTables[] {
+  const names = [...catalog.tables()].map(({ schema, table }) => `${schema}.${table}`);
+  const find = (flag: string, columns: readonly string[]) =>
+    columns.map((column) => ({
+      option: `${flag} ${column}`,
+      tables: names.filter((name) => column.startsWith(name + "."))
+        .map((name) => ({ name, column: column.slice(name.length + 1) })),
+    }));
+  return [
+    ...find("--exclude-column", options.excludeColumns),
+    ...find("--mask-column", options.maskColumns),
+  ];
+}
+
+/**
+ * Looks for the columns that the rules name; `read` gives what tables have. A slip of the pen would
+ * publish what was to be hidden: a RunError. But the slot may have changes with a column that was
+ * dropped or renamed since: that is given as a line to tell, and the table's first row decides.
+ */
+export async function findMissingColumns(
+  options: ColumnOptions,
+  catalog: Catalog,
+  read: (tables: readonly string[]) => Promise<ReadonlyMap<string, TableColumns>>,
+): Promise<string[]> {
+  const rules = namedTables(options, catalog);
+  if (rules.length === 0) return [];
+  const tables = await read([...new Set(rules.flatMap(({ tables }) => tables.map((t) => t.name)))]);
+  return rules.flatMap(({ option, tables: named }) => {
+    const found = named.flatMap(({ name, column }) => {
+      const columns = tables.get(name);
+      return columns === undefined ? [] : [{ column, ...columns }];
+    });
+    // A table that was dropped in the meantime is no slip of the pen.
+    if (found.length < named.length || found.some((at) => at.names.includes(at.column))) return [];
+    const { column, names } = found[0]!;
+    const problem = noSuchColumn(option, column, names);
+    if (!found.some(({ mayHaveHadOthers }) => mayHaveHadOthers)) throw new RunError(problem);
+    return [
+      `${problem}; the slot may have changes from before the table was altered, so its first row ` +
+      "decides",
+    ];
+  });
+}
+
+/** `option` is the rule as it was given. */
+export function noSuchColumn(option: string, column: string, names: readonly string[]): string {
+  return `${option}: the table has no such column; its columns are ${someOf(names)}` +
+    didYouMean(nearest(column, names));
 }
 
 /** Throws a RunError when one of `names`, a primary key, is excluded or masked. */

@@ -32,7 +32,15 @@ export async function createFormatter(
   const filtersOperations = options.operations.size < 4;
   if (!columnFilter.isActive && !filtersTables && !filtersOperations) return inner;
   const tableFilter = createTableFilter(options);
-  return new FilteringFormatter(inner, options, tableFilter, columnFilter, keys, catalog);
+  return new FilteringFormatter(
+    inner,
+    options,
+    plugin,
+    tableFilter,
+    columnFilter,
+    keys,
+    catalog,
+  );
 }
 
 async function createInner(

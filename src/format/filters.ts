@@ -1,8 +1,13 @@
 import type { Relation, RowChange, Truncate } from "../decode/event.ts";
 import { RunError } from "../errors.ts";
-import type { FormatOptions, Operation } from "../options.ts";
+import type { FormatOptions, Operation, OutputPlugin } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
-import { type ColumnFilter, type ColumnRules, refuseKeyColumns } from "./column_filter.ts";
+import {
+  type ColumnFilter,
+  type ColumnRules,
+  noSuchColumn,
+  refuseKeyColumns,
+} from "./column_filter.ts";
 import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
 import { RelationCache } from "./relation_cache.ts";
 import type { RowKeys } from "./row_key.ts";
@@ -24,6 +29,7 @@ export class FilteringFormatter implements Formatter {
   constructor(
     private readonly inner: Formatter,
     options: Pick<FormatOptions, "operations">,
+    private readonly plugin: OutputPlugin,
     tableFilter: TableFilter,
     private readonly columnFilter: ColumnFilter,
     private readonly keys: RowKeys,
@@ -79,7 +85,10 @@ export class FilteringFormatter implements Formatter {
     if (key.kind === "key") {
       refuseKeyColumns(rules, key.columns.map(({ name }) => name), qualifiedName);
     }
-    if (change.kind === "insert") this.#lookForColumns(change, rules, qualifiedName);
+    // wal2json leaves unchanged TOAST columns out of an update.
+    if (change.kind === "insert" || change.kind === "update" && this.plugin !== "wal2json") {
+      this.#lookForColumns(change, rules, qualifiedName);
+    }
     return next(new RowView(change, (column) => this.columnFilter.show(column, rules)));
   }
 
@@ -92,10 +101,7 @@ export class FilteringFormatter implements Formatter {
       const option = `--${rule}-column ${qualifiedName}.${name}`;
       if (this.#seenColumns.has(option)) continue;
       if (change.newColumn(name) === undefined) {
-        throw new RunError(
-          `${option}: the table has no such column; its columns are ` +
-            change.newRow!.map((column) => column.name).join(", "),
-        );
+        throw new RunError(noSuchColumn(option, name, change.newRow!.map(({ name }) => name)));
       }
       this.#seenColumns.add(option);
     }

@@ -138,6 +138,26 @@ Deno.test("check says what it cannot mend, and goes on to the rest", async (t) =
       expect(["--table-pat", "^nothing$"], {}, /^✗ format: --table-pat \^nothing\$ matches none/m),
   );
   await t.step(
+    "a column that its table has not",
+    () =>
+      expect(
+        ["--exclude-column", "public.t.idd"],
+        {},
+        /^✗ format: --exclude-column public\.t\.idd: .* no such column; its columns are id; did you mean id\?$/m,
+      ),
+  );
+  await db.sql("create table late (id int primary key)");
+  await t.step(
+    "a column that its table may have had",
+    () =>
+      expect(
+        ["--exclude-column", "public.late.note"],
+        {},
+        /^! format: --exclude-column public\.late\.note: .* no such column.*; the slot may have changes/m,
+        /^✓ tables: 2 of /m,
+      ),
+  );
+  await t.step(
     "--recreate-slot",
     () => expect(["--recreate-slot"], {}, /^! slot: --recreate-slot drops the slot .* is lost$/m),
   );

@@ -2,6 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { createHash } from "node:crypto";
 import { UNCHANGED } from "../../src/decode/event.ts";
 import { RunError } from "../../src/errors.ts";
+import { findMissingColumns } from "../../src/format/column_filter.ts";
 import { createFormatter } from "../../src/format/create.ts";
 import { globToRegExp } from "../../src/format/table_filter.ts";
 import type { FormatOptions } from "../../src/options.ts";
@@ -151,14 +152,11 @@ Deno.test("--mask-column holds for values that JSON takes from the other row", a
 
   const unchanged = row("update", {
     table: "public.orders",
-    newRow: [ROW[0]!, ["mail", "text", UNCHANGED]],
+    newRow: [ROW[0]!, ROW[1]!, ["mail", "text", UNCHANGED], ROW[3]!],
     oldRow: ROW,
   });
   const fromTestDecoding = await createFormatter(options, "test_decoding", catalog);
-  assertEquals(JSON.parse(format(fromTestDecoding, unchanged)[0]!.data).after, {
-    id: 1,
-    mail: HASH,
-  });
+  assertEquals(JSON.parse(format(fromTestDecoding, unchanged)[0]!.data).after, shown);
 });
 
 Deno.test("--mask-column with --full-change: a string of type text, whatever the column was", async () => {
@@ -236,12 +234,61 @@ Deno.test("a rule that names no table, or no column of its table, is an error, n
     "--exclude-column public.ordres.card names a column of no table of the database; write " +
       "schema.table.column",
   );
-  const formatter = await make({ excludeColumns: ["public.orders.crad"] });
-  const change = row("insert", { table: "public.orders", newRow: ROW });
-  assertThrows(
-    () => tryFormat(formatter, change),
+  for (const kind of ["insert", "update"] as const) {
+    const formatter = await make({ excludeColumns: ["public.orders.crad"] });
+    const change = row(kind, { table: "public.orders", newRow: ROW });
+    const error = assertThrows(() => tryFormat(formatter, change), RunError);
+    assertEquals(
+      error.message,
+      "--exclude-column public.orders.crad: the table has no such column; its columns are id, " +
+        "card, mail, phone; did you mean card?",
+    );
+  }
+});
+
+Deno.test("findMissingColumns stops at a slip of the pen, and tells of what may be gone since", async () => {
+  const catalog = new MadeUpCatalog({ ...TABLES, "public.orders.old": {} });
+  const look = (
+    options: Partial<FormatOptions>,
+    columns: Record<string, string[]>,
+    mayHaveHadOthers = false,
+  ) =>
+    findMissingColumns({ ...OPTIONS, ...options }, catalog, (tables) =>
+      Promise.resolve(
+        new Map(
+          Object.entries(columns).filter(([name]) => tables.includes(name))
+            .map(([name, names]) => [name, { names, mayHaveHadOthers }]),
+        ),
+      ));
+  const wide = Array.from({ length: 100 }, (_, i) => `c${i}`);
+  const maskColumns = ["public.orders.crad"];
+  const slip = "--mask-column public.orders.crad: the table has no such column; its columns are ";
+
+  assertEquals(await look({ maskColumns }, { "public.orders": ["id", "crad"] }), []);
+  const error = await assertRejects(
+    () => look({ maskColumns }, { "public.orders": [...wide, "card"] }),
     RunError,
-    "--exclude-column public.orders.crad: the table has no such column; its columns are id, card, mail, phone",
+  );
+  assertEquals(
+    error.message,
+    `${slip}c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 91 more; did you mean card?`,
+  );
+  assertEquals(await look({ maskColumns }, { "public.orders": ["id"] }, true), [
+    `${slip}id; the slot may have changes from before the table was altered, so its first row decides`,
+  ]);
+  // Dropped since the catalog was read.
+  assertEquals(await look({ maskColumns }, {}), []);
+
+  // `old.note` of orders, or `note` of `orders.old`.
+  const excludeColumns = ["public.orders.old.note"];
+  const columns = { "public.orders": ["id"], "public.orders.old": ["id", "note"] };
+  assertEquals(await look({ excludeColumns }, columns), []);
+  const text = { ...columns, "public.orders.old": ["id"] };
+  await assertRejects(() => look({ excludeColumns }, text), RunError, "public.orders.old.note: ");
+
+  assertEquals(
+    await findMissingColumns(OPTIONS, catalog, () => Promise.reject(new Error("asked"))),
+    [],
   );
 });
 

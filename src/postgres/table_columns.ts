@@ -1,0 +1,40 @@
+import type { SlotOptions } from "../options.ts";
+import type { Connection } from "./connection.ts";
+
+/** The columns that a table has now. */
+export interface TableColumns {
+  readonly names: readonly string[];
+  /** Whether the slot may still send changes that were made with other columns. */
+  readonly mayHaveHadOthers: boolean;
+}
+
+/**
+ * Reads the columns of tables by `schema.table`, for which a role needs no right on them. `slot`
+ * is the one that will be read.
+ */
+export async function readTableColumns(
+  connection: Connection,
+  tables: readonly string[],
+  slot: Pick<SlotOptions, "name" | "recreate">,
+): Promise<ReadonlyMap<string, TableColumns>> {
+  const rows = await connection.query(
+    "read the tables' columns",
+    `SELECT n.nspname || '.' || c.relname AS name,
+            COALESCE(pg_catalog.json_agg(a.attname ORDER BY a.attnum)
+              FILTER (WHERE NOT a.attisdropped), '[]')::text AS columns,
+            -- One was made, renamed or dropped since the oldest state of the catalog that the slot
+            -- still needs. A dropped one keeps its row, but not its name.
+            pg_catalog.bool_or(pg_catalog.age(a.xmin) <= pg_catalog.age(s.catalog_xmin))::text AS younger
+       FROM pg_catalog.pg_attribute a
+       JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $2
+      WHERE n.nspname || '.' || c.relname = ANY ($1) AND a.attnum > 0
+      GROUP BY 1`,
+    [tables, slot.recreate ? null : slot.name],
+  );
+  return new Map(rows.map(({ name, columns, younger }) => [
+    name!,
+    { names: JSON.parse(columns!), mayHaveHadOthers: younger === "true" },
+  ]));
+}
