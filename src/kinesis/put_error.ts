@@ -29,6 +29,8 @@ export interface Asked {
   readonly action: string;
   /** By a reader of the stream: it can neither make one nor write to it. */
   readonly forReading?: boolean;
+  /** By a run that publishes: what it has not stored comes again from the slot. */
+  readonly whileRunning?: boolean;
 }
 
 const THROTTLED = new Set([
@@ -67,6 +69,8 @@ const CREDENTIALS_TO_RENEW = new Set([
 
 /** Errors of this program, not of a connection. */
 const BUGS = new Set(["RangeError", "ReferenceError", "TypeError"]);
+
+export const KEPT = "the slot keeps what is not stored";
 
 const CREDENTIALS_ADVICE = "check the access key that the AWS settings of this process lead to";
 
@@ -128,7 +132,8 @@ export function refusalError(
   cause: unknown,
 ): RunError {
   return new RunError(
-    `cannot ${asked.verb} stream ${asked.stream} (${asked.region}): ${failure.detail}; ${failure.advice}`,
+    `cannot ${asked.verb} stream ${asked.stream} (${asked.region}): ${failure.detail}; ${failure.advice}` +
+      (asked.whileRunning ? `; ${KEPT}, for the next start` : ""),
     { cause },
   );
 }

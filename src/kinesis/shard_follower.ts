@@ -38,6 +38,7 @@ export class ShardFollower {
       stream: context.streamName,
       region: context.api.region,
       action: "kinesis:ListShards",
+      whileRunning: true,
     };
   }
 

@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
 import type { KinesisApi } from "./api.ts";
 import type { Clock } from "./clock.ts";
-import { type Asked, classify, refusalError } from "./put_error.ts";
+import { type Asked, classify, KEPT, refusalError } from "./put_error.ts";
 
 const LOOK_EVERY_MS = 60_000;
 /** However many errors there are: an account may ask 20 times a second, for all that it runs. */
@@ -61,7 +61,7 @@ export class StreamWatch {
       const { createdAt, status } = await this.api.describeStream(stream, this.closing);
       if (status === "DELETING") {
         return new RunError(
-          `stream ${stream} (${region}) is being deleted; the slot keeps what is not stored`,
+          `stream ${stream} (${region}) is being deleted; ${KEPT}`,
         );
       }
       if (createdAt === undefined || this.createdAt === undefined) return undefined;
@@ -82,6 +82,7 @@ export class StreamWatch {
         stream,
         region,
         action: "kinesis:DescribeStreamSummary",
+        whileRunning: true,
       };
       const failure = classify(error, asked);
       if (failure.kind === "refused" && failure.doubt === "stream") {

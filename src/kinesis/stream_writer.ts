@@ -116,6 +116,7 @@ export class StreamWriter implements RecordWriter {
       stream: stream.name,
       region: api.region,
       action: options.aggregation === "kpl" ? "kinesis:PutRecord" : "kinesis:PutRecords",
+      whileRunning: true,
     };
     this.#watch = new StreamWatch(api, stream.name, createdAt, clock, closing);
     this.#laneContext = {

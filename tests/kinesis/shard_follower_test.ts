@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import type { KinesisApi } from "../../src/kinesis/api.ts";
 import { systemClock } from "../../src/kinesis/clock.ts";
 import { ShardFollower } from "../../src/kinesis/shard_follower.ts";
@@ -57,4 +57,25 @@ Deno.test("ShardFollower looks again when it is called while the last look comes
     });
     assertEquals(listings, called + 1);
   }
+});
+
+Deno.test("ShardFollower ends the run where it may not list the shards, and says what is kept", async () => {
+  const denied = Object.assign(new Error("no"), {
+    name: "AccessDeniedException",
+    $metadata: { httpStatusCode: 400 },
+  });
+  const broken = await new Promise<unknown>((resolve) =>
+    new ShardFollower({ lanes: () => [], switchTo: () => {}, broken: resolve }, {
+      api: { region: "r", listShards: () => Promise.reject(denied) } as unknown as KinesisApi,
+      streamName: "s",
+      clock: systemClock,
+      random: () => 0,
+      trouble: new Trouble(() => {}, () => {}),
+      closing: new AbortController().signal,
+    }).follow()
+  );
+  assertMatch(
+    (broken as Error).message,
+    /^cannot list the shards of stream s \(r\): .*allow kinesis:ListShards.*; the slot keeps what is not stored,/,
+  );
 });

@@ -121,6 +121,7 @@ for (const [name, expected] of REFUSALS) {
       await addAndFlush(writer, ticket, numbers(3));
       const error = await assertRejects(() => writer.drain(), RunError);
       assertMatch(error.message, expected);
+      assertMatch(error.message, /; the slot keeps what is not stored, for the next start$/);
       assert(!error.message.includes("\n"));
       assertEquals(await writer.failure, error);
       assertEquals(writer.add("later", "later", ticket), 0);
@@ -164,14 +165,18 @@ Deno.test("StreamWriter goes on without a sequence number that the service no lo
   assertEquals(simulation.texts, ["1", "2", "3"]);
 });
 
-Deno.test("StreamWriter says that the stream is gone", async () => {
+Deno.test("StreamWriter says that the stream is gone, and what is not", async () => {
   const simulation = new Simulation();
   await simulation.run({}, async (writer) => {
     await addAndFlush(writer, new CountingTicket(), ["1"]);
     await writer.drain();
     simulation.service.call("DeleteStream", { StreamName: STREAM });
     await addAndFlush(writer, new CountingTicket(), ["2"]);
-    await assertRejects(() => writer.drain(), RunError, "--create-stream");
+    const { message } = await assertRejects(() => writer.drain(), RunError);
+    assertMatch(
+      message,
+      /^cannot find stream .*--create-stream; the slot keeps what is not stored, for the next start$/,
+    );
   });
 });
 
