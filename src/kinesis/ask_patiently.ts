@@ -1,10 +1,12 @@
 import { getLogger } from "@logtape/logtape";
 import { Backoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
-import { type Asked, classify, refusalError } from "./put_error.ts";
+import { type Asked, classify, NETWORK_ADVICE, refusalError } from "./put_error.ts";
 
 /** While a person waits: what fails for this long is told instead of tried again. */
 export const PATIENCE_MS = 15_000;
+/** So long without an answer is told: a connection to nowhere takes 10 s to fail, an answer 30 s. */
+const SILENCE_MS = 3_000;
 
 const log = getLogger(["pg2kinesis", "kinesis"]);
 
@@ -24,9 +26,19 @@ export async function askPatiently<T>(
 ): Promise<T> {
   const backoff = new Backoff(random);
   const began = clock.now();
+  const { verb, stream, region } = asked;
   for (;;) {
+    const answered = new AbortController();
+    const over = AbortSignal.any([signal, answered.signal]);
+    clock.sleep(SILENCE_MS, over).then(() => {
+      if (over.aborted) return;
+      log.warn(
+        "cannot {verb} stream {stream} yet: no answer from {region} after {seconds} s; {advice}",
+        { verb, stream, region, seconds: SILENCE_MS / 1000, advice: ADVICE.network },
+      );
+    });
     try {
-      return await call();
+      return await call().finally(() => answered.abort());
     } catch (error) {
       signal.throwIfAborted();
       const failure = classify(error, asked);
@@ -39,12 +51,15 @@ export async function askPatiently<T>(
           error,
         );
       }
-      const { verb, stream } = asked;
-      log.warn("cannot {verb} stream {stream} yet: {detail}", {
-        verb,
-        stream,
-        detail: failure.detail,
-      });
+      log.warn(
+        "cannot {verb} stream {stream} yet: {detail}; trying for {seconds} s more in {region}{advice}",
+        {
+          ...{ verb, stream, region },
+          detail: failure.detail,
+          seconds: Math.ceil((began + patience - clock.now()) / 1000),
+          advice: failure.reason === "network" ? `; ${ADVICE.network}` : "",
+        },
+      );
       await clock.sleep(backoff.nextMs(), signal);
       signal.throwIfAborted();
     }
@@ -55,6 +70,6 @@ export async function askPatiently<T>(
 export const ADVICE = {
   throttled: "the account's limit for such requests is used up: start again later",
   service: "Kinesis does not work at the moment: start again later",
-  network: "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the way to that host",
+  network: NETWORK_ADVICE,
   credentials: "get new AWS credentials and check this machine's clock",
 } as const;

@@ -72,6 +72,10 @@ const BUGS = new Set(["RangeError", "ReferenceError", "TypeError"]);
 
 export const KEPT = "the slot keeps what is not stored";
 
+const FINAL_ADVICE = "this is not mended by trying again";
+
+export const NETWORK_ADVICE = "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the way to that host";
+
 const CREDENTIALS_ADVICE = "check the access key that the AWS settings of this process lead to";
 
 /** Advice for each error that trying again does not mend, by the name that the service gives it. */
@@ -99,7 +103,11 @@ const ADVICE: Readonly<Record<string, (asked: Asked) => string>> = {
 /** What an error means. Errors with a 4xx status that are not known are refusals. */
 export function classify(error: unknown, asked: Asked): Failure {
   const { name, status, code, message } = readError(error);
-  const detail = `${name === "Error" && code ? code : name}: ${message.replace(/\.$/, "")}`;
+  // What the SDK makes of an answer without an error of the service: mostly somebody else's.
+  const isForeign = status !== undefined && /^Unknown(Error)?$/.test(name);
+  const detail = isForeign
+    ? `HTTP status ${status}, without an error of Kinesis`
+    : `${name === "Error" && code ? code : name}: ${message.replace(/\.$/, "")}`;
   if (THROTTLED.has(name) || status === 429) return { kind: "retry", reason: "throttled", detail };
   if (CREDENTIALS_TO_RENEW.has(name)) return { kind: "retry", reason: "credentials", detail };
   // The SDK measures the clock's error from such an answer and signs the next request by it.
@@ -117,7 +125,8 @@ export function classify(error: unknown, asked: Asked): Failure {
   if (status !== undefined && status >= 400) {
     // A closed shard's sequence number may be an invalid argument for the shard that follows it.
     const doubt = name === "InvalidArgumentException" ? "shard" : undefined;
-    return { kind: "refused", detail, advice: "this is not mended by trying again", doubt };
+    const advice = isForeign ? `what answers may not be Kinesis: ${NETWORK_ADVICE}` : FINAL_ADVICE;
+    return { kind: "refused", detail, advice, doubt };
   }
   if (BUGS.has(name) && code === undefined) {
     return { kind: "refused", detail, advice: "please report it", doubt: undefined };

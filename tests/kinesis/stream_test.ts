@@ -3,6 +3,7 @@ import { RunError } from "../../src/errors.ts";
 import type { StreamSummary } from "../../src/kinesis/api.ts";
 import { type OpenStream, openStream } from "../../src/kinesis/stream.ts";
 import { throttled } from "../support/fault_server/service_error.ts";
+import { logged } from "../support/logs.ts";
 import { Simulation, STREAM } from "./simulation.ts";
 
 const HOUR_MS = 3_600_000;
@@ -97,6 +98,40 @@ Deno.test("openStream tries again what passes, and gives up while a person still
     throw Object.assign(new Error("getaddrinfo ENOTFOUND kinesis"), { code: "ENOTFOUND" });
   };
   const since = simulation.clock.now();
-  await assertRejects(() => open(simulation), RunError, "AWS_ENDPOINT_URL_KINESIS");
+  const lines = await logged(() =>
+    assertRejects(() => open(simulation), RunError, "AWS_ENDPOINT_URL_KINESIS")
+  );
   assert(simulation.clock.now() - since < 25_000);
+  assertEquals(
+    lines[0]?.text,
+    "cannot find stream changes yet: ENOTFOUND: getaddrinfo ENOTFOUND kinesis; trying for 15 s " +
+      "more in us-east-1; check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the way to that host",
+  );
+});
+
+Deno.test("openStream tells that there is no answer before that counts as a failure", async () => {
+  const simulation = new Simulation();
+  const { api, clock } = simulation;
+  api.describeStream = async () => {
+    await clock.sleep(30_000);
+    throw Object.assign(new Error("no answer"), { name: "TimeoutError" });
+  };
+  const lines = await logged(() =>
+    assertRejects(() =>
+      clock.run(
+        openStream(
+          api,
+          { name: STREAM, create: false, shardCount: 1 },
+          clock,
+          () => 0,
+          new AbortController().signal,
+        ),
+        HOUR_MS,
+      ), RunError)
+  );
+  assertEquals(lines, [{
+    level: "warning",
+    text: "cannot find stream changes yet: no answer from us-east-1 after 3 s; " +
+      "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the way to that host",
+  }]);
 });
