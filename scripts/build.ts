@@ -9,6 +9,7 @@ import { fromFileUrl, join } from "@std/path";
 import manifest from "../deno.json" with { type: "json" };
 import { buildInfo } from "../src/cli/build_info.ts";
 import { licenseReader, type RuntimeConfig, writeRuntimeConfig } from "./build/runtime_config.ts";
+import { readOrExit } from "./read_or_exit.ts";
 import { renderSbom } from "./build/sbom.ts";
 import { V8_FLAGS } from "./build/v8_flags.ts";
 
@@ -50,11 +51,11 @@ targets: ${TARGETS.join("\n         ")}`;
 const PAGE = join(ROOT, "src/telemetry/page");
 
 async function main(args: readonly string[]): Promise<number> {
-  const targets = targetsOf(args);
-  if (targets === undefined) {
-    console.error(USAGE);
-    return 2;
+  if (args.includes("--help")) {
+    console.log(USAGE);
+    return 0;
   }
+  const targets = readOrExit("deno task build", () => targetsOf(args));
   if (Deno.env.get("DENORT_BIN") && targets.some((target) => target !== Deno.build.target)) {
     console.error(
       "cannot build for other machines with the one runtime that DENORT_BIN names; unset it, and " +
@@ -99,15 +100,18 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Undefined: not a command line of this script. */
-function targetsOf(args: readonly string[]): readonly string[] | undefined {
+/** @throws where it is no command line of this script. */
+function targetsOf(args: readonly string[]): readonly string[] {
   if (args.length === 0) return [Deno.build.target];
   if (args.length === 1 && args[0] === "--all") return TARGETS;
   const targets: string[] = [];
   for (let i = 0; i < args.length; i += 2) {
     const target = args[i + 1];
-    if (args[i] !== "--target" || target === undefined || !TARGETS.includes(target)) {
-      return undefined;
+    if (args[i] === "--all") throw new Error("--all stands alone");
+    if (args[i] !== "--target") throw new Error(`Unknown argument ${args[i]}`);
+    if (target === undefined) throw new Error("--target needs a value");
+    if (!TARGETS.includes(target)) {
+      throw new Error(`--target ${target} is none of ${TARGETS.join(", ")}`);
     }
     targets.push(target);
   }

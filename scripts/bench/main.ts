@@ -10,6 +10,7 @@ import {
 import { BenchServer } from "./bench_server.ts";
 import { drain, type DrainResult } from "./drain.ts";
 import { type BenchOptions, readOptions } from "./options.ts";
+import { readOrExit } from "../read_or_exit.ts";
 import { RawCsv } from "./raw_csv.ts";
 import { mark, printGroup, printTable, type Series } from "./report.ts";
 import {
@@ -26,7 +27,8 @@ import { measureStart, measureSteadyLoad } from "./steady_load.ts";
 const TRANSACTIONS_PER_SECOND = 200;
 
 if (import.meta.main) {
-  const options = readOptions(Deno.args, new Date().toISOString().slice(0, 10));
+  const today = new Date().toISOString().slice(0, 10);
+  const options = readOrExit("deno task bench", () => readOptions(Deno.args, today));
   if (options !== undefined) await bench(options);
 }
 

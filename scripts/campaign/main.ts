@@ -3,6 +3,7 @@ import type { OutputPlugin } from "../../src/options.ts";
 import { hasWal2json, startDebianPostgres } from "../../tests/support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../../tests/support/embedded_postgres.ts";
 import type { TestPostgres } from "../../tests/support/test_postgres.ts";
+import { readOrExit } from "../read_or_exit.ts";
 import { type CampaignOptions, readOptions } from "./options.ts";
 import { drawScenario, type Scenario } from "./plan.ts";
 import { PROOFS } from "./proofs.ts";
@@ -10,7 +11,7 @@ import { HEAD, summarize, toLine } from "./report.ts";
 import { runScenario, type ScenarioResult } from "./run_scenario.ts";
 
 if (import.meta.main) {
-  const options = readOptions(Deno.args);
+  const options = readOrExit("deno task campaign", () => readOptions(Deno.args));
   if (options !== undefined) Deno.exit(await campaign(options) ? 0 : 1);
 }
 
