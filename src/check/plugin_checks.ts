@@ -13,15 +13,20 @@ export async function checkPlugin(context: ServerContext): Promise<void> {
   if (refused !== undefined) findings.stop("plugin", refused.found, refused.remedy);
 
   const known = await isInstalled(context);
-  const remedy = installation(plugin, facts.version);
+  const install = installation(plugin, facts.version);
   if (known === undefined) {
+    const own = install.kind === "command" ? install.command : install.text;
     findings.warn(
       "plugin",
       `whether ${plugin} is installed on the server is not shown to this role; making the slot tells`,
-      remedy,
+      {
+        kind: "advice",
+        text:
+          `managed servers mostly have it (RDS, Cloud SQL, Azure); on a server of yours: ${own}`,
+      },
     );
   } else if (!known) {
-    findings.stop("plugin", `the plugin ${plugin} is not installed on the server`, remedy);
+    findings.stop("plugin", `the plugin ${plugin} is not installed on the server`, install);
   } else if (refused === undefined) {
     findings.ok("plugin", `${plugin} is installed and allowed`);
   }
@@ -59,13 +64,16 @@ async function isInstalled(
   }
 }
 
-function installation(plugin: OutputPlugin, version: number): Remedy {
+/** For who runs the server. */
+function installation(
+  plugin: OutputPlugin,
+  version: number,
+): Extract<Remedy, { kind: "command" | "advice" }> {
   const major = Math.floor(version / 10_000);
   switch (plugin) {
     case "wal2json":
       return { kind: "command", command: `apt-get install postgresql-${major}-wal2json` };
     case "test_decoding":
-      return { kind: "command", command: `apt-get install postgresql-${major}` };
     case "pgoutput":
       return { kind: "advice", text: INSTALL[plugin] };
     default:

@@ -4,7 +4,8 @@ import { PostgresError } from "./postgres_error.ts";
 /** How each plugin is installed, where it is not part of the server. */
 export const INSTALL: Readonly<Record<OutputPlugin, string>> = {
   pgoutput: "it is part of every server from 10 on",
-  test_decoding: "it comes with PostgreSQL's contrib package (postgresql-contrib)",
+  test_decoding:
+    "it comes with PostgreSQL's contrib package (postgresql-contrib; Debian: in the server's)",
   wal2json: "Debian: apt-get install postgresql-<version>-wal2json; Red Hat: wal2json_<version>",
 };
 

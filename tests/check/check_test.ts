@@ -209,6 +209,28 @@ Deno.test("check says what it cannot mend, and goes on to the rest", async (t) =
   );
 });
 
+Deno.test("check tells a role that may not look for the plugin what managed servers have", async () => {
+  await using server = await startEmbeddedPostgres({ settings: SETTINGS });
+  await using aws = await startAwsGate();
+  await aws.kinesis.createStream(STREAM, 1);
+  await using db = await freshDatabase(server);
+  await db.sql("create role least login replication; create table t (id int primary key)");
+  for (
+    const [plugin, install] of [
+      ["test_decoding", "it comes with PostgreSQL's contrib package .*"],
+      ["wal2json", "apt-get install postgresql-18-wal2json"],
+    ]
+  ) {
+    const flags = ["-u", "least", PLUGIN, plugin!, "--create-slot"];
+    const { lines, stdout } = await check(newWorld(db, aws, flags));
+    const found = lines.find(({ check, mark }) => check === "plugin" && mark === "!");
+    assertMatch(found?.found ?? "", /is not shown to this role; making the slot tells/, stdout);
+    const managed =
+      "managed servers mostly have it \\(RDS, Cloud SQL, Azure\\); on a server of yours";
+    assertMatch(found?.remedy ?? "", new RegExp(`^${managed}: ${install}$`));
+  }
+});
+
 Deno.test("check --json names what mends each thing", async () => {
   await using server = await startEmbeddedPostgres();
   await using aws = await startAwsGate();
