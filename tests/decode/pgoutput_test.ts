@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { DecodeError, UnknownTypeError } from "../../src/decode/decoder.ts";
-import type { TypeName } from "../../src/decode/pgoutput_relation.ts";
+import type { PgoutputRelation, TypeName } from "../../src/decode/pgoutput_relation.ts";
 import { makeXLogData } from "../fixtures/fixture.ts";
 import { asRow, builtinTypeName, materialize, newDecoder, showColumns } from "./decoding.ts";
 import * as write from "./pgoutput_messages.ts";
@@ -171,6 +171,28 @@ Deno.test("PgoutputDecoder follows a table that changes, and keeps the relation 
   assertEquals(showColumns(first.newRow), ['id[integer]="1"', 'v[text]="x"', 'b[boolean]="true"']);
   decode(write.relation(T + 1, "public", "t", COLUMNS));
   assertStrictEquals(asRow(decode(write.insert(T + 1, ["1", "x", "t"]))).relation, first.relation);
+});
+
+Deno.test("PgoutputDecoder keeps columns once for all tables that are made alike", () => {
+  const decode = openTransaction();
+  let oid = T;
+  const describe = (schema: string, table: string, columns = COLUMNS, identity = "d") => {
+    decode(write.relation(++oid, schema, table, columns, identity));
+    return asRow(decode(write.insert(oid, ["1", "x", "t"]))).relation as PgoutputRelation;
+  };
+  const first = describe("public", "hour_1");
+  const second = describe("public", "hour_2");
+  assertEquals([first.table, second.table], ["hour_1", "hour_2"]);
+  assertStrictEquals(second.columns, first.columns);
+  assertStrictEquals(second.keyNames, first.keyNames);
+
+  // Dropped and made again.
+  assertStrictEquals(describe("public", "hour_1"), first);
+  assertEquals(describe("public", "hour_1", COLUMNS.toReversed()).columns[0]!.name, "b");
+  assertEquals(describe("public", "hour_2", COLUMNS, "f").keyNames, undefined);
+  // Two tables whose names look alike.
+  assertEquals(describe("a.b", "c").schema, "a.b");
+  assertEquals(describe("a", "b.c").table, "b.c");
 });
 
 Deno.test("PgoutputDecoder reads the tables and flags of TRUNCATE", () => {
