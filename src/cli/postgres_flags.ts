@@ -212,7 +212,8 @@ export const slotFlags = {
       "Wait while another client holds the slot, and take over as soon as it does not: start the " +
       "program with the same flags on two hosts or more. PostgreSQL's own lock on the slot decides " +
       "who follows it; whoever loses it drops what it has not yet published, which the next one " +
-      "reads again, and waits. Not together with `--recreate-slot`.",
+      "reads again, and waits. To notice that in time takes an ordinary connection beside the " +
+      "replication one. Not together with `--recreate-slot`.",
   }),
   heartbeat: defaultedFlag({
     name: "heartbeat",
