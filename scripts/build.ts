@@ -9,9 +9,9 @@ import { fromFileUrl, join } from "@std/path";
 import manifest from "../deno.json" with { type: "json" };
 import { buildInfo } from "../src/cli/build_info.ts";
 import { licenseReader, type RuntimeConfig, writeRuntimeConfig } from "./build/runtime_config.ts";
-import { readOrExit } from "./read_or_exit.ts";
 import { renderSbom } from "./build/sbom.ts";
 import { V8_FLAGS } from "./build/v8_flags.ts";
+import { readOrExit } from "./read_or_exit.ts";
 
 const TARGETS = [
   "x86_64-unknown-linux-gnu",

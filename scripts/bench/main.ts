@@ -1,6 +1,7 @@
 /** `deno task bench`: see options.ts for what it measures and how it is asked. */
 import { join, resolve } from "@std/path";
 import { findDebianPostgres, hasWal2json } from "../../tests/support/debian_postgres.ts";
+import { readOrExit } from "../read_or_exit.ts";
 import {
   type Backlog,
   createTables,
@@ -10,7 +11,6 @@ import {
 import { BenchServer } from "./bench_server.ts";
 import { drain, type DrainResult } from "./drain.ts";
 import { type BenchOptions, readOptions } from "./options.ts";
-import { readOrExit } from "../read_or_exit.ts";
 import { RawCsv } from "./raw_csv.ts";
 import { mark, printGroup, printTable, type Series } from "./report.ts";
 import {

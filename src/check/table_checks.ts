@@ -1,5 +1,5 @@
 import { RunError, UsageError } from "../errors.ts";
-import { findMissingColumns } from "../format/column_filter.ts";
+import { ColumnFilter, ruledTables } from "../format/column_filter.ts";
 import { createFormatter } from "../format/create.ts";
 import { loadCatalog } from "../postgres/catalog.ts";
 import type { Catalog, KnownTable } from "../postgres/known_table.ts";
@@ -22,11 +22,10 @@ export async function checkTables(context: ServerContext): Promise<void> {
   const catalog = await loadCatalog(postgres, signal);
   try {
     try {
-      await createFormatter(format, slot.plugin, catalog);
-      const read = (tables: readonly string[]) => readTableColumns(connection, tables, slot);
-      for (const missing of await findMissingColumns(format, catalog, read)) {
-        findings.warn("format", missing);
-      }
+      const ruled = await readTableColumns(connection, ruledTables(format, catalog), slot);
+      const columns = new ColumnFilter(format, ruled);
+      await createFormatter(format, slot.plugin, catalog, columns);
+      for (const doubt of columns.doubts(catalog)) findings.warn("format", doubt);
     } catch (error) {
       if (!(error instanceof RunError || error instanceof UsageError)) throw error;
       findings.stop("format", error.message);

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { Checkpoint } from "../checkpoint.ts";
 import { createDecoder } from "../decode/create_decoder.ts";
-import { findMissingColumns } from "../format/column_filter.ts";
+import { ColumnFilter, ruledTables } from "../format/column_filter.ts";
 import { createFormatter } from "../format/create.ts";
 import { createTableFilter } from "../format/table_filter.ts";
 import { openWriter } from "../kinesis/open_writer.ts";
@@ -60,14 +60,12 @@ export async function follow(
   ]);
   // Making a slot waits for all transactions that are running; a stop does not.
   stop.addEventListener("abort", () => ordinary.destroy(), { once: true, signal: failed.signal });
-  const formatter = await createFormatter(options.format, slotOptions.plugin, catalog);
-  const missing = await findMissingColumns(
-    options.format,
-    catalog,
-    (tables) => readTableColumns(ordinary, tables, slotOptions),
-  );
-  for (const message of missing) logger.warn("{message}", { message });
-  const slot = await prepareSlot(ordinary, slotOptions, createTableFilter(options.format));
+  const { format } = options;
+  const ruled = await readTableColumns(ordinary, ruledTables(format, catalog), slotOptions);
+  const columns = new ColumnFilter(format, ruled);
+  const formatter = await createFormatter(format, slotOptions.plugin, catalog, columns);
+  for (const message of columns.doubts(catalog)) logger.warn("{message}", { message });
+  const slot = await prepareSlot(ordinary, slotOptions, createTableFilter(format));
   ordinary.destroy();
 
   const reading = new AbortController();

@@ -14,7 +14,11 @@ export type ColumnRules = ReadonlyMap<string, "exclude" | "mask">;
 
 /** `--exclude-column` and `--mask-column`. Neither may touch a primary key, which names the row. */
 export class ColumnFilter {
-  constructor(private readonly options: ColumnOptions) {}
+  /** `columns`: of the tables that {@linkcode ruledTables} gives, as far as they are known. */
+  constructor(
+    private readonly options: ColumnOptions,
+    private readonly columns: ReadonlyMap<string, TableColumns> = new Map(),
+  ) {}
 
   /** Whether there is any rule. Then a table must be known: it may be a partition of one with rules. */
   get isActive(): boolean {
@@ -32,15 +36,20 @@ export class ColumnFilter {
         if (column.startsWith(prefix)) rules.set(column.slice(prefix.length), rule);
       }
     };
-    for (
-      let name: string | undefined = qualifiedName;
-      name !== undefined;
-      name = catalog.table(name)?.partitionOf
-    ) {
+    for (const name of withParents(qualifiedName, catalog)) {
       add(this.options.maskColumns, name + ".", "mask");
       add(this.options.excludeColumns, name + ".", "exclude");
     }
     return rules.size === 0 ? undefined : rules;
+  }
+
+  /** The names of the columns that a table with rules had at the start; undefined when not known. */
+  columnsOf(qualifiedName: string, catalog: Catalog): readonly string[] | undefined {
+    for (const name of withParents(qualifiedName, catalog)) {
+      const columns = this.columns.get(name);
+      if (columns !== undefined) return columns.names;
+    }
+    return undefined;
   }
 
   /**
@@ -64,7 +73,7 @@ export class ColumnFilter {
     }
   }
 
-  /** Throws a RunError when a rule touches a primary key, or names a table that is not there. */
+  /** Throws a RunError when a rule touches a primary key, or names what is not there. */
   check(catalog: Catalog): void {
     const tables = [...catalog.tables()];
     for (const { schema, table, keys } of tables) {
@@ -78,7 +87,51 @@ export class ColumnFilter {
         `${option} names a column of no table of the database; write schema.table.column`,
       );
     }
+    const slip = this.#missing(catalog).find(({ mayBeGone }) => !mayBeGone);
+    if (slip !== undefined) throw new RunError(slip.problem);
   }
+
+  /** A line for each rule whose column is missing, of which the slot may still have changes. */
+  doubts(catalog: Catalog): string[] {
+    return this.#missing(catalog).filter(({ mayBeGone }) => mayBeGone).map(({ problem }) =>
+      `${problem}; the slot may have changes from before the table was altered, so its first row ` +
+      "decides"
+    );
+  }
+
+  /**
+   * Rules whose column no table has. A slip of the pen would publish what was to be hidden; but the
+   * column may also be gone since changes that the slot still has.
+   */
+  #missing(catalog: Catalog): { readonly problem: string; readonly mayBeGone: boolean }[] {
+    return namedTables(this.options, catalog).flatMap(({ option, tables }) => {
+      const found = tables.flatMap(({ name, column }) => {
+        const columns = this.columns.get(name);
+        return columns === undefined ? [] : [{ column, ...columns }];
+      });
+      // A table that was dropped in the meantime is no slip of the pen.
+      if (found.length < tables.length || found.some((at) => at.names.includes(at.column))) {
+        return [];
+      }
+      const { column, names } = found[0]!;
+      return [{
+        problem: noSuchColumn(option, column, names),
+        mayBeGone: found.some(({ mayHaveHadOthers }) => mayHaveHadOthers),
+      }];
+    });
+  }
+}
+
+/** The tables, by `schema.table`, whose columns the rules may be about. */
+export function ruledTables(options: ColumnOptions, catalog: Catalog): string[] {
+  const tables = namedTables(options, catalog).flatMap((rule) => rule.tables);
+  return [...new Set(tables.map(({ name }) => name))];
+}
+
+/** A table, then the ones that it is a partition of. */
+function* withParents(qualifiedName: string, catalog: Catalog): Generator<string> {
+  let name: string | undefined = qualifiedName;
+  for (; name !== undefined; name = catalog.table(name)?.partitionOf) yield name;
 }
 
 /** A rule as it was given, with the present tables that it may be about; names may hold dots. */
@@ -100,36 +153,6 @@ function namedTables(options: ColumnOptions, catalog: Catalog): NamedTables[] {
     ...find("--exclude-column", options.excludeColumns),
     ...find("--mask-column", options.maskColumns),
   ];
-}
-
-/**
- * Looks for the columns that the rules name; `read` gives what tables have. A slip of the pen would
- * publish what was to be hidden: a RunError. But the slot may have changes with a column that was
- * dropped or renamed since: that is given as a line to tell, and the table's first row decides.
- */
-export async function findMissingColumns(
-  options: ColumnOptions,
-  catalog: Catalog,
-  read: (tables: readonly string[]) => Promise<ReadonlyMap<string, TableColumns>>,
-): Promise<string[]> {
-  const rules = namedTables(options, catalog);
-  if (rules.length === 0) return [];
-  const tables = await read([...new Set(rules.flatMap(({ tables }) => tables.map((t) => t.name)))]);
-  return rules.flatMap(({ option, tables: named }) => {
-    const found = named.flatMap(({ name, column }) => {
-      const columns = tables.get(name);
-      return columns === undefined ? [] : [{ column, ...columns }];
-    });
-    // A table that was dropped in the meantime is no slip of the pen.
-    if (found.length < named.length || found.some((at) => at.names.includes(at.column))) return [];
-    const { column, names } = found[0]!;
-    const problem = noSuchColumn(option, column, names);
-    if (!found.some(({ mayHaveHadOthers }) => mayHaveHadOthers)) throw new RunError(problem);
-    return [
-      `${problem}; the slot may have changes from before the table was altered, so its first row ` +
-      "decides",
-    ];
-  });
 }
 
 /** `option` is the rule as it was given. */

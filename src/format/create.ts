@@ -20,8 +20,8 @@ export async function createFormatter(
   options: FormatOptions,
   plugin: OutputPlugin,
   catalog: Catalog,
+  columnFilter = new ColumnFilter(options),
 ): Promise<Formatter> {
-  const columnFilter = new ColumnFilter(options);
   checkTableFilter(options, catalog);
   columnFilter.check(catalog);
 

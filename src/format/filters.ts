@@ -2,6 +2,7 @@ import type { Relation, RowChange, Truncate } from "../decode/event.ts";
 import { RunError } from "../errors.ts";
 import type { FormatOptions, Operation, OutputPlugin } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
+import { someOf } from "../quantity.ts";
 import {
   type ColumnFilter,
   type ColumnRules,
@@ -24,7 +25,8 @@ const OPERATION_COUNT = 4;
 export class FilteringFormatter implements Formatter {
   readonly #tables: RelationCache<TableDecision>;
   readonly #operations: ReadonlySet<Operation>;
-  readonly #seenColumns = new Set<string>();
+  /** By rule, the names of the columns that the table had when the rule's column was first seen. */
+  readonly #seenColumns = new Map<string, ReadonlySet<string>>();
 
   constructor(
     private readonly inner: Formatter,
@@ -39,6 +41,7 @@ export class FilteringFormatter implements Formatter {
     this.#tables = new RelationCache(catalog, ({ qualifiedName }) => ({
       wanted: tableFilter(qualifiedName),
       rules: columnFilter.rulesOf(qualifiedName, catalog),
+      columns: columnFilter.columnsOf(qualifiedName, catalog),
       mayHaveRules: columnFilter.isActive && catalog.table(qualifiedName) === undefined,
     }));
   }
@@ -75,7 +78,7 @@ export class FilteringFormatter implements Formatter {
     next: (shown: Change) => FormatProblem | undefined,
   ): FormatProblem | undefined {
     if (!this.#operations.has(change.kind)) return undefined;
-    const { wanted, rules, mayHaveRules } = this.#tables.get(change.relation);
+    const { wanted, rules, columns, mayHaveRules } = this.#tables.get(change.relation);
     if (!wanted) return undefined;
     if (mayHaveRules) return unknownRules(change.relation);
     if (rules === undefined) return next(change);
@@ -87,23 +90,39 @@ export class FilteringFormatter implements Formatter {
     }
     // wal2json leaves unchanged TOAST columns out of an update.
     if (change.kind === "insert" || change.kind === "update" && this.plugin !== "wal2json") {
-      this.#lookForColumns(change, rules, qualifiedName);
+      this.#lookForColumns(change, rules, columns, qualifiedName);
     }
     return next(new RowView(change, (column) => this.columnFilter.show(column, rules)));
   }
 
   /**
-   * A column that no row ever had is a slip of the pen, which would publish what was to be hidden. One
-   * that was there and is gone was dropped.
+   * A column that no row ever had is a slip of the pen, which would publish what was to be hidden,
+   * unless it was added after this change: the table has it, and all that the change has. One that was
+   * there and is gone was dropped, or has another name now, under which it would be published.
    */
-  #lookForColumns(change: RowChange, rules: ColumnRules, qualifiedName: string): void {
+  #lookForColumns(
+    change: RowChange,
+    rules: ColumnRules,
+    columns: readonly string[] | undefined,
+    qualifiedName: string,
+  ): void {
     for (const [name, rule] of rules) {
       const option = `--${rule}-column ${qualifiedName}.${name}`;
-      if (this.#seenColumns.has(option)) continue;
-      if (change.newColumn(name) === undefined) {
-        throw new RunError(noSuchColumn(option, name, change.newRow!.map(({ name }) => name)));
+      const seen = this.#seenColumns.get(option);
+      const isThere = change.newColumn(name) !== undefined;
+      if (isThere && seen !== undefined) continue;
+      const names = change.newRow!.map((column) => column.name);
+      if (isThere) {
+        this.#seenColumns.set(option, new Set(names));
+        continue;
       }
-      this.#seenColumns.add(option);
+      const shown = names.filter((each) => !rules.has(each));
+      if (seen !== undefined) {
+        const fresh = shown.filter((each) => !seen.has(each));
+        if (fresh.length > 0) throw new RunError(maybeRenamed(option, fresh));
+      } else if (!columns?.includes(name) || !shown.every((each) => columns.includes(each))) {
+        throw new RunError(noSuchColumn(option, name, names));
+      }
     }
   }
 
@@ -119,8 +138,18 @@ export class FilteringFormatter implements Formatter {
 interface TableDecision {
   readonly wanted: boolean;
   readonly rules: ColumnRules | undefined;
+  /** Of a table with rules, as it was at the start. */
+  readonly columns: readonly string[] | undefined;
   /** There are rules, and the table may be a partition of one that has them. */
   readonly mayHaveRules: boolean;
+}
+
+function maybeRenamed(option: string, fresh: readonly string[]): string {
+  return `${option}: the table has no such column any more, and has ${
+    someOf(fresh)
+  }, which it had ` +
+    "not; if the column was renamed, start again with its new name, if it was dropped, without the " +
+    "option";
 }
 
 function unknownRules({ qualifiedName }: Relation): FormatProblem {

@@ -17,6 +17,7 @@ export async function readTableColumns(
   tables: readonly string[],
   slot: Pick<SlotOptions, "name" | "recreate">,
 ): Promise<ReadonlyMap<string, TableColumns>> {
+  if (tables.length === 0) return new Map();
   const rows = await connection.query(
     "read the tables' columns",
     `SELECT n.nspname || '.' || c.relname AS name,

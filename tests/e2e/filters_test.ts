@@ -143,6 +143,50 @@ Deno.test("filters through the program: none drops a primary key, or hides a sli
       [{ id: 1, email: "c@d" }],
     );
   });
+  const env = { PG2KINESIS_MASK_SALT: SALT };
+  const customers = async () =>
+    (await follower.records()).map(({ text }) => JSON.parse(text))
+      .filter(({ table, after }) => table === "customers" && after.id > 1)
+      .map(({ after }) => after);
+  await t.step("a column that is renamed while it runs", async () => {
+    const flags = ["-f", "JSON", "--mask-column", "public.customers.email"];
+    const program = await follower.start(flags, env);
+    await db.sql("insert into customers values (2, 'g@h')");
+    await follower.catchUp();
+    await db.sql("alter table customers rename email to mail");
+    await db.sql("insert into customers values (3, 'i@j')");
+    assertEquals(await program.waitForExit(), 1, program.stderr);
+    assertMatch(
+      program.stderr,
+      /ERROR --mask-column public\.customers\.email: .* any more, and has mail/,
+    );
+    assertEquals(await customers(), [{ id: 2, email: masked("g@h") }]);
+
+    await follower.start(["-f", "JSON", "--mask-column", "public.customers.mail"], env);
+    await follower.catchUp();
+    assertEquals(await customers(), [
+      { id: 2, email: masked("g@h") },
+      { id: 3, mail: masked("i@j") },
+    ]);
+  });
+  await t.step(
+    "a column that is renamed while the program stands, with both names' rules",
+    async () => {
+      assertEquals(await follower.program.stop(), 0);
+      await db.sql("insert into customers values (4, 'k@l')");
+      await db.sql("alter table customers rename mail to post");
+      await db.sql("insert into customers values (5, 'm@n')");
+      const rules = ["mail", "post"].flatMap((
+        name,
+      ) => ["--mask-column", `public.customers.${name}`]);
+      await follower.start(["-f", "JSON", ...rules], env);
+      await follower.catchUp();
+      assertEquals((await customers()).slice(2), [
+        { id: 4, mail: masked("k@l") },
+        { id: 5, post: masked("m@n") },
+      ]);
+    },
+  );
   await t.step("a mask without salt", async () => {
     const { code, stderr } = await follower.run(["--mask-column", "public.orders.note"]);
     assertEquals([code, /PG2KINESIS_MASK_SALT/.test(stderr)], [2, true], stderr);

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { createHash } from "node:crypto";
 import { UNCHANGED } from "../../src/decode/event.ts";
 import { RunError } from "../../src/errors.ts";
-import { findMissingColumns } from "../../src/format/column_filter.ts";
+import { ColumnFilter, ruledTables } from "../../src/format/column_filter.ts";
 import { createFormatter } from "../../src/format/create.ts";
 import { globToRegExp } from "../../src/format/table_filter.ts";
 import type { FormatOptions } from "../../src/options.ts";
@@ -246,50 +246,82 @@ Deno.test("a rule that names no table, or no column of its table, is an error, n
   }
 });
 
-Deno.test("findMissingColumns stops at a slip of the pen, and tells of what may be gone since", async () => {
+/** Column rules where it is known which columns the tables have. */
+function makeKnowing(
+  options: Partial<FormatOptions>,
+  columns: Readonly<Record<string, readonly string[]>>,
+  mayHaveHadOthers = false,
+) {
   const catalog = new MadeUpCatalog({ ...TABLES, "public.orders.old": {} });
-  const look = (
-    options: Partial<FormatOptions>,
-    columns: Record<string, string[]>,
-    mayHaveHadOthers = false,
-  ) =>
-    findMissingColumns({ ...OPTIONS, ...options }, catalog, (tables) =>
-      Promise.resolve(
-        new Map(
-          Object.entries(columns).filter(([name]) => tables.includes(name))
-            .map(([name, names]) => [name, { names, mayHaveHadOthers }]),
-        ),
-      ));
+  const all = { ...OPTIONS, formatter: "JSON", maskSalt: "pepper", ...options };
+  const known = ruledTables(all, catalog).filter((name) => name in columns)
+    .map((name) => [name, { names: columns[name]!, mayHaveHadOthers }] as const);
+  const filter = new ColumnFilter(all, new Map(known));
+  return {
+    formatter: createFormatter(all, "test_decoding", catalog, filter),
+    doubts: filter.doubts(catalog),
+  };
+}
+
+Deno.test("a rule whose column the table has not is an error at start, or told where it may be gone", async () => {
   const wide = Array.from({ length: 100 }, (_, i) => `c${i}`);
   const maskColumns = ["public.orders.crad"];
   const slip = "--mask-column public.orders.crad: the table has no such column; its columns are ";
 
-  assertEquals(await look({ maskColumns }, { "public.orders": ["id", "crad"] }), []);
+  const well = makeKnowing({ maskColumns }, { "public.orders": ["id", "crad"] });
+  await well.formatter;
+  assertEquals(well.doubts, []);
   const error = await assertRejects(
-    () => look({ maskColumns }, { "public.orders": [...wide, "card"] }),
+    () => makeKnowing({ maskColumns }, { "public.orders": [...wide, "card"] }).formatter,
     RunError,
   );
   assertEquals(
     error.message,
     `${slip}c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 91 more; did you mean card?`,
   );
-  assertEquals(await look({ maskColumns }, { "public.orders": ["id"] }, true), [
+  const gone = makeKnowing({ maskColumns }, { "public.orders": ["id"] }, true);
+  await gone.formatter;
+  assertEquals(gone.doubts, [
     `${slip}id; the slot may have changes from before the table was altered, so its first row decides`,
   ]);
   // Dropped since the catalog was read.
-  assertEquals(await look({ maskColumns }, {}), []);
+  await makeKnowing({ maskColumns }, {}).formatter;
+});
 
+Deno.test("a rule may be about either of two tables where names hold dots", async () => {
   // `old.note` of orders, or `note` of `orders.old`.
   const excludeColumns = ["public.orders.old.note"];
   const columns = { "public.orders": ["id"], "public.orders.old": ["id", "note"] };
-  assertEquals(await look({ excludeColumns }, columns), []);
-  const text = { ...columns, "public.orders.old": ["id"] };
-  await assertRejects(() => look({ excludeColumns }, text), RunError, "public.orders.old.note: ");
-
-  assertEquals(
-    await findMissingColumns(OPTIONS, catalog, () => Promise.reject(new Error("asked"))),
-    [],
+  await makeKnowing({ excludeColumns }, columns).formatter;
+  await assertRejects(
+    () => makeKnowing({ excludeColumns }, { ...columns, "public.orders.old": ["id"] }).formatter,
+    RunError,
+    "public.orders.old.note: ",
   );
+});
+
+Deno.test("changes from before a column was added or renamed pass when nothing shows by that", async () => {
+  const insert = (newRow: ColumnSpec[]) => row("insert", { table: "public.orders", newRow });
+  const columns = (...names: string[]) => ({ "public.orders": names });
+  const [id, card, mail] = ROW as [ColumnSpec, ColumnSpec, ColumnSpec, ColumnSpec];
+  const no: ColumnSpec = ["card_no", card[1], card[2]];
+  const passes = async (known: string[], excluded: string[], ...rows: ColumnSpec[][]) => {
+    const excludeColumns = excluded.map((name) => `public.orders.${name}`);
+    const formatter = await makeKnowing({ excludeColumns }, columns(...known), true).formatter;
+    for (const each of rows) {
+      const records = format(formatter, insert(each)).map(({ data }) => data);
+      assertEquals(records.map((data) => data.includes("4111")), [false]);
+    }
+  };
+  // Added, while the slot had changes without it.
+  await passes(["id", "mail", "card"], ["card"], [id, mail], [id, mail, card]);
+  await assertRejects(() => passes(["id", "card"], ["card"], [id, mail]), RunError, "no such");
+  // Renamed: each of the names alone stops at the other; both let all of it pass.
+  const names = ["id", "card_no", "mail"];
+  const before = [id, card, mail], after = [id, no, mail];
+  await assertRejects(() => passes(names, ["card_no"], before), RunError, "no such column");
+  await assertRejects(() => passes(names, ["card"], before, after), RunError, "any more");
+  await passes(names, ["card", "card_no"], before, after, after);
 });
 
 Deno.test("a column that was there and is dropped is no error", async () => {
@@ -297,4 +329,39 @@ Deno.test("a column that was there and is dropped is no error", async () => {
   const insert = (newRow: ColumnSpec[]) => row("insert", { table: "public.orders", newRow });
   assertEquals(format(formatter, insert(ROW)).length, 1);
   assertEquals(format(formatter, insert(ROW.slice(0, 1))).length, 1);
+});
+
+Deno.test("a column that may have been renamed is not published under its new name", async () => {
+  const renamed: ColumnSpec[] = ROW.map(([name, type, value]) =>
+    name === "card" ? ["card_no", type, value] : [name, type, value]
+  );
+  for (const kind of ["insert", "update"] as const) {
+    const formatter = await make(RULES);
+    const change = (newRow: ColumnSpec[]) => row(kind, { table: "public.orders", newRow });
+    assertEquals(format(formatter, change(ROW)).length, 1);
+    assertEquals(format(formatter, change(ROW)).length, 1);
+    const error = assertThrows(() => tryFormat(formatter, change(renamed)), RunError);
+    assertEquals(
+      error.message,
+      "--exclude-column public.orders.card: the table has no such column any more, and has " +
+        "card_no, which it had not; if the column was renamed, start again with its new name, if " +
+        "it was dropped, without the option",
+    );
+  }
+});
+
+Deno.test("an update of wal2json without a column says nothing of the table", async () => {
+  const catalog = new MadeUpCatalog(TABLES);
+  const formatter = await createFormatter(
+    { ...OPTIONS, formatter: "JSON", ...RULES },
+    "wal2json",
+    catalog,
+  );
+  const update = (newRow: ColumnSpec[]) =>
+    row("update", { table: "public.orders", keyNames: ["id"], newRow });
+  // The card's value is in TOAST, and unchanged.
+  const without = [ROW[0]!, ...ROW.slice(2), ["added", "text", "x"] as const];
+  for (const newRow of [without, ROW, without]) {
+    assertEquals(format(formatter, update(newRow)).length, 1);
+  }
 });
