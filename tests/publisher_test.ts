@@ -6,7 +6,7 @@ import type { FormatOptions, StreamOptions } from "../src/options.ts";
 import { Publisher } from "../src/publisher.ts";
 import { Progress } from "../src/telemetry/progress.ts";
 import { CountingTicket } from "./kinesis/counting_ticket.ts";
-import { MadeUpCatalog, message, OPTIONS, row } from "./format/made_up.ts";
+import { MadeUpCatalog, message, OPTIONS, row, textOf } from "./format/made_up.ts";
 
 /** Longer than any record, and as JSON six times that: V8 itself would not get to its end. */
 const ENDLESS = "\u0001".repeat(100_000_000);
@@ -26,8 +26,8 @@ async function published(
   const catalog = new MadeUpCatalog({ "public.t": {} });
   const texts: string[] = [];
   const writer = {
-    add: (_key: string, data: string) => {
-      texts.push(data);
+    add: (_key: string, data: string | Uint8Array) => {
+      texts.push(textOf(data));
       return 0;
     },
   } as unknown as RecordWriter;

@@ -16,6 +16,21 @@ export interface Column {
   readonly value: ColumnValue;
 }
 
+/**
+ * A row whose values still lie in the message: a format that copies them makes no strings. To be read
+ * before another row is asked for its bytes.
+ */
+export interface RowBytes {
+  /** In table order; the same array for the same table. */
+  readonly columns: readonly Pick<Column, "name" | "type">[];
+  /** Holds PostgreSQL's text of the values, in which a boolean is `t` or `f`. Perhaps not UTF-8. */
+  readonly bytes: Uint8Array;
+  /** Where each column's text begins and ends in `bytes`; -1 twice for NULL. */
+  readonly places: Int32Array;
+  /** The {@linkcode ColumnValue} of a column that is not NULL. Throws a {@linkcode DecodeError}. */
+  text(index: number): string;
+}
+
 /** A table as a change names it. Decoders give the same object for the same table while they can. */
 export interface Relation {
   readonly schema: string;
@@ -59,6 +74,13 @@ export interface RowChange {
    * leaves out columns that were NULL; wal2json sends the key with every update, changed or not.
    */
   readonly oldRow: readonly Column[] | undefined;
+  /**
+   * `newRow` as bytes, where the plugin sends PostgreSQL's text as it is and all values were sent;
+   * undefined otherwise, and for a delete.
+   */
+  newBytes?(): RowBytes | undefined;
+  /** `oldRow` in the same way; undefined also where it is only a key. */
+  oldBytes?(): RowBytes | undefined;
   /** One column of `newRow`, read without decoding what follows it where the plugin allows. */
   newColumn(name: string): Column | undefined;
   /** One column of `oldRow`. */

@@ -1,6 +1,12 @@
 import type { Lsn } from "../lsn.ts";
 import type { XLogData } from "../postgres/replication_message.ts";
-import { type Column, type RowChange, type TransactionInfo, UNCHANGED } from "./event.ts";
+import {
+  type Column,
+  type RowBytes,
+  type RowChange,
+  type TransactionInfo,
+  UNCHANGED,
+} from "./event.ts";
 import { failAt, readUint16, readUint32 } from "./pgoutput_reader.ts";
 import type { PgoutputColumn, PgoutputRelation } from "./pgoutput_relation.ts";
 import { decodeAscii, decodeUtf8 } from "./utf8.ts";
@@ -41,19 +47,25 @@ export class PgoutputRow implements RowChange {
   get newRow(): readonly Column[] | undefined {
     if (this.cachedNewRow !== undefined || this.kind === "delete") return this.cachedNewRow;
     const columns: Column[] = [];
-    const end = this.readTuple(this.findNewTuple(), false, columns);
-    if (end !== this.message.payload.length) this.fail(end, "something after the new row");
+    this.checkEnd(this.readTuple(this.findNewTuple(), false, columns), "new");
     return this.cachedNewRow = columns;
   }
 
   get oldRow(): readonly Column[] | undefined {
     if (this.cachedOldRow !== undefined || this.oldTuple === -1) return this.cachedOldRow;
     const columns: Column[] = [];
-    const end = this.readTuple(this.oldTuple, this.hasOldKeyOnly, columns);
-    if (this.kind === "delete" && end !== this.message.payload.length) {
-      this.fail(end, "something after the old row");
-    }
+    this.checkEnd(this.readTuple(this.oldTuple, this.hasOldKeyOnly, columns), "old");
     return this.cachedOldRow = columns;
+  }
+
+  newBytes(): RowBytes | undefined {
+    if (this.kind === "delete") return undefined;
+    return this.findPlaces(this.findNewTuple(), "new");
+  }
+
+  oldBytes(): RowBytes | undefined {
+    if (this.oldTuple === -1 || this.hasOldKeyOnly) return undefined;
+    return this.findPlaces(this.oldTuple, "old");
   }
 
   newColumn(name: string): Column | undefined {
@@ -105,6 +117,25 @@ export class PgoutputRow implements RowChange {
     return at;
   }
 
+  /** Undefined where a value was not sent. */
+  private findPlaces(tuple: number, row: "new" | "old"): RowBytes | undefined {
+    const { message: { payload }, relation: { columns } } = this;
+    if (places.length < 2 * columns.length) places = new Int32Array(2 * columns.length);
+    let at = this.enter(tuple);
+    let isWhole = true;
+    for (let i = 0; i < columns.length; i++) {
+      const next = this.skipValue(at);
+      const hasText = payload[at] === TEXT;
+      if (hasText && columns[i]!.isBoolean) readBoolean(this.message, at + 5, next);
+      if (payload[at] === UNCHANGED_TOAST) isWhole = false;
+      places[2 * i] = hasText ? at + 5 : -1;
+      places[2 * i + 1] = hasText ? next : -1;
+      at = next;
+    }
+    this.checkEnd(at, row);
+    return isWhole ? new TupleBytes(this.message, columns) : undefined;
+  }
+
   private find(tuple: number, keyOnly: boolean, name: string): Column | undefined {
     let at = this.enter(tuple);
     for (const column of this.relation.columns) {
@@ -150,18 +181,52 @@ export class PgoutputRow implements RowChange {
     if (payload[at] === NULL) return { name, type, value: null };
     if (payload[at] === UNCHANGED_TOAST) return { name, type, value: UNCHANGED };
     const start = at + 5;
-    if (column.isBoolean) {
-      const letter = end === start + 1 ? payload[start] : undefined;
-      if (letter !== SMALL_T && letter !== SMALL_F) this.fail(start, "no boolean");
-      return { name, type, value: letter === SMALL_T ? "true" : "false" };
-    }
-    const value = text?.slice(start - textStart, end - textStart) ??
-      decodeUtf8(payload, start, end) ??
-      this.fail(start, "a value that is not UTF-8");
+    const value = column.isBoolean
+      ? readBoolean(this.message, start, end)
+      : text?.slice(start - textStart, end - textStart) ?? readText(this.message, start, end);
     return { name, type, value };
+  }
+
+  /** Behind the tuple at the end of the message there is nothing. */
+  private checkEnd(end: number, row: "new" | "old"): void {
+    if (end === this.message.payload.length || (row === "old" && this.kind !== "delete")) return;
+    this.fail(end, `something after the ${row} row`);
   }
 
   private fail(position: number, what: string): never {
     failAt(this.message, position, what);
   }
+}
+
+/** Of the row that was asked for its bytes last. */
+let places = new Int32Array(2 * 64);
+
+class TupleBytes implements RowBytes {
+  readonly bytes: Uint8Array;
+  readonly places = places;
+
+  constructor(
+    private readonly message: XLogData,
+    readonly columns: readonly PgoutputColumn[],
+  ) {
+    this.bytes = message.payload;
+  }
+
+  text(index: number): string {
+    const start = this.places[2 * index]!, end = this.places[2 * index + 1]!;
+    return this.columns[index]!.isBoolean
+      ? readBoolean(this.message, start, end)
+      : readText(this.message, start, end);
+  }
+}
+
+function readBoolean(message: XLogData, start: number, end: number): "true" | "false" {
+  const letter = end === start + 1 ? message.payload[start] : undefined;
+  if (letter !== SMALL_T && letter !== SMALL_F) failAt(message, start, "no boolean");
+  return letter === SMALL_T ? "true" : "false";
+}
+
+function readText(message: XLogData, start: number, end: number): string {
+  return decodeUtf8(message.payload, start, end) ??
+    failAt(message, start, "a value that is not UTF-8");
 }

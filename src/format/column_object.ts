@@ -1,6 +1,7 @@
-import { type Column, type ColumnValue, UNCHANGED } from "../decode/event.ts";
+import { type Column, type ColumnValue, type RowBytes, UNCHANGED } from "../decode/event.ts";
 import { classOfType, isNotFinite, type TypeClass } from "./column_type.ts";
 import { refuseTooLarge } from "./record_limit.ts";
+import type { Utf8Writer } from "./utf8_writer.ts";
 
 /**
  * Writes columns as one JSON object, by their types: booleans as booleans; integers, oid and floats as
@@ -12,23 +13,48 @@ import { refuseTooLarge } from "./record_limit.ts";
  */
 export class ColumnObject {
   #shape: readonly ShapeColumn[] = [];
+  /** The columns that `#shape` was made for, where they came with the bytes of a row. */
+  #shapeOf: RowBytes["columns"] | undefined;
 
-  write(columns: readonly Column[]): string {
-    const shape = this.#shape;
-    if (columns.length === shape.length) {
-      let text = "";
-      let i = 0;
-      for (; i < shape.length; i++) {
-        const { name, type, value } = columns[i]!;
-        const expected = shape[i]!;
-        if (name !== expected.name || type !== expected.type || value === UNCHANGED) break;
-        text += expected.before + valueText(value, expected.class);
-        refuseTooLarge(text.length);
-      }
-      if (i === shape.length) return i === 0 ? "{}" : text + "}";
+  write(columns: readonly Column[], out: Utf8Writer): void {
+    const sent = columns.some(isUnchanged) ? columns.filter((c) => !isUnchanged(c)) : columns;
+    if (!this.#fits(sent)) {
+      this.#shape = sent.map(shapeColumn);
+      this.#shapeOf = undefined;
     }
-    this.#shape = columns.filter(({ value }) => value !== UNCHANGED).map(shapeColumn);
-    return this.write(columns.filter(({ value }) => value !== UNCHANGED));
+    const start = out.length;
+    const shape = this.#shape;
+    for (let i = 0; i < shape.length; i++) {
+      out.copy(shape[i]!.before);
+      out.text(valueText(sent[i]!.value, shape[i]!.class));
+      refuseTooLarge(out.length - start);
+    }
+    out.text(shape.length === 0 ? "{}" : "}");
+  }
+
+  /** The same of a row that is still bytes. */
+  writeBytes(row: RowBytes, out: Utf8Writer): void {
+    if (row.columns !== this.#shapeOf) {
+      this.#shape = row.columns.map(shapeColumn);
+      this.#shapeOf = row.columns;
+    }
+    const start = out.length;
+    const shape = this.#shape;
+    for (let i = 0; i < shape.length; i++) {
+      out.copy(shape[i]!.before);
+      writeValue(row, i, shape[i]!.class, out);
+      refuseTooLarge(out.length - start);
+    }
+    out.text(shape.length === 0 ? "{}" : "}");
+  }
+
+  #fits(columns: readonly Column[]): boolean {
+    const shape = this.#shape;
+    if (columns.length !== shape.length) return false;
+    for (let i = 0; i < shape.length; i++) {
+      if (columns[i]!.name !== shape[i]!.name || columns[i]!.type !== shape[i]!.type) return false;
+    }
+    return true;
   }
 }
 
@@ -36,13 +62,19 @@ interface ShapeColumn {
   readonly name: string;
   readonly type: string;
   readonly class: TypeClass;
-  /** What stands before the value. */
-  readonly before: string;
+  /** What stands before the value, as UTF-8. */
+  readonly before: Uint8Array;
 }
 
-function shapeColumn({ name, type }: Column, index: number): ShapeColumn {
-  const before = (index === 0 ? "{" : ",") + JSON.stringify(name) + ":";
+const encoder = new TextEncoder();
+
+function shapeColumn({ name, type }: Pick<Column, "name" | "type">, index: number): ShapeColumn {
+  const before = encoder.encode((index === 0 ? "{" : ",") + JSON.stringify(name) + ":");
   return { name, type, class: classOfType(type), before };
+}
+
+function isUnchanged({ value }: Column): boolean {
+  return value === UNCHANGED;
 }
 
 function valueText(value: ColumnValue, typeClass: TypeClass): string {
@@ -68,4 +100,37 @@ function valueText(value: ColumnValue, typeClass: TypeClass): string {
 /** One record is one line: `json` keeps its text, in which newlines can only stand between tokens. */
 function onOneLine(json: string): string {
   return /[\r\n]/.test(json) ? json.replace(/[\r\n]/g, " ") : json;
+}
+
+function writeValue(row: RowBytes, index: number, typeClass: TypeClass, out: Utf8Writer): void {
+  const start = row.places[2 * index]!, end = row.places[2 * index + 1]!;
+  if (start === -1) return out.text("null");
+  refuseTooLarge(end - start);
+  // What cannot be copied goes by way of its text, which also shows whether it is UTF-8 at all.
+  if (!copyValue(row.bytes, start, end, typeClass, out)) {
+    out.text(valueText(row.text(index), typeClass));
+  }
+}
+
+function copyValue(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  typeClass: TypeClass,
+  out: Utf8Writer,
+): boolean {
+  switch (typeClass) {
+    case "integer":
+    case "json":
+      return out.onOneLine(bytes, start, end);
+    case "numeric":
+    case "bytea":
+    case "text":
+      return out.jsonString(bytes, start, end);
+    case "float":
+    case "boolean":
+      return false;
+    default:
+      return typeClass satisfies never;
+  }
 }

@@ -12,6 +12,7 @@ import { refuseTooLarge } from "./record_limit.ts";
 import { RelationCache } from "./relation_cache.ts";
 import { keyText, type RowKey, type RowKeys } from "./row_key.ts";
 import { TransactionText } from "./transaction_text.ts";
+import { Utf8Writer } from "./utf8_writer.ts";
 
 /**
  * Our own format, version 1: one JSON object a change.
@@ -42,6 +43,8 @@ export class JsonFormatter implements Formatter {
   readonly #hiddenKey = new HiddenKeyWarning();
   readonly #transaction = new TransactionText();
   readonly #lsn = new LsnText();
+  /** The record that is being written; who is given it copies it. */
+  readonly #out = new Utf8Writer();
 
   constructor(
     private readonly plugin: OutputPlugin,
@@ -84,76 +87,119 @@ export class JsonFormatter implements Formatter {
     if (change.kind === "delete" && change.oldRow === undefined) return nothingSent(change);
     if (found.kind === "key-not-sent") this.#hiddenKey.warn(found);
     const key = found.kind === "key" ? found : undefined;
-    const table = this.#tables.get(change.relation);
+    const out = this.#out;
+    const { key: columns } = this.#tables.get(change.relation);
 
-    const before = keyOnly ? "" : this.#before(change, table);
-    // Written last: where it is too large, the delete of an old key is given all the same.
-    const after = () => keyOnly ? ',"oversize":true' : this.#after(change, table);
     const oldKey = key && change.kind === "update" ? this.keys.inOldRow(change, key) : undefined;
     if (key === undefined || oldKey === undefined || sameKey(key, oldKey)) {
-      const keyPart = key === undefined ? "" : ',"key":' + table.key.write(key.columns);
-      const data = this.#head(change.kind, change, change.relation, change.seq) + keyPart;
-      emit(this.#partitionKeyOf(change, key), data + before + after() + "}");
-      return undefined;
-    }
-
-    const newText = table.key.write(key.columns);
-    const oldText = table.key.write(oldKey.columns);
-    const head = (op: string) => this.#head(op, change, change.relation, change.seq);
-    if (this.#splitsMoves) {
-      const gone = `,"key":${oldText},"moved_to":${newText}${keyOnly ? after() : before}}`;
-      emit(this.#partitionKeyOf(change, oldKey), head("delete") + gone);
-      const come = `,"key":${newText},"moved_from":${oldText}${after()}}`;
-      emit(this.#partitionKeyOf(change, key), head("insert") + come);
+      this.#rowHead(change.kind, change);
+      if (key !== undefined) writeKey(',"key":', key, columns, out);
+      if (!keyOnly) this.#before(change);
+      this.#after(change, keyOnly);
+      this.#emitRow(emit, change, key);
+    } else if (this.#splitsMoves) {
+      this.#rowHead("delete", change);
+      writeKey(',"key":', oldKey, columns, out);
+      writeKey(',"moved_to":', key, columns, out);
+      if (keyOnly) this.#after(change, keyOnly);
+      else this.#before(change);
+      this.#emitRow(emit, change, oldKey);
+      // Only now: where the new row is too large, the delete of the old key is given all the same.
+      this.#rowHead("insert", change);
+      writeKey(',"key":', key, columns, out);
+      writeKey(',"moved_from":', oldKey, columns, out);
+      this.#after(change, keyOnly);
+      this.#emitRow(emit, change, key);
     } else {
-      const moved = `,"key":${newText},"moved_from":${oldText}${before}${after()}}`;
-      emit(this.#partitionKeyOf(change, key), head("update") + moved);
+      this.#rowHead("update", change);
+      writeKey(',"key":', key, columns, out);
+      writeKey(',"moved_from":', oldKey, columns, out);
+      if (!keyOnly) this.#before(change);
+      this.#after(change, keyOnly);
+      this.#emitRow(emit, change, key);
     }
     return undefined;
   }
 
-  #before(change: RowChange, table: TableState): string {
+  #before(change: RowChange): void {
+    const out = this.#out;
+    const { before } = this.#tables.get(change.relation);
+    const bytes = change.oldBytes?.();
+    if (bytes !== undefined) {
+      out.text(',"before":');
+      before.writeBytes(bytes, out);
+      return;
+    }
     const oldRow = oldRowAsSent(change, this.plugin, this.catalog);
-    return oldRow === undefined ? "" : ',"before":' + table.before.write(oldRow);
+    if (oldRow === undefined) return;
+    out.text(',"before":');
+    before.write(oldRow, out);
   }
 
-  #after(change: RowChange, table: TableState): string {
+  #after(change: RowChange, keyOnly: boolean): void {
+    const out = this.#out;
+    if (keyOnly) return out.text(',"oversize":true');
+    const { after } = this.#tables.get(change.relation);
+    const bytes = change.newBytes?.();
+    if (bytes !== undefined) {
+      out.text(',"after":');
+      after.writeBytes(bytes, out);
+      return;
+    }
     const row = rowAfter(change, this.plugin);
-    if (row === undefined) return "";
-    const after = ',"after":' + table.after.write(row.columns);
-    if (row.unchanged.length === 0) return after;
-    return after + ',"unchanged":' + JSON.stringify(row.unchanged);
+    if (row === undefined) return;
+    out.text(',"after":');
+    after.write(row.columns, out);
+    if (row.unchanged.length > 0) out.text(',"unchanged":' + JSON.stringify(row.unchanged));
+  }
+
+  #emitRow(emit: Emit, change: RowChange, key: RowKey | undefined): void {
+    this.#out.text("}");
+    emit(this.#partitionKeyOf(change, key), this.#out.written);
   }
 
   #formatTruncate(change: Truncate, emit: Emit): undefined {
     change.relations.forEach((relation, index) => {
+      this.#head("truncate", change, change.seq + index);
+      this.#out.copy(this.#tables.get(relation).names);
+      this.#out.text("}");
       emit(
         this.#partitionKey(relation.qualifiedName, change.transaction, undefined),
-        this.#head("truncate", change, relation, change.seq + index) + "}",
+        this.#out.written,
         "every shard",
       );
     });
   }
 
   #formatMessage(change: LogicalMessage, emit: Emit, keyOnly: boolean): undefined {
-    const { transaction, prefix, seq } = change;
-    const lsn = `,"lsn":"${this.#lsn.of(change.lsn)}"`;
-    let data = '{"v":1,"op":"message"';
-    if (transaction === undefined) {
-      data += lsn;
-    } else {
-      const text = this.#transaction.of(transaction);
-      data += text.xid + lsn + text.commitLsn + ',"seq":' + seq + text.time;
-    }
-    data += ',"prefix":' + JSON.stringify(prefix);
-    data += keyOnly ? ',"oversize":true' : contentParts(change.content);
-    emit(this.#partitionKey(messageName(prefix), transaction, undefined), data + "}");
+    const { transaction, prefix } = change;
+    const out = this.#out;
+    this.#head("message", change, change.seq);
+    out.text(',"prefix":' + JSON.stringify(prefix));
+    out.text((keyOnly ? ',"oversize":true' : contentParts(change.content)) + "}");
+    emit(this.#partitionKey(messageName(prefix), transaction, undefined), out.written);
   }
 
-  #head(op: string, change: RowChange | Truncate, relation: Relation, seq: number): string {
-    const text = this.#transaction.of(change.transaction);
-    return '{"v":1,"op":"' + op + '"' + text.xid + ',"lsn":"' + this.#lsn.of(change.lsn) + '"' +
-      text.commitLsn + ',"seq":' + seq + text.time + this.#tables.get(relation).names;
+  #rowHead(op: Operation, change: RowChange): void {
+    this.#head(op, change, change.seq);
+    this.#out.copy(this.#tables.get(change.relation).names);
+  }
+
+  /** Begins a record. */
+  #head(op: Operation, { transaction, lsn }: Change, seq: number): void {
+    const out = this.#out;
+    const parts = transaction && this.#transaction.of(transaction);
+    out.clear();
+    out.copy(HEADS[op]);
+    if (parts !== undefined) out.copy(parts.xid);
+    out.text(',"lsn":"');
+    this.#lsn.write(lsn, out);
+    out.text('"');
+    if (parts === undefined) return;
+    out.copy(parts.commitLsn);
+    out.text(',"seq":');
+    out.text(String(seq));
+    out.copy(parts.time);
   }
 
   #partitionKeyOf(change: RowChange, key: RowKey | undefined): string {
@@ -162,8 +208,20 @@ export class JsonFormatter implements Formatter {
   }
 }
 
+type Operation = Change["kind"];
+
+const encoder = new TextEncoder();
+
+const HEADS: Readonly<Record<Operation, Uint8Array>> = {
+  insert: encoder.encode('{"v":1,"op":"insert"'),
+  update: encoder.encode('{"v":1,"op":"update"'),
+  delete: encoder.encode('{"v":1,"op":"delete"'),
+  truncate: encoder.encode('{"v":1,"op":"truncate"'),
+  message: encoder.encode('{"v":1,"op":"message"'),
+};
+
 interface TableState {
-  readonly names: string;
+  readonly names: Uint8Array;
   readonly key: ColumnObject;
   readonly before: ColumnObject;
   readonly after: ColumnObject;
@@ -171,7 +229,9 @@ interface TableState {
 
 function newTableState({ schema, table }: Relation): TableState {
   return {
-    names: `,"schema":${JSON.stringify(schema)},"table":${JSON.stringify(table)}`,
+    names: encoder.encode(
+      `,"schema":${JSON.stringify(schema)},"table":${JSON.stringify(table)}`,
+    ),
     key: new ColumnObject(),
     before: new ColumnObject(),
     after: new ColumnObject(),
@@ -184,6 +244,11 @@ function nothingSent({ relation: { qualifiedName } }: RowChange): FormatProblem 
     table: qualifiedName,
     reason: "the table has no replica identity, so PostgreSQL does not say which row was deleted",
   };
+}
+
+function writeKey(name: string, key: RowKey, columns: ColumnObject, out: Utf8Writer): void {
+  out.text(name);
+  columns.write(key.columns, out);
 }
 
 function sameKey(a: RowKey, b: RowKey): boolean {

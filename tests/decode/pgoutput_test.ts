@@ -1,5 +1,6 @@
 import { assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { DecodeError, UnknownTypeError } from "../../src/decode/decoder.ts";
+import type { RowBytes } from "../../src/decode/event.ts";
 import type { PgoutputRelation, TypeName } from "../../src/decode/pgoutput_relation.ts";
 import { makeXLogData } from "../fixtures/fixture.ts";
 import { asRow, builtinTypeName, materialize, newDecoder, showColumns } from "./decoding.ts";
@@ -136,6 +137,44 @@ Deno.test("RowChange of pgoutput finds columns in any order of asking", () => {
     assertEquals([change.newRow?.length, change.oldRow?.length], [3, 1]);
     assertStrictEquals(change.newRow, change.newRow);
   }
+});
+
+Deno.test("RowChange of pgoutput gives whole rows as bytes, and no others", () => {
+  const texts = (bytes: RowBytes | undefined) =>
+    bytes?.columns.map(({ name, type }, index) => {
+      const isNull = bytes.places[2 * index] === -1;
+      return `${name}[${type}]=${isNull ? "null" : JSON.stringify(bytes.text(index))}`;
+    });
+  const insert = row(write.insert(T, ["1", "é", "t"]));
+  const bytes = insert.newBytes!()!;
+  assertEquals(texts(bytes), showColumns(insert.newRow));
+  assertEquals(
+    new TextDecoder().decode(bytes.bytes.subarray(bytes.places[2], bytes.places[3])),
+    "é",
+  );
+  assertEquals(texts(row(write.insert(T, ["1", null, null])).newBytes!()), [
+    'id[integer]="1"',
+    "v[text]=null",
+    "b[boolean]=null",
+  ]);
+  assertEquals(row(write.insert(T, ["1", write.UNCHANGED_VALUE, "f"])).newBytes!(), undefined);
+  assertEquals(insert.oldBytes!(), undefined);
+
+  const update = row(write.update(T, "O", ["1", "old", "t"], ["2", "new", "f"]));
+  assertEquals(texts(update.oldBytes!()), showColumns(update.oldRow));
+  assertEquals(texts(update.newBytes!()), showColumns(update.newRow));
+  const moved = row(write.update(T, "K", ["1", null, null], ["2", "new", "f"]));
+  assertEquals(moved.oldBytes!(), undefined);
+  const gone = row(write.deletion(T, "O", ["1", "old", "t"]));
+  assertEquals(gone.newBytes!(), undefined);
+  assertEquals(texts(gone.oldBytes!()), showColumns(gone.oldRow));
+
+  const wrong = write.join(write.insert(T, ["1", "x", "t"]), "?");
+  assertThrows(() => row(wrong).newBytes!(), DecodeError, "something after the new row");
+  const noBoolean = row(write.insert(T, ["1", "x", "y"]));
+  assertThrows(() => noBoolean.newBytes!(), DecodeError, "no boolean");
+  const noText = row(write.insert(T, ["1", Uint8Array.of(0xFF), "t"])).newBytes!()!;
+  assertThrows(() => noText.text(1), DecodeError, "not UTF-8");
 });
 
 Deno.test("RowChange of pgoutput finds no column in a row of another size, and none that is cut off", () => {

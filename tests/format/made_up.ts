@@ -178,8 +178,14 @@ function collect(
 ): { records: Emitted[]; problem: FormatProblem | undefined } {
   const records: Emitted[] = [];
   const problem = run((key, data, route) => {
-    const text = typeof data === "string" ? data : new TextDecoder().decode(data);
-    records.push({ key, data: text, route });
+    records.push({ key, data: textOf(data), route });
   });
   return { records, problem };
 }
+
+/** What a formatter emitted, as text: its bytes are written over by the next record. */
+export function textOf(data: string | Uint8Array): string {
+  return typeof data === "string" ? data : utf8.decode(data);
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

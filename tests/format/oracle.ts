@@ -13,7 +13,7 @@ import { NO_DEBIAN_POSTGRES } from "../support/debian_postgres.ts";
 import { postgresOptions } from "../postgres/setup.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { Row, TestPostgres } from "../support/test_postgres.ts";
-import { OPTIONS } from "./made_up.ts";
+import { OPTIONS, textOf } from "./made_up.ts";
 
 export const PLUGINS: readonly OutputPlugin[] = ["test_decoding", "wal2json", "pgoutput"];
 
@@ -162,7 +162,7 @@ export class Oracle {
       const problem = formatter.format(event, (key, text) => {
         this.published[plugin].push({
           key,
-          data: parseExactly((text as string).replace("0,CDC,", "")),
+          data: parseExactly(textOf(text).replace("0,CDC,", "")),
         });
       });
       if (problem === undefined) continue;

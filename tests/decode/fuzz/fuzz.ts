@@ -1,5 +1,10 @@
 import { DecodeError, type Decoder } from "../../../src/decode/decoder.ts";
-import { type Column, type TransactionEvent, UNCHANGED } from "../../../src/decode/event.ts";
+import {
+  type Column,
+  type RowBytes,
+  type TransactionEvent,
+  UNCHANGED,
+} from "../../../src/decode/event.ts";
 import type { PgoutputRelation } from "../../../src/decode/pgoutput_relation.ts";
 import type { OutputPlugin } from "../../../src/options.ts";
 import {
@@ -119,9 +124,10 @@ export class DecoderFuzzer {
       return materialize(event);
     }
     const asked: [string, "new" | "old", Column | undefined][] = [];
+    const bytes: ["new" | "old", readonly Column[] | undefined][] = [];
     for (let questions = Math.floor(this.random() * 4); questions > 0; questions--) {
       const name = ["id", "v", "a", "t", "none"][Math.floor(this.random() * 5)]!;
-      switch (Math.floor(this.random() * 5)) {
+      switch (Math.floor(this.random() * 7)) {
         case 0:
           asked.push([name, "new", event.newColumn(name)]);
           break;
@@ -137,6 +143,12 @@ export class DecoderFuzzer {
         case 4:
           event.newRow;
           break;
+        case 5:
+          bytes.push(["new", columnsOf(event.newBytes?.())]);
+          break;
+        case 6:
+          bytes.push(["old", columnsOf(event.oldBytes?.())]);
+          break;
       }
     }
     const value = materialize(event);
@@ -145,6 +157,12 @@ export class DecoderFuzzer {
       const same = row?.find((candidate) => candidate.name === name);
       if (show(same) !== show(column)) {
         throw new Error(`${side} column ${name}: ${show(column)} alone, ${show(same)} in its row`);
+      }
+    }
+    for (const [side, columns] of bytes) {
+      const row = side === "new" ? event.newRow : event.oldRow;
+      if (columns !== undefined && show(row) !== show(columns)) {
+        throw new Error(`${side} row: ${show(columns)} as bytes, ${show(row)} as columns`);
       }
     }
     return value;
@@ -226,6 +244,14 @@ function hasPlace(error: DecodeError, data: Uint8Array): boolean {
   // Messages that only describe take the LSN of their transaction.
   return (error.lsn === 0x1Fn || error.plugin === "pgoutput") &&
     Number.isInteger(error.position) && error.position >= 0 && error.position <= data.length + 64;
+}
+
+/** What the bytes of a row say. */
+function columnsOf(row: RowBytes | undefined): Column[] | undefined {
+  return row?.columns.map(({ name, type }, index) => {
+    const value = row.places[2 * index] === -1 ? null : row.text(index);
+    return { name, type, value };
+  });
 }
 
 function isUtf8(data: Uint8Array): boolean {
