@@ -29,42 +29,43 @@ export async function runPipeline(stages: Stages): Promise<void> {
 
   for await (const batch of source) {
     for (const message of batch) {
-      if (message.kind === "keepalive") {
-        checkpoint.mark(message.walEnd);
-        continue;
-      }
-      if (message.kind === "warning") {
-        publisher.leftOut(message);
-        continue;
-      }
-      if (message.kind === "timeline") {
-        checkpoint.leaveAt(message.branch);
-        continue;
-      }
-      progress.bytes += message.payload.length;
+      const waiting = take(message);
+      if (waiting !== undefined) await waiting;
+    }
+    await writer.flush();
+  }
+
+  /** A function of its own, which V8 compiles better than a loop with waits in it. */
+  function take(message: ReplicationMessage): Promise<void> | undefined {
+    if (message.kind === "keepalive") checkpoint.mark(message.walEnd);
+    else if (message.kind === "warning") publisher.leftOut(message);
+    else if (message.kind === "timeline") checkpoint.leaveAt(message.branch);
+    else {
+      progress.bytes += message.length;
       let event: TransactionEvent | undefined;
       try {
         event = decoder.decode(message);
       } catch (error) {
         if (!(error instanceof UnknownTypeError)) throw error;
-        await catalog.refresh();
-        event = decoder.decode(message);
+        return catalog.refresh().then(() => pass(decoder.decode(message)));
       }
-      if (event === undefined) continue;
-      if (event.kind === "begin") {
-        ticket = checkpoint.begin(milliseconds(event.transaction.commitTime));
-        progress.xid = event.transaction.xid;
-      } else if (event.kind === "commit") {
-        checkpoint.commit(event.endLsn, milliseconds(event.commitTime));
-        ticket = undefined;
-        progress.transactions++;
-      } else if (event.kind !== "message" || event.prefix !== HEARTBEAT_PREFIX) {
-        progress.changes++;
-        const waiting = publisher.publish(event, ticket ?? checkpoint.standalone());
-        if (waiting !== undefined) await waiting;
-      }
+      return pass(event);
     }
-    await writer.flush();
+  }
+
+  function pass(event: TransactionEvent | undefined): Promise<void> | undefined {
+    if (event === undefined) return;
+    if (event.kind === "begin") {
+      ticket = checkpoint.begin(milliseconds(event.transaction.commitTime));
+      progress.xid = event.transaction.xid;
+    } else if (event.kind === "commit") {
+      checkpoint.commit(event.endLsn, milliseconds(event.commitTime));
+      ticket = undefined;
+      progress.transactions++;
+    } else if (event.kind !== "message" || event.prefix !== HEARTBEAT_PREFIX) {
+      progress.changes++;
+      return publisher.publish(event, ticket ?? checkpoint.standalone());
+    }
   }
 }
 

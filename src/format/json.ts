@@ -188,18 +188,17 @@ export class JsonFormatter implements Formatter {
   /** Begins a record. */
   #head(op: Operation, { transaction, lsn }: Change, seq: number): void {
     const out = this.#out;
-    const parts = transaction && this.#transaction.of(transaction);
     out.clear();
     out.copy(HEADS[op]);
-    if (parts !== undefined) out.copy(parts.xid);
+    if (transaction !== undefined) this.#transaction.writeXid(transaction, out);
     out.text(',"lsn":"');
     this.#lsn.write(lsn, out);
     out.text('"');
-    if (parts === undefined) return;
-    out.copy(parts.commitLsn);
+    if (transaction === undefined) return;
+    this.#transaction.writeCommitLsn(transaction, out);
     out.text(',"seq":');
     out.text(String(seq));
-    out.copy(parts.time);
+    this.#transaction.writeTime(transaction, out);
   }
 
   #partitionKeyOf(change: RowChange, key: RowKey | undefined): string {

@@ -92,22 +92,23 @@ export class RowKeys {
   }
 
   #readOld(change: RowChange, names: readonly string[]): RowKey | undefined {
-    const columns: Column[] = [];
-    for (const name of names) {
-      const column = change.oldColumn(name);
+    const columns = new Array<Column>(names.length);
+    for (let i = 0; i < names.length; i++) {
+      const column = change.oldColumn(names[i]!);
       if (!this.#hasValue(column)) return undefined;
-      columns.push(column);
+      columns[i] = column;
     }
     return { kind: "key", columns };
   }
 
   #readNew(change: RowChange, names: readonly string[]): RowKey | undefined {
-    const columns: Column[] = [];
-    for (const name of names) {
-      let column = change.newColumn(name);
-      if (!this.#hasValue(column)) column = change.oldColumn(name);
+    // Of its size at once: a first `push` would set aside room for 17.
+    const columns = new Array<Column>(names.length);
+    for (let i = 0; i < names.length; i++) {
+      let column = change.newColumn(names[i]!);
+      if (!this.#hasValue(column)) column = change.oldColumn(names[i]!);
       if (!this.#hasValue(column)) return undefined;
-      columns.push(column);
+      columns[i] = column;
     }
     return { kind: "key", columns };
   }

@@ -1,41 +1,51 @@
 import type { TransactionInfo } from "../decode/event.ts";
-import { formatLsn } from "../lsn.ts";
+import { LsnText } from "./lsn_text.ts";
+import { Utf8Writer } from "./utf8_writer.ts";
 
-/** Parts of the JSON format that are the same for all changes of a transaction, as UTF-8. */
-export interface TransactionParts {
-  readonly xid: Uint8Array;
-  /** Empty where the plugin does not tell it before the rows. */
-  readonly commitLsn: Uint8Array;
-  readonly time: Uint8Array;
-}
-
-const encoder = new TextEncoder();
-const MICROS = 1_000_000n;
-const NOTHING = new Uint8Array(0);
-
-/** Writes them once for each transaction. */
+/** Parts of the JSON format that are the same for all changes of a transaction, written once for all. */
 export class TransactionText {
+  readonly #parts = new Utf8Writer();
+  readonly #lsn = new LsnText();
   #transaction: TransactionInfo | undefined;
-  #parts: TransactionParts = { xid: NOTHING, commitLsn: NOTHING, time: NOTHING };
+  #xidEnd = 0;
+  #commitLsnEnd = 0;
 
-  of(transaction: TransactionInfo): TransactionParts {
-    if (transaction !== this.#transaction) {
-      this.#transaction = transaction;
-      const { xid, commitLsn, commitTime } = transaction;
-      this.#parts = {
-        xid: encoder.encode(`,"xid":${xid}`),
-        commitLsn: commitLsn === undefined
-          ? NOTHING
-          : encoder.encode(`,"commit_lsn":"${formatLsn(commitLsn)}"`),
-        time: commitTime === undefined
-          ? NOTHING
-          : encoder.encode(`,"ts":"${formatMicroseconds(commitTime)}"`),
-      };
+  writeXid(transaction: TransactionInfo, out: Utf8Writer): void {
+    this.#prepare(transaction);
+    out.copy(this.#parts.bytes, 0, this.#xidEnd);
+  }
+
+  /** Nothing where the plugin does not tell it before the rows. */
+  writeCommitLsn(transaction: TransactionInfo, out: Utf8Writer): void {
+    this.#prepare(transaction);
+    out.copy(this.#parts.bytes, this.#xidEnd, this.#commitLsnEnd);
+  }
+
+  /** Nothing where the plugin does not tell it before the rows. */
+  writeTime(transaction: TransactionInfo, out: Utf8Writer): void {
+    this.#prepare(transaction);
+    out.copy(this.#parts.bytes, this.#commitLsnEnd, this.#parts.length);
+  }
+
+  #prepare(transaction: TransactionInfo): void {
+    if (transaction === this.#transaction) return;
+    this.#transaction = transaction;
+    const { xid, commitLsn, commitTime } = transaction;
+    const parts = this.#parts;
+    parts.clear();
+    parts.text(`,"xid":${xid}`);
+    this.#xidEnd = parts.length;
+    if (commitLsn !== undefined) {
+      parts.text(',"commit_lsn":"');
+      this.#lsn.write(commitLsn, parts);
+      parts.text('"');
     }
-    return this.#parts;
+    this.#commitLsnEnd = parts.length;
+    if (commitTime !== undefined) parts.text(`,"ts":"${formatMicroseconds(commitTime)}"`);
   }
 }
 
+const MICROS = 1_000_000n;
 /** Of the last formatted time: commits of one second follow one another. */
 let lastSecond = -1n;
 let lastSecondText = "";

@@ -37,6 +37,11 @@ export class Utf8Writer {
     return this.#length;
   }
 
+  /** Holds what was written in its first `length` bytes, until something else is. */
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
   /** What was written, until something else is. */
   get written(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);

@@ -61,7 +61,7 @@ export class Aggregate {
   /** Bytes of magic and protobuf written so far. */
   #length = MAGIC_BYTES;
   #count = 0;
-  #partitionKeys: KeyTable | undefined = new KeyTable();
+  #partitionKeys: KeyTable | undefined;
   #firstPartitionKey = "";
   #hashKey: string | undefined;
   /** Where the data of the last record begins; it ends at `#length`. */
@@ -70,8 +70,11 @@ export class Aggregate {
   #keyStart = 0;
   #body: PutBody | undefined;
 
-  constructor(pool: BufferPool, sizeHint: number) {
+  /** `partitionKeys` is this aggregate's until the next one takes it, which ends the adding here. */
+  constructor(pool: BufferPool, sizeHint: number, partitionKeys = new KeyTable()) {
     this.#pool = pool;
+    this.#partitionKeys = partitionKeys;
+    partitionKeys.clear();
     this.#buffer = pool.take(sizeHint);
     this.#buffer.set(AGGREGATE_MAGIC);
   }

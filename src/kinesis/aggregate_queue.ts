@@ -2,6 +2,7 @@ import { Aggregate, type PutBody } from "./aggregate.ts";
 import type { KinesisApi, StoredAt } from "./api.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import { hashPartitionKey } from "./hash_key.ts";
+import { KeyTable } from "./key_table.ts";
 import type { LaneQueue, Pending, PutLimits, PutRequest, PutResult } from "./lane_queue.ts";
 import type { QueuedRecord } from "./queued_record.ts";
 import { covers, holds, type Shard } from "./shard_map.ts";
@@ -27,6 +28,8 @@ export class AggregateQueue implements LaneQueue {
   #lastSequenceNumber: string | undefined;
   #bytes = 0;
   #maxBytes: number;
+  /** Of the last aggregate, the only one that takes records. */
+  readonly #partitionKeys = new KeyTable();
 
   constructor(context: QueueContext, shard: Shard, limits: PutLimits) {
     this.#context = context;
@@ -133,7 +136,7 @@ export class AggregateQueue implements LaneQueue {
   }
 
   #begin(sizeHint: number): Aggregate {
-    const aggregate = new Aggregate(this.#context.pool, sizeHint);
+    const aggregate = new Aggregate(this.#context.pool, sizeHint, this.#partitionKeys);
     this.#aggregates.push(aggregate);
     return aggregate;
   }

@@ -19,6 +19,12 @@ export class KeyTable {
     return this.#count;
   }
 
+  /** Forgets all keys, but keeps the room for as many. */
+  clear(): void {
+    this.#count = 0;
+    this.#slots.fill(0);
+  }
+
   /** The index of the key that lies in `bytes` at `start`; -1 when it is none of these. */
   find(bytes: Uint8Array, start: number, length: number, hash: number): number {
     const mask = this.#slots.length - 1;

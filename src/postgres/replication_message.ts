@@ -24,6 +24,10 @@ export class XLogData {
     return this.#payload ??= this.bytes.subarray(this.start, this.end);
   }
 
+  get length(): number {
+    return this.end - this.start;
+  }
+
   /** Where the message begins in the WAL; for a COMMIT message, the end LSN of its transaction. */
   get walStart(): Lsn {
     return readUint64(this.bytes, this.start + 1);

@@ -54,3 +54,18 @@ Deno.test("KeyTable knows every key while hashes differ, however many they are",
     assertEquals(table.find(keys.bytes, again.start, length, hash), index);
   });
 });
+
+Deno.test("KeyTable forgets its keys when it is cleared, and takes new ones", () => {
+  const keys = new Keys();
+  const table = new KeyTable();
+  const old = Array.from({ length: 100 }, (_, i) => keys.write(`old ${i}`));
+  old.forEach(({ start, length }, hash) => table.add(start, length, hash));
+  table.clear();
+  assertEquals(table.count, 0);
+  old.forEach(({ start, length }, hash) => {
+    assertEquals(table.find(keys.bytes, start, length, hash), -1);
+  });
+  const { start, length } = keys.write("old 7");
+  table.add(start, length, 7);
+  assertEquals(table.find(keys.bytes, old[7]!.start, length, 7), 0);
+});
