@@ -39,7 +39,7 @@ const BUFFER_MARGIN_BYTES = 16 * 1024;
 /** Where many lanes share what may wait, each puts less at a time, but never less than this. */
 const MIN_PUT_BYTES = 48 * 1024;
 const MAX_PUT_RECORDS = 500;
-const DEFAULT_HIGH_WATER_BYTES = 8 * MIB;
+const DEFAULT_HIGH_WATER_BYTES = 4 * MIB;
 const MAX_FREE_BUFFER_BYTES = 4 * MIB;
 /**
  * A refusal that a closed shard may explain is believed when this many listings do not: some 15 s. The
@@ -55,7 +55,7 @@ export interface StreamWriterOptions {
   readonly stream: OpenStream;
   readonly aggregation: "kpl" | "none";
   readonly lingerMs: number;
-  /** Bytes that may wait before `flush` waits; 8 MiB unless given. */
+  /** Bytes that may wait before `flush` waits; 4 MiB unless given. */
   readonly highWaterBytes?: number;
   readonly clock: Clock;
   /** Numbers in [0, 1). */

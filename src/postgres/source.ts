@@ -14,8 +14,11 @@ import type { SlotState } from "./slot_state.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
-/** Bytes that wait for the pipeline before the socket is no longer read. One message may be larger. */
-const MAX_WAITING_BYTES = 2 * 1024 * 1024;
+/**
+ * Bytes that wait for the pipeline before the socket is no longer read. One message may be larger. More
+ * would only let messages grow old: those that two scavenges find alive cost a full garbage collection.
+ */
+const MAX_WAITING_BYTES = 512 * 1024;
 /** With `standby` the server is asked this often whether the slot is still ours, or more often. */
 const LONGEST_LEASE_PAUSE_MS = 5000;
 /** As long as there was no answer, since the connection to ask by is just being made. */
