@@ -77,6 +77,14 @@ const OVERLOADS: readonly (Overload & { leastUsed: number; mostThrottled: number
   {
     ...PROVISIONED,
     aggregation: "kpl",
+    kind: "bucket",
+    limit: 0.6,
+    leastUsed: 0.8,
+    mostThrottled: 0.04,
+  },
+  {
+    ...PROVISIONED,
+    aggregation: "kpl",
     mode: "ON_DEMAND",
     kind: "bucket",
     leastUsed: 0.85,
