@@ -82,6 +82,12 @@ export class BenchServer implements AsyncDisposable {
     }
   }
 
+  /** The process that serves a slot's client. */
+  async walsenderPid(slot: string): Promise<number> {
+    const question = `select active_pid from pg_replication_slots where slot_name = '${slot}'`;
+    return (await this.query(question))[0].active_pid;
+  }
+
   /** Waits until the slot is followed; `stillRuns` throws when its client ended instead. */
   async waitForActive(slot: string, stillRuns: () => void): Promise<void> {
     const question = `select active from pg_replication_slots where slot_name = '${slot}'`;

@@ -36,6 +36,8 @@ export interface DrainResult {
     /** From its start to the answer to its last put. */
     readonly lastPutSeconds: number;
     readonly sinkCpuSeconds: number;
+    /** Of the server's process that decodes and sends: no client is faster than it. */
+    readonly walsenderCpuSeconds: number;
   };
 }
 
@@ -96,6 +98,7 @@ async function drainByProgram(contender: Program, work: Drain): Promise<DrainRes
   await server.waitForConfirmed(slot, backlog.endLsn, () => assertRuns(program));
   const wallSeconds = (performance.timeOrigin + performance.now() - startedAt) / 1000;
   const { peakMebibytes, ...cpu } = processUsage(program.pid);
+  const walsender = processUsage(await server.walsenderPid(slot));
   const stats = await sink.stats();
   const code = await program.stop();
   if (code !== 0) throw new Error(`pg2kinesis ended with ${code}: ${program.stderr}`);
@@ -108,6 +111,7 @@ async function drainByProgram(contender: Program, work: Drain): Promise<DrainRes
       dataBytes: stats.dataBytes,
       lastPutSeconds: (stats.lastPutAt - startedAt) / 1000,
       sinkCpuSeconds: stats.cpuSeconds,
+      walsenderCpuSeconds: walsender.userSeconds + walsender.systemSeconds,
     },
   };
 }

@@ -62,9 +62,10 @@ function chosen(group: DrainGroup, only: RegExp): DrainGroup {
     only.test(`${group.name}: ${contender.name}`)
   );
   const needed = new Set(asked.flatMap(({ targets }) => targets.map(({ of }) => of)));
+  const withTls = asked.some(({ contender }) => contender.tls);
   const entries = group.entries.filter((entry) =>
     asked.includes(entry) || needed.has(entry.contender.name) ||
-    entry.contender.kind === "pg_recvlogical"
+    (entry.contender.kind === "pg_recvlogical" && (withTls || !entry.contender.tls))
   );
   return { ...group, entries };
 }
@@ -138,6 +139,7 @@ function drainRow(group: DrainGroup, entry: Entry, run: number, backlog: Backlog
     put_bytes: r.program?.dataBytes,
     last_put_s: r.program?.lastPutSeconds,
     sink_cpu_s: r.program?.sinkCpuSeconds,
+    walsender_cpu_s: r.program?.walsenderCpuSeconds,
   };
 }
 

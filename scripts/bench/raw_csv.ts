@@ -19,6 +19,7 @@ const COLUMNS = [
   "put_bytes",
   "last_put_s",
   "sink_cpu_s",
+  "walsender_cpu_s",
   "p50_ms",
   "p99_ms",
   "max_ms",

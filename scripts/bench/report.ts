@@ -33,6 +33,7 @@ const HEAD = [
   "puts",
   "MiB put",
   "sink CPU s",
+  "walsender CPU s",
 ];
 
 /** Medians, and medians of the ratios within a round, with the targets below. */
@@ -60,6 +61,7 @@ export function printGroup(group: DrainGroup, changes: number, all: readonly Ser
       ofProgram(({ puts }) => puts, 0),
       ofProgram(({ dataBytes }) => dataBytes / 1024 / 1024, 1),
       ofProgram(({ sinkCpuSeconds }) => sinkCpuSeconds, 2),
+      ofProgram(({ walsenderCpuSeconds }) => walsenderCpuSeconds, 2),
     ]);
     verdicts.push(...verdictsOf(series, all));
   }

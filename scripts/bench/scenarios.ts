@@ -33,6 +33,11 @@ const baseline: Entry = {
   contender: { kind: "pg_recvlogical", name: BASE, tls: false },
   targets: [],
 };
+/** Shows what encryption costs the server, whoever reads. */
+const baselineTls: Entry = {
+  contender: { kind: "pg_recvlogical", name: `${BASE}, TLS`, tls: true },
+  targets: [],
+};
 
 function program(
   name: string,
@@ -57,6 +62,7 @@ export const DRAIN_GROUPS: readonly DrainGroup[] = [
     backlog: "small transactions",
     entries: [
       baseline,
+      baselineTls,
       program("key", KEY, against(BASE, 0.75, 1.4)),
       program("key, 16 shards", KEY, against("key", 1.15), { shards: 16 }),
       program("key, TLS", KEY, against("key", 1.2), { tls: true }),
@@ -70,6 +76,7 @@ export const DRAIN_GROUPS: readonly DrainGroup[] = [
     backlog: "small transactions",
     entries: [
       baseline,
+      baselineTls,
       program("full change", FULL, against(BASE, 0.85, 2.2)),
       program("full change, 16 shards", FULL, against("full change", 1.15), { shards: 16 }),
       program("full change, TLS", FULL, against("full change", 1.2), { tls: true }),
@@ -82,6 +89,7 @@ export const DRAIN_GROUPS: readonly DrainGroup[] = [
     backlog: "small transactions",
     entries: [
       baseline,
+      baselineTls,
       program("JSON", JSON_FORMAT, against(BASE, 0.85, 2.2)),
       program("JSON, 16 shards", JSON_FORMAT, against("JSON", 1.15), { shards: 16 }),
       program("JSON, TLS", JSON_FORMAT, against("JSON", 1.2), { tls: true }),

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { createFormatter } from "../../src/format/create.ts";
 import { RowView } from "../../src/format/row_view.ts";
 import { asRow, newDecoder } from "../decode/decoding.ts";
@@ -66,4 +66,27 @@ Deno.test("JSON of pgoutput's rows is the same from their bytes and from their c
     );
   }
   assertEquals(fromBytes, 2000);
+});
+
+Deno.test("JSON of pgoutput's rows hides columns all the same", async () => {
+  const decoder = newDecoder("pgoutput");
+  const names = ["id", "name", "secret"].map((name) => ({ name, oid: 25, flags: 1 }));
+  decoder.decode(makeXLogData(1n, write.begin(0x20n, 0n, 7)));
+  decoder.decode(makeXLogData(1n, write.relation(1, "s", "t", names, "f")));
+  const catalog = new MadeUpCatalog({ "s.t": {} });
+  const formatter = await createFormatter(
+    {
+      ...{ ...OPTIONS, formatter: "JSON", maskSalt: "salt" },
+      ...{ excludeColumns: ["s.t.secret"], maskColumns: ["s.t.name"] },
+    },
+    "pgoutput",
+    catalog,
+  );
+  const data = write.update(1, "O", ["1", "Ada", "hidden"], ["1", "Ida", "hidden too"]);
+  const [record] = format(formatter, asRow(decoder.decode(makeXLogData(1n, data))));
+  const { before, after } = JSON.parse(record!.data);
+  for (const row of [before, after]) {
+    assertEquals(Object.keys(row), ["id", "name"]);
+    assertMatch(row.name, /^[0-9a-f]{64}$/);
+  }
 });
