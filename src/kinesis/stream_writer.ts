@@ -187,8 +187,11 @@ export class StreamWriter implements RecordWriter {
   }
 
   flush(): Promise<void> {
-    for (const lane of this.#lanes) lane.send();
-    return this.#wait(() => this.#pending.bytes < this.#highWaterBytes);
+    const hasRoom = () => this.#pending.bytes < this.#highWaterBytes;
+    // Without room no more comes that a linger could wait for.
+    const now = !hasRoom();
+    for (const lane of this.#lanes) lane.send(now);
+    return this.#wait(hasRoom);
   }
 
   drain(signal?: AbortSignal): Promise<void> {

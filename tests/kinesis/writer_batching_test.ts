@@ -74,6 +74,23 @@ Deno.test("StreamWriter with --linger waits for more, unless a put is full or it
   });
 });
 
+Deno.test("StreamWriter lets nothing linger while its memory is full", async () => {
+  for (const aggregation of ["kpl", "none"] as const) {
+    const simulation = new Simulation({ shards: 8 });
+    const options = { aggregation, lingerMs: 60_000, highWaterBytes: 256 * KIB };
+    await simulation.run(options, async (writer) => {
+      const ticket = new CountingTicket();
+      const start = simulation.clock.now();
+      // Spread over the shards none has enough for a full put.
+      for (let i = 0; i < 1000; i++) {
+        writer.add(`key ${i}`, "x".repeat(KIB), ticket);
+        await writer.flush();
+      }
+      assert(simulation.clock.now() - start < 60_000, aggregation);
+    });
+  }
+});
+
 Deno.test("StreamWriter puts less at a time the more shards share the memory, and more again after a merge", async () => {
   const simulation = new Simulation({ shards: 2 });
   const largest = async (writer: StreamWriter) => {
