@@ -25,8 +25,8 @@ const OPERATION_COUNT = 4;
 export class FilteringFormatter implements Formatter {
   readonly #tables: RelationCache<TableDecision>;
   readonly #operations: ReadonlySet<Operation>;
-  /** By rule, the names of the columns that the table had when the rule's column was first seen. */
-  readonly #seenColumns = new Map<string, ReadonlySet<string>>();
+  /** By rule, the names of all columns that were seen in a row together with the rule's. */
+  readonly #seenColumns = new Map<string, Set<string>>();
 
   constructor(
     private readonly inner: Formatter,
@@ -84,14 +84,9 @@ export class FilteringFormatter implements Formatter {
     if (rules === undefined) return next(change);
     const key = this.keys.find(change, "new");
     if (key.kind === "unknown-table") return key;
-    const { qualifiedName } = change.relation;
-    if (key.kind === "key") {
-      refuseKeyColumns(rules, key.columns.map(({ name }) => name), qualifiedName);
-    }
-    // wal2json leaves unchanged TOAST columns out of an update.
-    if (change.kind === "insert" || change.kind === "update" && this.plugin !== "wal2json") {
-      this.#lookForColumns(change, rules, columns, qualifiedName);
-    }
+    const keyNames = key.kind === "key" ? key.columns.map(({ name }) => name) : [];
+    refuseKeyColumns(rules, keyNames, change.relation.qualifiedName);
+    this.#lookForColumns(change, rules, columns, keyNames);
     return next(new RowView(change, (column) => this.columnFilter.show(column, rules)));
   }
 
@@ -104,23 +99,28 @@ export class FilteringFormatter implements Formatter {
     change: RowChange,
     rules: ColumnRules,
     columns: readonly string[] | undefined,
-    qualifiedName: string,
+    keyNames: readonly string[],
   ): void {
+    // wal2json leaves unchanged TOAST columns out of an update. An old row may be a key alone, and
+    // without its NULLs, so only what is in it tells anything.
+    const isWhole = change.kind === "insert" ||
+      change.kind === "update" && this.plugin !== "wal2json";
+    const names = ((isWhole ? change.newRow : change.oldRow) ?? []).map(({ name }) => name);
     for (const [name, rule] of rules) {
-      const option = `--${rule}-column ${qualifiedName}.${name}`;
+      const option = `--${rule}-column ${change.relation.qualifiedName}.${name}`;
       const seen = this.#seenColumns.get(option);
-      const isThere = change.newColumn(name) !== undefined;
-      if (isThere && seen !== undefined) continue;
-      const names = change.newRow!.map((column) => column.name);
-      if (isThere) {
-        this.#seenColumns.set(option, new Set(names));
-        continue;
+      if (isWhole && names.includes(name)) {
+        if (seen === undefined) this.#seenColumns.set(option, new Set(names));
+        else names.forEach((each) => seen.add(each));
       }
-      const shown = names.filter((each) => !rules.has(each));
-      if (seen !== undefined) {
-        const fresh = shown.filter((each) => !seen.has(each));
-        if (fresh.length > 0) throw new RunError(maybeRenamed(option, fresh));
-      } else if (!columns?.includes(name) || !shown.every((each) => columns.includes(each))) {
+      if (names.includes(name) || change.newColumn(name) !== undefined) continue;
+      const beside = columns?.includes(name) ? columns : undefined;
+      const fresh = names.filter((each) =>
+        !rules.has(each) && !seen?.has(each) && !beside?.includes(each) &&
+        (isWhole || !keyNames.includes(each))
+      );
+      if (fresh.length > 0 && seen !== undefined) throw new RunError(maybeRenamed(option, fresh));
+      if (fresh.length > 0 || isWhole && seen === undefined && beside === undefined) {
         throw new RunError(noSuchColumn(option, name, names));
       }
     }

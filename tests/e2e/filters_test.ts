@@ -192,3 +192,24 @@ Deno.test("filters through the program: none drops a primary key, or hides a sli
     assertEquals([code, /PG2KINESIS_MASK_SALT/.test(stderr)], [2, true], stderr);
   });
 });
+
+for (const plugin of plugins) {
+  for (const work of ["delete from customers", "update customers set phone = '456'"]) {
+    Deno.test(`filters through the program: ${plugin}, a column that is renamed before: ${work}`, async () => {
+      await using kinesis = await startKinesalite();
+      await using db = await freshDatabase(server);
+      await db.sql(TABLES);
+      await using follower = await Follower.create(plugin, db, kinesis);
+      const program = await follower.start(
+        ["-f", "JSON", "--exclude-column", "public.customers.email"],
+      );
+      await db.sql("insert into customers values (1, 'c@d', '123')");
+      await follower.catchUp();
+      await db.sql("alter table customers rename email to mail");
+      await db.sql(work);
+      assertEquals(await program.waitForExit(), 1, program.stderr);
+      assertMatch(program.stderr, /ERROR .*\.email: .* such column.* mail/);
+      assertEquals((await follower.records()).filter(({ text }) => text.includes("c@d")), []);
+    });
+  }
+}

@@ -5,7 +5,7 @@ import { RunError } from "../../src/errors.ts";
 import { ColumnFilter, ruledTables } from "../../src/format/column_filter.ts";
 import { createFormatter } from "../../src/format/create.ts";
 import { globToRegExp } from "../../src/format/table_filter.ts";
-import type { FormatOptions } from "../../src/options.ts";
+import type { FormatOptions, OutputPlugin } from "../../src/options.ts";
 import {
   type ColumnSpec,
   format,
@@ -251,6 +251,7 @@ function makeKnowing(
   options: Partial<FormatOptions>,
   columns: Readonly<Record<string, readonly string[]>>,
   mayHaveHadOthers = false,
+  plugin: OutputPlugin = "test_decoding",
 ) {
   const catalog = new MadeUpCatalog({ ...TABLES, "public.orders.old": {} });
   const all = { ...OPTIONS, formatter: "JSON", maskSalt: "pepper", ...options };
@@ -258,7 +259,7 @@ function makeKnowing(
     .map((name) => [name, { names: columns[name]!, mayHaveHadOthers }] as const);
   const filter = new ColumnFilter(all, new Map(known));
   return {
-    formatter: createFormatter(all, "test_decoding", catalog, filter),
+    formatter: createFormatter(all, plugin, catalog, filter),
     doubts: filter.doubts(catalog),
   };
 }
@@ -329,6 +330,42 @@ Deno.test("a column that was there and is dropped is no error", async () => {
   const insert = (newRow: ColumnSpec[]) => row("insert", { table: "public.orders", newRow });
   assertEquals(format(formatter, insert(ROW)).length, 1);
   assertEquals(format(formatter, insert(ROW.slice(0, 1))).length, 1);
+});
+
+Deno.test("a column that was added during the run is no new name of one that is dropped later", async () => {
+  const formatter = await make(RULES);
+  const insert = (newRow: ColumnSpec[]) => row("insert", { table: "public.orders", newRow });
+  const added: ColumnSpec = ["added", "text", "x"];
+  for (const newRow of [ROW, [...ROW, added], [...ROW.slice(0, 1), added]]) {
+    assertEquals(format(formatter, insert(newRow)).length, 1);
+  }
+});
+
+Deno.test("an old row does not give a renamed column away", async () => {
+  const old = (kind: "update" | "delete", oldRow: ColumnSpec[]) =>
+    row(kind, {
+      ...{ table: "public.orders", keyNames: ["id"], oldRow },
+      newRow: kind === "update" ? ROW.slice(0, 1) : undefined,
+    });
+  const [id, card, mail] = ROW as [ColumnSpec, ColumnSpec, ColumnSpec, ColumnSpec];
+  const renamed: ColumnSpec = ["card_no", card[1], card[2]];
+  const rule = { excludeColumns: ["public.orders.card"] };
+  const columns = { "public.orders": ["id", "card", "mail"] };
+  for (const kind of ["update", "delete"] as const) {
+    const { formatter } = makeKnowing(rule, columns, false, "wal2json");
+    // A key alone, and a NULL that was not sent, say nothing.
+    for (const row of [[id], [id, mail], [id, card]]) {
+      assertEquals(format(await formatter, old(kind, row)).length, 1);
+    }
+    const change = old(kind, [id, renamed, mail]);
+    const says = "the table has no such column; its columns are id, card_no, mail";
+    await assertRejects(async () => tryFormat(await formatter, change), RunError, says);
+    format(await formatter, row("insert", { table: "public.orders", newRow: [id, card, mail] }));
+    await assertRejects(async () => tryFormat(await formatter, change), RunError, "has card_no");
+  }
+  const { formatter } = makeKnowing({ excludeColumns: ["public.orders.card_no"] }, columns, true);
+  const before = old("delete", [id, card, mail]);
+  await assertRejects(async () => tryFormat(await formatter, before), RunError, "no such column");
 });
 
 Deno.test("a column that may have been renamed is not published under its new name", async () => {
