@@ -68,9 +68,21 @@ interface ShapeColumn {
 
 const encoder = new TextEncoder();
 
+/** Tables share these: bytes of its own for each column would take several kB a table. */
+const shapeColumns = new Map<string, ShapeColumn>();
+/** A database that makes columns for ever must not fill the memory. */
+const MAX_SHARED = 10_000;
+
 function shapeColumn({ name, type }: Pick<Column, "name" | "type">, index: number): ShapeColumn {
-  const before = encoder.encode((index === 0 ? "{" : ",") + JSON.stringify(name) + ":");
-  return { name, type, class: classOfType(type), before };
+  const before = (index === 0 ? "{" : ",") + JSON.stringify(name) + ":";
+  const key = before + type;
+  let column = shapeColumns.get(key);
+  if (column === undefined) {
+    if (shapeColumns.size >= MAX_SHARED) shapeColumns.clear();
+    column = { name, type, class: classOfType(type), before: encoder.encode(before) };
+    shapeColumns.set(key, column);
+  }
+  return column;
 }
 
 function isUnchanged({ value }: Column): boolean {
