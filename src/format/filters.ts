@@ -15,6 +15,12 @@ import type { RowKeys } from "./row_key.ts";
 import { RowView } from "./row_view.ts";
 import type { TableFilter } from "./table_filter.ts";
 
+/**
+ * Partitions that are made for ever must not fill the memory; of what is forgotten the columns at the
+ * start still tell.
+ */
+const MAX_SEEN = 20_000;
+
 /** All operations; logical messages are none of them, and pass when all are asked for. */
 const OPERATION_COUNT = 4;
 
@@ -110,7 +116,7 @@ export class FilteringFormatter implements Formatter {
       const option = `--${rule}-column ${change.relation.qualifiedName}.${name}`;
       const seen = this.#seenColumns.get(option);
       if (isWhole && names.includes(name)) {
-        if (seen === undefined) this.#seenColumns.set(option, new Set(names));
+        if (seen === undefined) this.#remember(option, names);
         else names.forEach((each) => seen.add(each));
       }
       if (names.includes(name) || change.newColumn(name) !== undefined) continue;
@@ -124,6 +130,11 @@ export class FilteringFormatter implements Formatter {
         throw new RunError(noSuchColumn(option, name, names));
       }
     }
+  }
+
+  #remember(option: string, names: readonly string[]): void {
+    if (this.#seenColumns.size >= MAX_SEEN) this.#seenColumns.clear();
+    this.#seenColumns.set(option, new Set(names));
   }
 
   /** One table at a time, each with its own position in the transaction. */
