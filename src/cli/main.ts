@@ -20,8 +20,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export type Run = (options: RunOptions) => Promise<void>;
 
 /**
- * The program: takes its arguments and environment, gives its exit code. What a command needs is
- * loaded when it is known to be wanted, so that help comes at once.
+ * The program: takes its arguments and environment, gives its exit code. What only some
+ * commands need is loaded when it is known to be wanted.
  */
 export async function main(
   args: readonly string[],

@@ -1,4 +1,14 @@
-import type { KinesisClient, KinesisClientConfig } from "@aws-sdk/client-kinesis";
+import {
+  CreateStreamCommand,
+  DescribeStreamSummaryCommand,
+  GetRecordsCommand,
+  GetShardIteratorCommand,
+  KinesisClient,
+  type KinesisClientConfig,
+  ListShardsCommand,
+  PutRecordCommand,
+  PutRecordsCommand,
+} from "@aws-sdk/client-kinesis";
 import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./api.ts";
@@ -32,19 +42,15 @@ export interface ConnectSettings
 
 /**
  * Connects to Kinesis with the AWS SDK's own settings (AWS_REGION, AWS_PROFILE,
- * AWS_ENDPOINT_URL_KINESIS, IMDS …), over which `settings` win. The SDK takes 80 ms to load, so it is
- * loaded when it is needed.
+ * AWS_ENDPOINT_URL_KINESIS, IMDS …), over which `settings` win.
  */
 export async function connectKinesis(
   { transport = bestTransport(), wire = "json", ...settings }: ConnectSettings = {},
 ): Promise<KinesisApi & KinesisReadApi> {
-  const [sdk, requestHandler] = await Promise.all([
-    import("@aws-sdk/client-kinesis"),
-    transport === "fetch" ? newFetchHandler() : newNodeHandler(),
-  ]);
+  const requestHandler = await (transport === "fetch" ? newFetchHandler() : newNodeHandler());
   const newClient = (more: Partial<KinesisClientConfig> = {}) =>
     rememberUserAgent(
-      new sdk.KinesisClient({
+      new KinesisClient({
         requestHandler,
         // Retries are the lanes': the SDK would send a request again behind their back and give up.
         maxAttempts: 1,
@@ -63,7 +69,7 @@ export async function connectKinesis(
     if (settings.credentials === undefined) {
       for (const each of new Set([client, puts])) renewCredentials(each, client);
     }
-    return new SdkKinesis(sdk, client, puts, await resolveSettings(client));
+    return new SdkKinesis(client, puts, await resolveSettings(client));
   } catch (error) {
     client.destroy();
     throw error;
@@ -166,11 +172,8 @@ function checkEndpoint(): void {
   }
 }
 
-type Sdk = typeof import("@aws-sdk/client-kinesis");
-
 class SdkKinesis implements KinesisApi, KinesisReadApi {
   constructor(
-    private readonly sdk: Sdk,
     private readonly client: KinesisClient,
     private readonly puts: KinesisClient,
     readonly region: string,
@@ -178,7 +181,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
 
   async putRecord(request: Parameters<KinesisApi["putRecord"]>[0], signal: AbortSignal) {
     const answer = await this.puts.send(
-      new this.sdk.PutRecordCommand({
+      new PutRecordCommand({
         StreamName: request.streamName,
         PartitionKey: request.partitionKey,
         Data: request.data,
@@ -200,7 +203,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
   ): Promise<readonly PutRecordsResult[]> {
     const bytes = records.reduce((sum, record) => sum + record.data.length, 0);
     const { Records = [] } = await this.puts.send(
-      new this.sdk.PutRecordsCommand({
+      new PutRecordsCommand({
         StreamName: streamName,
         Records: records.map((record) => ({
           PartitionKey: record.partitionKey,
@@ -225,7 +228,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
     let token: string | undefined;
     do {
       const page = await this.client.send(
-        new this.sdk.ListShardsCommand(
+        new ListShardsCommand(
           token === undefined
             ? { StreamName: streamName, MaxResults: SHARDS_PER_PAGE }
             : { NextToken: token, MaxResults: SHARDS_PER_PAGE },
@@ -240,7 +243,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
 
   async describeStream(streamName: string, signal: AbortSignal): Promise<StreamSummary> {
     const { StreamDescriptionSummary: summary } = await this.client.send(
-      new this.sdk.DescribeStreamSummaryCommand({ StreamName: streamName }),
+      new DescribeStreamSummaryCommand({ StreamName: streamName }),
       { abortSignal: signal },
     );
     return {
@@ -257,7 +260,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
 
   async createStream(streamName: string, shardCount: number, signal: AbortSignal): Promise<void> {
     await this.client.send(
-      new this.sdk.CreateStreamCommand({
+      new CreateStreamCommand({
         StreamName: streamName,
         ...shardCount === 0
           ? { StreamModeDetails: { StreamMode: "ON_DEMAND" } }
@@ -274,7 +277,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
     signal: AbortSignal,
   ): Promise<string> {
     const answer = await this.client.send(
-      new this.sdk.GetShardIteratorCommand({
+      new GetShardIteratorCommand({
         StreamName: streamName,
         ShardId: shardId,
         ...iteratorType(from),
@@ -286,7 +289,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
 
   async getRecords(iterator: string, limit: number, signal: AbortSignal): Promise<RecordPage> {
     const { Records = [], NextShardIterator, MillisBehindLatest } = await this.client.send(
-      new this.sdk.GetRecordsCommand({ ShardIterator: iterator, Limit: limit }),
+      new GetRecordsCommand({ ShardIterator: iterator, Limit: limit }),
       { abortSignal: signal, requestTimeout: timeoutFor(MAX_PAGE_BYTES) },
     );
     return {
