@@ -17,19 +17,27 @@ export interface Column {
 }
 
 /**
- * A row whose values still lie in the message: a format that copies them makes no strings. To be read
- * before another row is asked for its bytes.
+ * A row whose values still lie in the message: a format that copies them makes no strings. To be used up
+ * before anything else is asked of this or another row.
  */
 export interface RowBytes {
-  /** In table order; the same array for the same table. */
+  /** In table order; the same array as long as the table's columns are the same. */
   readonly columns: readonly Pick<Column, "name" | "type">[];
-  /** Holds PostgreSQL's text of the values, in which a boolean is `t` or `f`. Perhaps not UTF-8. */
   readonly bytes: Uint8Array;
-  /** Where each column's text begins and ends in `bytes`; -1 twice for NULL. */
+  /** Where the value of each column begins and ends in `bytes`. */
   readonly places: Int32Array;
-  /** The {@linkcode ColumnValue} of a column that is not NULL. Throws a {@linkcode DecodeError}. */
+  /** Of each column: {@linkcode NO_VALUE}, {@linkcode PLAIN_VALUE} or {@linkcode ENCODED_VALUE}. */
+  readonly forms: Uint8Array;
+  /** The value of a column that is not NULL. Throws a {@linkcode DecodeError}. */
   text(index: number): string;
 }
+
+/** NULL. */
+export const NO_VALUE = 0;
+/** The bytes are those of the {@linkcode ColumnValue}, though perhaps not UTF-8. */
+export const PLAIN_VALUE = 1;
+/** The plugin writes it in another way: only `text` tells it. */
+export const ENCODED_VALUE = 2;
 
 /** A table as a change names it. Decoders give the same object for the same table while they can. */
 export interface Relation {
@@ -74,12 +82,9 @@ export interface RowChange {
    * leaves out columns that were NULL; wal2json sends the key with every update, changed or not.
    */
   readonly oldRow: readonly Column[] | undefined;
-  /**
-   * `newRow` as bytes, where the plugin sends PostgreSQL's text as it is and all values were sent;
-   * undefined otherwise, and for a delete.
-   */
+  /** `newRow` as bytes; undefined for a delete, and where the row has an {@linkcode UNCHANGED} value. */
   newBytes?(): RowBytes | undefined;
-  /** `oldRow` in the same way; undefined also where it is only a key. */
+  /** `oldRow` as bytes, where it is a whole row of pgoutput; undefined otherwise. */
   oldBytes?(): RowBytes | undefined;
   /** One column of `newRow`, read without decoding what follows it where the plugin allows. */
   newColumn(name: string): Column | undefined;

@@ -2,6 +2,9 @@ import type { Lsn } from "../lsn.ts";
 import type { XLogData } from "../postgres/replication_message.ts";
 import {
   type Column,
+  ENCODED_VALUE,
+  NO_VALUE,
+  PLAIN_VALUE,
   type RowBytes,
   type RowChange,
   type TransactionInfo,
@@ -10,6 +13,7 @@ import {
 import { failAt, readUint16, readUint32 } from "./pgoutput_reader.ts";
 import type { PgoutputColumn, PgoutputRelation } from "./pgoutput_relation.ts";
 import { decodeAscii, decodeUtf8 } from "./utf8.ts";
+import { ValueSpans } from "./value_spans.ts";
 
 const NULL = 0x6E, UNCHANGED_TOAST = 0x75, TEXT = 0x74;
 const NEW_TUPLE = 0x4E;
@@ -119,21 +123,24 @@ export class PgoutputRow implements RowChange {
 
   /** Undefined where a value was not sent. */
   private findPlaces(tuple: number, row: "new" | "old"): RowBytes | undefined {
-    const { message: { payload }, relation: { columns } } = this;
-    if (places.length < 2 * columns.length) places = new Int32Array(2 * columns.length);
+    const { message, relation: { columns } } = this;
+    const { payload } = message;
     let at = this.enter(tuple);
     let isWhole = true;
-    for (let i = 0; i < columns.length; i++) {
+    spans.clear();
+    for (const { isBoolean } of columns) {
       const next = this.skipValue(at);
-      const hasText = payload[at] === TEXT;
-      if (hasText && columns[i]!.isBoolean) readBoolean(this.message, at + 5, next);
-      if (payload[at] === UNCHANGED_TOAST) isWhole = false;
-      places[2 * i] = hasText ? at + 5 : -1;
-      places[2 * i + 1] = hasText ? next : -1;
+      if (payload[at] === TEXT) {
+        if (isBoolean) readBoolean(message, at + 5, next);
+        spans.add(isBoolean ? ENCODED_VALUE : PLAIN_VALUE, at + 5, next);
+      } else {
+        if (payload[at] === UNCHANGED_TOAST) isWhole = false;
+        spans.add(NO_VALUE, at, next);
+      }
       at = next;
     }
     this.checkEnd(at, row);
-    return isWhole ? new TupleBytes(this.message, columns) : undefined;
+    return isWhole ? new TupleBytes(message, columns) : undefined;
   }
 
   private find(tuple: number, keyOnly: boolean, name: string): Column | undefined {
@@ -199,11 +206,12 @@ export class PgoutputRow implements RowChange {
 }
 
 /** Of the row that was asked for its bytes last. */
-let places = new Int32Array(2 * 64);
+const spans = new ValueSpans();
 
 class TupleBytes implements RowBytes {
   readonly bytes: Uint8Array;
-  readonly places = places;
+  readonly places = spans.places;
+  readonly forms = spans.forms;
 
   constructor(
     private readonly message: XLogData,

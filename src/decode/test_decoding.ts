@@ -4,7 +4,7 @@ import { DecodeError, type Decoder } from "./decoder.ts";
 import type { Relation, TransactionEvent, Truncate } from "./event.ts";
 import { parsePostgresTimestamp } from "./postgres_timestamp.ts";
 import { identifierText, scanIdentifier, scanQuotedIdentifier } from "./sql_identifier.ts";
-import { ColumnCursor } from "./test_decoding_columns.ts";
+import { ColumnCursor, newColumnHeaders } from "./test_decoding_columns.ts";
 import { TestDecodingMessage } from "./test_decoding_message.ts";
 import { TestDecodingRow, type TestDecodingTable } from "./test_decoding_row.ts";
 import { TransactionSequence } from "./transaction_sequence.ts";
@@ -159,7 +159,7 @@ export class TestDecodingDecoder implements Decoder {
     const table = identifierText(bytes, schemaEnd + 1, end) ??
       fail(message, schemaEnd + 1, "a table name that is not UTF-8");
     const relation = { schema, table, qualifiedName: `${schema}.${table}` };
-    const entry = { relation, newHeaders: [], oldHeaders: [] };
+    const entry = { relation, newHeaders: newColumnHeaders(), oldHeaders: newColumnHeaders() };
     this.#tables.set(hash, bytes, start, end, entry);
     return entry;
   }

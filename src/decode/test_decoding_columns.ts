@@ -2,9 +2,17 @@ import type { XLogData } from "../postgres/replication_message.ts";
 import { XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
 import { ascii, hasAt } from "./bytes.ts";
 import { DecodeError } from "./decoder.ts";
-import { type Column, UNCHANGED } from "./event.ts";
+import {
+  type Column,
+  ENCODED_VALUE,
+  NO_VALUE,
+  PLAIN_VALUE,
+  type RowBytes,
+  UNCHANGED,
+} from "./event.ts";
 import { identifierText, isDigit, scanIdentifier, scanType } from "./sql_identifier.ts";
 import { decodeAscii, decodeUtf8 } from "./utf8.ts";
+import { ValueSpans } from "./value_spans.ts";
 
 /**
  * ` name[type]:` as it stands before a column's value. The rows of a table repeat it, so it is parsed
@@ -18,7 +26,15 @@ interface ColumnHeader {
 }
 
 /** The headers of a table's columns as they were last seen, by their position. */
-export type ColumnHeaders = ColumnHeader[];
+export interface ColumnHeaders {
+  readonly list: ColumnHeader[];
+  /** Of the last row that was read as bytes; another array when they are others. */
+  columns: RowBytes["columns"] | undefined;
+}
+
+export function newColumnHeaders(): ColumnHeaders {
+  return { list: [], columns: undefined };
+}
 
 /** How `print_literal` writes the values of a type. */
 type ValueForm = "number" | "boolean" | "bits" | "quoted" | "number or quoted";
@@ -38,8 +54,15 @@ const INFINITY = ascii("Infinity");
 /** What stands behind a header. The cursor of a decoder is used again for every column. */
 type ValueKind = "text" | "escaped" | "null" | "unchanged";
 
+const FORM_OF = {
+  text: PLAIN_VALUE,
+  escaped: ENCODED_VALUE,
+  null: NO_VALUE,
+  unchanged: NO_VALUE,
+} as const satisfies Record<ValueKind, number>;
+
 /** Walks the columns of one tuple: ` name[type]:value name[type]:value`. */
-export class ColumnCursor {
+export class ColumnCursor implements RowBytes {
   /** Where the next column begins. */
   position = 0;
   #message!: XLogData;
@@ -54,6 +77,7 @@ export class ColumnCursor {
   #kind!: ValueKind;
   #start = 0;
   #end = 0;
+  readonly #spans = new ValueSpans();
 
   /** Goes to the tuple at `position`; the old key of an update ends at ` new-tuple:`. */
   enter(message: XLogData, headers: ColumnHeaders, position: number, isOldKey: boolean): void {
@@ -82,29 +106,61 @@ export class ColumnCursor {
     return undefined;
   }
 
-  #column(): Column {
-    const { name, type } = this.#header;
-    switch (this.#kind) {
-      case "null":
-        return { name, type, value: null };
-      case "unchanged":
-        return { name, type, value: UNCHANGED };
-      case "text":
-        return { name, type, value: this.#slice() };
-      case "escaped":
-        return { name, type, value: this.#slice().replaceAll("''", "'") };
+  /** All columns from here on, as bytes: this cursor itself; undefined where a value was not sent. */
+  readBytes(): RowBytes | undefined {
+    const spans = this.#spans;
+    spans.clear();
+    let isWhole = true;
+    while (this.#next()) {
+      if (this.#kind === "unchanged") isWhole = false;
+      spans.add(FORM_OF[this.#kind], this.#start, this.#end);
     }
+    const { list, columns } = this.#headers;
+    if (columns?.length !== spans.count) {
+      this.#headers.columns = list.slice(0, spans.count).map(({ name, type }) => ({ name, type }));
+    }
+    return isWhole ? this : undefined;
   }
 
-  #slice(): string {
-    if (this.#text !== undefined) {
-      return this.#text.slice(
-        this.#start - XLOGDATA_HEADER_BYTES,
-        this.#end - XLOGDATA_HEADER_BYTES,
-      );
-    }
-    return decodeUtf8(this.#bytes, this.#start, this.#end) ??
-      this.#fail(this.#start, "a value that is not UTF-8");
+  get columns(): RowBytes["columns"] {
+    return this.#headers.columns!;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
+  get places(): Int32Array {
+    return this.#spans.places;
+  }
+
+  get forms(): Uint8Array {
+    return this.#spans.forms;
+  }
+
+  text(index: number): string {
+    const { places, forms } = this.#spans;
+    const isEncoded = forms[index] === ENCODED_VALUE;
+    return this.#read(isEncoded ? "escaped" : "text", places[2 * index]!, places[2 * index + 1]!);
+  }
+
+  #column(): Column {
+    const { name, type } = this.#header;
+    const kind = this.#kind;
+    if (kind === "null") return { name, type, value: null };
+    if (kind === "unchanged") return { name, type, value: UNCHANGED };
+    return { name, type, value: this.#read(kind, this.#start, this.#end) };
+  }
+
+  #read(kind: "text" | "escaped", start: number, end: number): string {
+    const text = this.#slice(start, end);
+    return kind === "text" ? text : text.replaceAll("''", "'");
+  }
+
+  #slice(start: number, end: number): string {
+    return this.#text?.slice(start - XLOGDATA_HEADER_BYTES, end - XLOGDATA_HEADER_BYTES) ??
+      decodeUtf8(this.#bytes, start, end) ??
+      this.#fail(start, "a value that is not UTF-8");
   }
 
   #next(): boolean {
@@ -113,14 +169,15 @@ export class ColumnCursor {
       if (this.#isOldKey) this.#fail(this.position, "an old key without a new tuple");
       return false;
     }
-    let header = this.#headers[this.#index];
+    let header = this.#headers.list[this.#index];
     if (header === undefined || !hasAt(bytes, this.position, header.bytes)) {
       if (this.#isOldKey && hasAt(bytes, this.position, NEW_TUPLE)) {
         this.position += NEW_TUPLE.length;
         return false;
       }
       header = this.#readHeader();
-      this.#headers[this.#index] = header;
+      this.#headers.list[this.#index] = header;
+      this.#headers.columns = undefined;
     }
     this.#index++;
     this.#header = header;

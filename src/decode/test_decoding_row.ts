@@ -1,6 +1,6 @@
 import type { Lsn } from "../lsn.ts";
 import type { XLogData } from "../postgres/replication_message.ts";
-import type { Column, Relation, RowChange, TransactionInfo } from "./event.ts";
+import type { Column, Relation, RowBytes, RowChange, TransactionInfo } from "./event.ts";
 import type { ColumnCursor, ColumnHeaders } from "./test_decoding_columns.ts";
 
 /** A table as its changes show it. */
@@ -54,6 +54,12 @@ export class TestDecodingRow implements RowChange {
     const row = this.cursor.readAll();
     if (this.kind === "update") this.newTuple = this.cursor.position;
     return this.cachedOldRow = row;
+  }
+
+  newBytes(): RowBytes | undefined {
+    if (this.kind === "delete") return undefined;
+    this.enterNew();
+    return this.cursor.readBytes();
   }
 
   newColumn(name: string): Column | undefined {

@@ -7,7 +7,7 @@ import { jsonStringBytes, jsonStringText, scanJsonNumber, scanJsonString } from 
 import { parsePostgresTimestamp } from "./postgres_timestamp.ts";
 import { TransactionSequence } from "./transaction_sequence.ts";
 import { decodeUtf8 } from "./utf8.ts";
-import { ColumnCursor } from "./wal2json_columns.ts";
+import { ColumnCursor, newColumnHeaders } from "./wal2json_columns.ts";
 import { Wal2jsonRow, type Wal2jsonTable } from "./wal2json_row.ts";
 import { parseXid } from "./xid.ts";
 
@@ -196,7 +196,12 @@ function parseTable(message: XLogData, start: number, end: number): Wal2jsonTabl
   const schema = stringText(message, start, schemaEnd);
   const table = stringText(message, tableStart, tableEnd);
   const relation = { schema, table, qualifiedName: `${schema}.${table}` };
-  return { relation, newHeaders: [], oldHeaders: [], key: undefined };
+  return {
+    relation,
+    newHeaders: newColumnHeaders(),
+    oldHeaders: newColumnHeaders(),
+    key: undefined,
+  };
 }
 
 function readXid(message: XLogData, start: number): { value: number; end: number } {

@@ -1,9 +1,10 @@
 import { type XLogData, XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
 import { ascii, hasAt } from "./bytes.ts";
 import { DecodeError } from "./decoder.ts";
-import type { Column } from "./event.ts";
+import { type Column, ENCODED_VALUE, NO_VALUE, PLAIN_VALUE, type RowBytes } from "./event.ts";
 import { jsonStringText, scanJsonNumber, scanJsonString, unescape } from "./json_bytes.ts";
 import { decodeAscii, decodeUtf8 } from "./utf8.ts";
+import { ValueSpans } from "./value_spans.ts";
 import { readType } from "./wal2json_type.ts";
 
 /**
@@ -18,7 +19,15 @@ interface ColumnHeader {
 }
 
 /** The headers of a table's columns as they were last seen, by their position. */
-export type ColumnHeaders = ColumnHeader[];
+export interface ColumnHeaders {
+  readonly list: ColumnHeader[];
+  /** Of the last row that was read as bytes; another array when they are others. */
+  columns: RowBytes["columns"] | undefined;
+}
+
+export function newColumnHeaders(): ColumnHeaders {
+  return { list: [], columns: undefined };
+}
 
 /** How wal2json writes the values of a type; `bytea` loses its `\x`. */
 type ValueForm = "number" | "boolean" | "bytea" | "string" | "number or string";
@@ -34,8 +43,15 @@ const FALSE = ascii("false");
 
 type ValueKind = "text" | "escaped" | "bytea" | "null";
 
+const FORM_OF = {
+  text: PLAIN_VALUE,
+  escaped: ENCODED_VALUE,
+  bytea: ENCODED_VALUE,
+  null: NO_VALUE,
+} as const satisfies Record<ValueKind, number>;
+
 /** Walks the columns of one tuple, `[{"name":…,"type":…,"value":…},…]`, from behind its bracket. */
-export class ColumnCursor {
+export class ColumnCursor implements RowBytes {
   /** Where the next column begins; behind the closing bracket after the last one. */
   position = 0;
   #message!: XLogData;
@@ -50,6 +66,7 @@ export class ColumnCursor {
   #kind!: ValueKind;
   #start = 0;
   #end = 0;
+  readonly #spans = new ValueSpans();
 
   enter(message: XLogData, headers: ColumnHeaders, position: number): void {
     this.#message = message;
@@ -81,40 +98,76 @@ export class ColumnCursor {
     return undefined;
   }
 
+  /** All columns from here on, as bytes: this cursor itself. */
+  readBytes(): RowBytes {
+    const spans = this.#spans;
+    spans.clear();
+    while (this.#next()) {
+      spans.add(FORM_OF[this.#kind], this.#start, this.#end);
+    }
+    const { list, columns } = this.#headers;
+    if (columns?.length !== spans.count) {
+      this.#headers.columns = list.slice(0, spans.count).map(({ name, type }) => ({ name, type }));
+    }
+    return this;
+  }
+
+  get columns(): RowBytes["columns"] {
+    return this.#headers.columns!;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
+  get places(): Int32Array {
+    return this.#spans.places;
+  }
+
+  get forms(): Uint8Array {
+    return this.#spans.forms;
+  }
+
+  text(index: number): string {
+    const { places, forms } = this.#spans;
+    const isEncoded = forms[index] === ENCODED_VALUE;
+    const encoded = this.columns[index]!.type === "bytea" ? "bytea" : "escaped";
+    return this.#read(isEncoded ? encoded : "text", places[2 * index]!, places[2 * index + 1]!);
+  }
+
   #column(): Column {
     const { name, type } = this.#header;
-    switch (this.#kind) {
-      case "null":
-        return { name, type, value: null };
+    const kind = this.#kind;
+    if (kind === "null") return { name, type, value: null };
+    return { name, type, value: this.#read(kind, this.#start, this.#end) };
+  }
+
+  #read(kind: "text" | "escaped" | "bytea", start: number, end: number): string {
+    const text = this.#slice(start, end);
+    switch (kind) {
       case "text":
-        return { name, type, value: this.#slice() };
+        return text;
       case "bytea":
-        return { name, type, value: `\\x${this.#slice()}` };
-      case "escaped": {
-        const value = unescape(this.#slice()) ?? this.#fail(this.#start, "a wrong escape");
-        return { name, type, value };
-      }
+        return `\\x${text}`;
+      case "escaped":
+        return unescape(text) ?? this.#fail(start, "a wrong escape");
     }
   }
 
-  #slice(): string {
-    if (this.#text !== undefined) {
-      return this.#text.slice(
-        this.#start - XLOGDATA_HEADER_BYTES,
-        this.#end - XLOGDATA_HEADER_BYTES,
-      );
-    }
-    return decodeUtf8(this.#bytes, this.#start, this.#end) ??
-      this.#fail(this.#start, "a value that is not UTF-8");
+  #slice(start: number, end: number): string {
+    return this.#text?.slice(start - XLOGDATA_HEADER_BYTES, end - XLOGDATA_HEADER_BYTES) ??
+      decodeUtf8(this.#bytes, start, end) ??
+      this.#fail(start, "a value that is not UTF-8");
   }
 
   #next(): boolean {
     if (this.#isDone) return false;
     const bytes = this.#bytes;
-    let header = this.#headers[this.#index];
+    let header = this.#headers.list[this.#index];
     if (header === undefined || !hasAt(bytes, this.position, header.bytes)) {
       header = this.#readHeader();
-      this.#headers[this.#index] = header;
+      this.#headers.list[this.#index] = header;
+      this.#headers.columns = undefined;
     }
     this.#index++;
     this.#header = header;

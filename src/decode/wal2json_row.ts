@@ -2,7 +2,7 @@ import type { Lsn } from "../lsn.ts";
 import { type XLogData, XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
 import { ascii, equals, hasAt } from "./bytes.ts";
 import { DecodeError } from "./decoder.ts";
-import type { Column, Relation, RowChange, TransactionInfo } from "./event.ts";
+import type { Column, Relation, RowBytes, RowChange, TransactionInfo } from "./event.ts";
 import { jsonStringText, scanJsonString } from "./json_bytes.ts";
 import type { ColumnCursor, ColumnHeaders } from "./wal2json_columns.ts";
 import { readType } from "./wal2json_type.ts";
@@ -75,6 +75,15 @@ export class Wal2jsonRow implements RowChange {
     const row = this.cursor.readAll();
     this.readKey(this.cursor.position);
     return this.cachedOldRow = row;
+  }
+
+  newBytes(): RowBytes | undefined {
+    if (this.kind === "delete") return undefined;
+    this.enterNew();
+    const row = this.cursor.readBytes();
+    this.newEnd = this.cursor.position;
+    if (!hasAt(this.message.payload, this.newEnd, IDENTITY)) this.readKey(this.newEnd);
+    return row;
   }
 
   newColumn(name: string): Column | undefined {

@@ -1,6 +1,14 @@
-import { type Column, type ColumnValue, UNCHANGED } from "../decode/event.ts";
-import { classOfType, isNotFinite, type TypeClass } from "./column_type.ts";
+import type { Column, RowBytes } from "../decode/event.ts";
+import { areNotFinite, isNotFinite } from "./column_type.ts";
 import { refuseTooLarge } from "./record_limit.ts";
+import {
+  RowShape,
+  sentColumns,
+  type ValueFormat,
+  writeValue,
+  writeValueBytes,
+} from "./row_shape.ts";
+import type { Utf8Writer } from "./utf8_writer.ts";
 
 /** What wal2json's format 1 calls its three arrays. */
 export interface ArrayNames {
@@ -17,74 +25,90 @@ export const COLUMNS: ArrayNames = {
 
 export const OLD_KEYS: ArrayNames = { names: "keynames", types: "keytypes", values: "keyvalues" };
 
-/**
- * Writes columns as the three arrays of wal2json's format 1. The rows of one table mostly have the
- * same columns, so the text of the first two arrays is kept until a row differs.
- */
+/** Writes columns as the three arrays of wal2json's format 1, which leaves out unchanged TOAST values. */
 export class ColumnArrays {
-  #shape: readonly ShapeColumn[] = [];
-  #namesAndTypes: string;
+  /** The first two arrays and the beginning of the third, as UTF-8. */
+  readonly #shape;
 
-  constructor(private readonly arrays: ArrayNames) {
-    this.#namesAndTypes = this.#writeNamesAndTypes();
+  constructor(arrays: ArrayNames) {
+    this.#shape = new RowShape((columns) => writeNamesAndTypes(columns, arrays));
   }
 
-  /** Unchanged TOAST values are left out, as wal2json does. */
-  write(columns: readonly Column[]): string {
-    const shape = this.#shape;
-    let values = "";
-    if (columns.length === shape.length) {
-      let i = 0;
-      for (; i < shape.length; i++) {
-        const { name, type, value } = columns[i]!;
-        const expected = shape[i]!;
-        if (name !== expected.name || type !== expected.type || value === UNCHANGED) break;
-        const text = valueText(value, expected.class);
-        values += i === 0 ? text : "," + text;
-        refuseTooLarge(values.length);
-      }
-      if (i === shape.length) return this.#namesAndTypes + values + "]";
+  write(columns: readonly Column[], out: Utf8Writer): void {
+    const sent = sentColumns(columns);
+    out.copy(this.#shape.of(sent));
+    const start = out.length;
+    for (let i = 0; i < sent.length; i++) {
+      if (i > 0) out.text(",");
+      writeValue(sent[i]!, this.#shape.classes[i]!, VALUES, out);
+      refuseTooLarge(out.length - start);
     }
-    return this.#writeNewShape(columns.filter(({ value }) => value !== UNCHANGED));
+    out.text("]");
   }
 
-  #writeNewShape(columns: readonly Column[]): string {
-    this.#shape = columns.map(({ name, type }) => ({ name, type, class: classOfType(type) }));
-    this.#namesAndTypes = this.#writeNamesAndTypes();
-    return this.write(columns);
-  }
-
-  #writeNamesAndTypes(): string {
-    const { names, types, values } = this.arrays;
-    const list = (texts: string[]) => texts.map((text) => JSON.stringify(text)).join(",");
-    return `"${names}":[${list(this.#shape.map(({ name }) => name))}],` +
-      `"${types}":[${list(this.#shape.map(({ type }) => type))}],"${values}":[`;
-  }
-}
-
-interface ShapeColumn {
-  readonly name: string;
-  readonly type: string;
-  readonly class: TypeClass;
-}
-
-/** A value as `tuple_to_stringinfo` of wal2json.c prints it. */
-function valueText(value: ColumnValue, typeClass: TypeClass): string {
-  if (typeof value !== "string") return "null";
-  refuseTooLarge(value.length);
-  switch (typeClass) {
-    case "integer":
-    case "boolean":
-      return value;
-    case "float":
-    case "numeric":
-      return isNotFinite(value) ? "null" : value;
-    case "bytea":
-      return '"' + value.slice(2) + '"';
-    case "json":
-    case "text":
-      return JSON.stringify(value);
-    default:
-      return typeClass satisfies never;
+  /** The same of a row that is still bytes. */
+  writeBytes(row: RowBytes, out: Utf8Writer): void {
+    out.copy(this.#shape.ofBytes(row));
+    const { classes } = this.#shape;
+    const start = out.length;
+    for (let i = 0; i < classes.length; i++) {
+      if (i > 0) out.text(",");
+      writeValueBytes(row, i, classes[i]!, VALUES, out);
+      refuseTooLarge(out.length - start);
+    }
+    out.text("]");
   }
 }
+
+const encoder = new TextEncoder();
+
+function writeNamesAndTypes(
+  columns: RowBytes["columns"],
+  { names, types, values }: ArrayNames,
+): Uint8Array {
+  const list = (texts: string[]) => texts.map((text) => JSON.stringify(text)).join(",");
+  return encoder.encode(
+    `"${names}":[${list(columns.map(({ name }) => name))}],` +
+      `"${types}":[${list(columns.map(({ type }) => type))}],"${values}":[`,
+  );
+}
+
+/** As `tuple_to_stringinfo` of wal2json.c prints them. */
+const VALUES: ValueFormat = {
+  text(value, typeClass) {
+    if (value === null) return "null";
+    switch (typeClass) {
+      case "integer":
+      case "boolean":
+        return value;
+      case "float":
+      case "numeric":
+        return isNotFinite(value) ? "null" : value;
+      case "bytea":
+        return '"' + value.slice(2) + '"';
+      case "json":
+      case "text":
+        return JSON.stringify(value);
+      default:
+        return typeClass satisfies never;
+    }
+  },
+
+  copy(bytes, start, end, typeClass, out) {
+    switch (typeClass) {
+      case "integer":
+      case "boolean":
+        return out.onOneLine(bytes, start, end);
+      case "float":
+      case "numeric":
+        return !areNotFinite(bytes, start) && out.onOneLine(bytes, start, end);
+      case "bytea":
+        return out.jsonString(bytes, start + 2, end);
+      case "json":
+      case "text":
+        return out.jsonString(bytes, start, end);
+      default:
+        return typeClass satisfies never;
+    }
+  },
+};

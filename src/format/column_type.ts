@@ -33,6 +33,13 @@ export function isNotFinite(text: string): boolean {
     (first === MINUS && text.charCodeAt(1) === UPPER_I);
 }
 
+/** The same of a text that is still bytes. */
+export function areNotFinite(bytes: Uint8Array, start: number): boolean {
+  const first = bytes[start];
+  return first === UPPER_N || first === UPPER_I ||
+    (first === MINUS && bytes[start + 1] === UPPER_I);
+}
+
 const MINUS = 0x2d;
 const UPPER_I = 0x49;
 const UPPER_N = 0x4e;

@@ -8,6 +8,9 @@ import type { PartitionKeyOf } from "./partition_key.ts";
 import { RelationCache } from "./relation_cache.ts";
 import { type KeyPreference, keyText, type RowKeys } from "./row_key.ts";
 import { RowView } from "./row_view.ts";
+import { Utf8Writer } from "./utf8_writer.ts";
+
+const encoder = new TextEncoder();
 
 /**
  * `--full-change`: all columns in the shape and with the values of wal2json's format version 1, from
@@ -32,8 +35,8 @@ export class FullChangeFormatter implements Formatter {
   /** Whose key an update that changes it is stored under: as in the formats of the key alone. */
   readonly #prefer: KeyPreference;
   readonly #hiddenKey = new HiddenKeyWarning();
-  #transaction: TransactionInfo | undefined;
-  #head = "";
+  /** The record that is being written; who is given it copies it. */
+  readonly #out = new Utf8Writer();
 
   constructor(
     private readonly plugin: OutputPlugin,
@@ -43,7 +46,9 @@ export class FullChangeFormatter implements Formatter {
   ) {
     this.#prefer = plugin === "wal2json" ? "new" : "old";
     this.#tables = new RelationCache(catalog, ({ schema, table }) => ({
-      names: `"schema":${JSON.stringify(schema)},"table":${JSON.stringify(table)}`,
+      names: encoder.encode(
+        `"schema":${JSON.stringify(schema)},"table":${JSON.stringify(table)}`,
+      ),
       columns: new ColumnArrays(COLUMNS),
       oldKeys: new ColumnArrays(OLD_KEYS),
     }));
@@ -74,30 +79,51 @@ export class FullChangeFormatter implements Formatter {
   }
 
   #formatRow(change: RowChange, emit: Emit, mark: string): FormatProblem | undefined {
-    const { kind, relation, transaction, newRow } = change;
+    const { kind, relation, transaction } = change;
     const key = this.keys.find(change, this.#prefer);
     if (key.kind === "unknown-table") return key;
     if (key.kind === "key-not-sent") this.#hiddenKey.warn(key);
 
+    const out = this.#out;
     const table = this.#tables.get(relation);
-    let data = this.#headOf(transaction) + '"kind":"' + kind + '",' + table.names;
-    if (newRow !== undefined) data += "," + table.columns.write(newRow);
+    this.#begin(transaction, kind, table);
+    this.#writeNewRow(change, table);
     if (kind !== "insert") {
       const oldKeys = this.#oldKeys(change, key.kind === "key" ? key.columns : []);
-      if (oldKeys !== undefined) data += ',"oldkeys":{' + table.oldKeys.write(oldKeys) + "}";
+      if (oldKeys !== undefined) {
+        out.text(',"oldkeys":{');
+        table.oldKeys.write(oldKeys, out);
+        out.text("}");
+      }
     }
+    out.text(mark + "}}");
     const text = key.kind === "key" ? keyText(key) : undefined;
-    emit(this.partitionKey(relation.qualifiedName, transaction, text), data + mark + "}}");
+    emit(this.partitionKey(relation.qualifiedName, transaction, text), out.written);
     return undefined;
   }
 
+  #writeNewRow(change: RowChange, table: TableState): void {
+    const out = this.#out;
+    const bytes = change.newBytes?.();
+    const newRow = bytes === undefined ? change.newRow : undefined;
+    if (bytes === undefined && newRow === undefined) return;
+    out.text(",");
+    if (bytes !== undefined) table.columns.writeBytes(bytes, out);
+    else table.columns.write(newRow!, out);
+  }
+
   #oldKeys(change: RowChange, key: readonly Column[]): readonly Column[] | undefined {
-    const { oldRow, newRow } = change;
+    const { oldRow } = change;
     if (oldRow !== undefined) return this.#withoutNulls(change, oldRow);
-    if (newRow === undefined) return undefined;
+    if (change.kind === "delete") return undefined;
     const identity = this.#identityColumns(change, key);
     if (identity.length === 0) return undefined;
-    return newRow.filter((column) => identity.includes(column.name));
+    if (identity.length === 1) {
+      // Without reading the other columns.
+      const column = change.newColumn(identity[0]!);
+      return column === undefined ? [] : [column];
+    }
+    return change.newRow!.filter((column) => identity.includes(column.name));
   }
 
   /** An identity's columns are never NULL: there wal2json's null is a NaN. In a FULL row it may be both. */
@@ -124,26 +150,31 @@ export class FullChangeFormatter implements Formatter {
   #formatTruncate(change: Truncate, emit: Emit): undefined {
     const { transaction } = change;
     for (const relation of change.relations) {
-      const { names } = this.#tables.get(relation);
+      this.#begin(transaction, "truncate", this.#tables.get(relation));
+      this.#out.text("}}");
       emit(
         this.partitionKey(relation.qualifiedName, transaction, undefined),
-        this.#headOf(transaction) + '"kind":"truncate",' + names + "}}",
+        this.#out.written,
         "every shard",
       );
     }
   }
 
-  #headOf(transaction: TransactionInfo): string {
-    if (transaction !== this.#transaction) {
-      this.#transaction = transaction;
-      this.#head = `0,CDC,{"xid":${transaction.xid},"change":{`;
-    }
-    return this.#head;
+  /** Begins a record. */
+  #begin({ xid }: TransactionInfo, kind: Change["kind"], { names }: TableState): void {
+    const out = this.#out;
+    out.clear();
+    out.text('0,CDC,{"xid":');
+    out.text(String(xid));
+    out.text(',"change":{"kind":"');
+    out.text(kind);
+    out.text('",');
+    out.copy(names);
   }
 }
 
 interface TableState {
-  readonly names: string;
+  readonly names: Uint8Array;
   readonly columns: ColumnArrays;
   readonly oldKeys: ColumnArrays;
 }

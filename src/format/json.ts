@@ -140,7 +140,9 @@ export class JsonFormatter implements Formatter {
     const out = this.#out;
     if (keyOnly) return out.text(',"oversize":true');
     const { after } = this.#tables.get(change.relation);
-    const bytes = change.newBytes?.();
+    // Where wal2json left unchanged columns out, the old row may have them.
+    const mayLack = this.plugin === "wal2json" && change.kind === "update";
+    const bytes = mayLack ? undefined : change.newBytes?.();
     if (bytes !== undefined) {
       out.text(',"after":');
       after.writeBytes(bytes, out);

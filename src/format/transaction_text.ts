@@ -4,7 +4,7 @@ import { Utf8Writer } from "./utf8_writer.ts";
 
 /** Parts of the JSON format that are the same for all changes of a transaction, written once for all. */
 export class TransactionText {
-  readonly #parts = new Utf8Writer();
+  readonly #parts = new Utf8Writer(256);
   readonly #lsn = new LsnText();
   #transaction: TransactionInfo | undefined;
   #xidEnd = 0;

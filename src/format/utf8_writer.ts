@@ -30,8 +30,12 @@ const IS_PLAIN = Uint8Array.from(
  * a fraction of what it takes to make strings of it, to join them and to encode the whole.
  */
 export class Utf8Writer {
-  #bytes = new Uint8Array(FIRST_BYTES);
+  #bytes: Uint8Array;
   #length = 0;
+
+  constructor(bytes = FIRST_BYTES) {
+    this.#bytes = new Uint8Array(bytes);
+  }
 
   get length(): number {
     return this.#length;

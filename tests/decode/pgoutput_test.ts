@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { DecodeError, UnknownTypeError } from "../../src/decode/decoder.ts";
-import type { RowBytes } from "../../src/decode/event.ts";
+import { NO_VALUE, type RowBytes } from "../../src/decode/event.ts";
 import type { PgoutputRelation, TypeName } from "../../src/decode/pgoutput_relation.ts";
 import { makeXLogData } from "../fixtures/fixture.ts";
 import { asRow, builtinTypeName, materialize, newDecoder, showColumns } from "./decoding.ts";
@@ -142,7 +142,7 @@ Deno.test("RowChange of pgoutput finds columns in any order of asking", () => {
 Deno.test("RowChange of pgoutput gives whole rows as bytes, and no others", () => {
   const texts = (bytes: RowBytes | undefined) =>
     bytes?.columns.map(({ name, type }, index) => {
-      const isNull = bytes.places[2 * index] === -1;
+      const isNull = bytes.forms[index] === NO_VALUE;
       return `${name}[${type}]=${isNull ? "null" : JSON.stringify(bytes.text(index))}`;
     });
   const insert = row(write.insert(T, ["1", "é", "t"]));

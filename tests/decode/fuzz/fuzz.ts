@@ -1,6 +1,8 @@
 import { DecodeError, type Decoder } from "../../../src/decode/decoder.ts";
 import {
   type Column,
+  NO_VALUE,
+  PLAIN_VALUE,
   type RowBytes,
   type TransactionEvent,
   UNCHANGED,
@@ -249,10 +251,17 @@ function hasPlace(error: DecodeError, data: Uint8Array): boolean {
 /** What the bytes of a row say. */
 function columnsOf(row: RowBytes | undefined): Column[] | undefined {
   return row?.columns.map(({ name, type }, index) => {
-    const value = row.places[2 * index] === -1 ? null : row.text(index);
+    if (row.forms[index] === NO_VALUE) return { name, type, value: null };
+    const value = row.text(index);
+    const bytes = row.bytes.subarray(row.places[2 * index], row.places[2 * index + 1]);
+    if (row.forms[index] === PLAIN_VALUE && utf8.decode(bytes) !== value) {
+      throw new Error(`${name}: ${show(value)}, but its bytes say ${show(utf8.decode(bytes))}`);
+    }
     return { name, type, value };
   });
 }
+
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 function isUtf8(data: Uint8Array): boolean {
   return !new TextDecoder().decode(data).includes("\uFFFD");

@@ -1,11 +1,24 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createFormatter } from "../../src/format/create.ts";
 import { RowView } from "../../src/format/row_view.ts";
-import { asRow, newDecoder } from "../decode/decoding.ts";
+import type { RowChange, TransactionEvent } from "../../src/decode/event.ts";
+import { asRow, decodeFixture, newDecoder } from "../decode/decoding.ts";
 import * as write from "../decode/pgoutput_messages.ts";
-import { makeXLogData } from "../fixtures/fixture.ts";
+import { makeXLogData, readFixture } from "../fixtures/fixture.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
-import { format, MadeUpCatalog, OPTIONS } from "./made_up.ts";
+import { format, MadeUpCatalog, OPTIONS, tryFormat } from "./made_up.ts";
+
+const FIXTURES = [
+  ["test_decoding", 15],
+  ["test_decoding", 18],
+  ["wal2json", 15],
+  ["pgoutput", 15],
+  ["pgoutput", 18],
+] as const;
+
+function isRow(event: TransactionEvent): event is RowChange {
+  return event.kind === "insert" || event.kind === "update" || event.kind === "delete";
+}
 
 Deno.test("JSON of pgoutput's rows is the same from their bytes and from their columns", async () => {
   const random = randomFrom(randomSeed());
@@ -67,6 +80,25 @@ Deno.test("JSON of pgoutput's rows is the same from their bytes and from their c
   }
   assertEquals(fromBytes, 2000);
 });
+
+for (const [plugin, major] of FIXTURES) {
+  Deno.test(`rows of ${plugin} of ${major}: the same from their bytes and from their columns`, async () => {
+    const fixture = await readFixture(plugin, major);
+    const rows = () => decodeFixture(fixture).filter(isRow);
+    const names = rows().map(({ relation }) => relation.qualifiedName);
+    const catalog = new MadeUpCatalog(Object.fromEntries(names.map((name) => [name, {}])));
+    for (const options of [{ formatter: "JSON" }, { fullChange: true }]) {
+      const formatter = await createFormatter({ ...OPTIONS, ...options }, plugin, catalog);
+      let records = 0;
+      for (const change of rows()) {
+        const found = tryFormat(formatter, change);
+        assertEquals(found, tryFormat(formatter, new RowView(change, (column) => column)));
+        records += found.records.length;
+      }
+      assert(records > 50, `only ${records} records`);
+    }
+  });
+}
 
 Deno.test("JSON of pgoutput's rows hides columns all the same", async () => {
   const decoder = newDecoder("pgoutput");
