@@ -7,8 +7,8 @@ const KNOWN_LIMIT_SHARE = 0.985;
 /** Throttles that no pace avoids, as an injected fault, must not stop the lane. */
 const SLOWEST_SHARE = 0.25;
 /** A throttle is the limit's doing when a lane asked for this much of it, or this many of its last 32 puts. */
-const NEAR_LIMIT_SHARE = 0.5;
-const OFTEN_PUTS = 5;
+const NEAR_LIMIT_SHARE = 0.8;
+const OFTEN_PUTS = 3;
 /** What a throttle leaves of the pace: less when the ones before it were not enough. */
 const DECREASES = [0.95, 0.95, 0.85, 0.7] as const;
 const SAME_TROUBLE_MS = 4_000;

@@ -45,7 +45,8 @@ for (const plugin of plugins) {
       const goBack = await follower.rememberSlot();
       const before = (await stored()).length;
       const program = await follower.start(flags);
-      const more = 1 + dice(LARGE);
+      // Some statements find no row, so that the large transaction has fewer changes.
+      const more = 1 + dice(LARGE / 2);
       await waitFor(async () => {
         assertEquals(program.exitCode, undefined, program.stderr);
         return (await follower.records()).length >= before + more;
