@@ -156,11 +156,9 @@ interface TableDecision {
 }
 
 function maybeRenamed(option: string, fresh: readonly string[]): string {
-  return `${option}: the table has no such column any more, and has ${
-    someOf(fresh)
-  }, which it had ` +
-    "not; if the column was renamed, start again with its new name, if it was dropped, without the " +
-    "option";
+  return `${option}: the table has no such column any more, and has ${someOf(fresh)}, ` +
+    "which it had not; if the column was renamed, start again with its new name, if it was " +
+    "dropped, without the option";
 }
 
 function unknownRules({ qualifiedName }: Relation): FormatProblem {

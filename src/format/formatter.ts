@@ -4,9 +4,9 @@ import type { LogicalMessage, RowChange, Truncate } from "../decode/event.ts";
 export type Change = RowChange | Truncate | LogicalMessage;
 
 /**
- * Takes one user record. Text is stored as UTF-8; bytes are copied
- * before it returns. Without an explicit hash key the record goes where
- * the MD5 of its partition key says; `"every shard"` stores it once in each shard.
+ * Takes one user record. Text is stored as UTF-8; bytes are copied before it returns. Without an
+ * explicit hash key the record goes where the MD5 of its partition key says; `"every shard"` stores it
+ * once in each shard.
  */
 export type Emit = (
   partitionKey: string,

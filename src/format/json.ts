@@ -91,33 +91,25 @@ export class JsonFormatter implements Formatter {
     const { key: columns } = this.#tables.get(change.relation);
 
     const oldKey = key && change.kind === "update" ? this.keys.inOldRow(change, key) : undefined;
-    if (key === undefined || oldKey === undefined || sameKey(key, oldKey)) {
-      this.#rowHead(change.kind, change);
-      if (key !== undefined) writeKey(',"key":', key, columns, out);
-      if (!keyOnly) this.#before(change);
-      this.#after(change, keyOnly);
-      this.#emitRow(emit, change, key);
-    } else if (this.#splitsMoves) {
+    const movedFrom = key && oldKey && !sameKey(key, oldKey) ? oldKey : undefined;
+    const isSplit = movedFrom !== undefined && this.#splitsMoves;
+    if (isSplit) {
       this.#rowHead("delete", change);
-      writeKey(',"key":', oldKey, columns, out);
-      writeKey(',"moved_to":', key, columns, out);
+      writeKey(',"key":', movedFrom, columns, out);
+      writeKey(',"moved_to":', key!, columns, out);
       if (keyOnly) this.#after(change, keyOnly);
       else this.#before(change);
-      this.#emitRow(emit, change, oldKey);
+      this.#emitRow(emit, change, movedFrom);
       // Only now: where the new row is too large, the delete of the old key is given all the same.
       this.#rowHead("insert", change);
-      writeKey(',"key":', key, columns, out);
-      writeKey(',"moved_from":', oldKey, columns, out);
-      this.#after(change, keyOnly);
-      this.#emitRow(emit, change, key);
     } else {
-      this.#rowHead("update", change);
-      writeKey(',"key":', key, columns, out);
-      writeKey(',"moved_from":', oldKey, columns, out);
-      if (!keyOnly) this.#before(change);
-      this.#after(change, keyOnly);
-      this.#emitRow(emit, change, key);
+      this.#rowHead(change.kind, change);
     }
+    if (key !== undefined) writeKey(',"key":', key, columns, out);
+    if (movedFrom !== undefined) writeKey(',"moved_from":', movedFrom, columns, out);
+    if (!keyOnly && !isSplit) this.#before(change);
+    this.#after(change, keyOnly);
+    this.#emitRow(emit, change, key);
     return undefined;
   }
 

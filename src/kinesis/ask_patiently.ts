@@ -54,7 +54,9 @@ export async function askPatiently<T>(
       log.warn(
         "cannot {verb} stream {stream} yet: {detail}; trying for {seconds} s more in {region}{advice}",
         {
-          ...{ verb, stream, region },
+          verb,
+          stream,
+          region,
           detail: failure.detail,
           seconds: Math.ceil((began + patience - clock.now()) / 1000),
           advice: failure.reason === "network" ? `; ${ADVICE.network}` : "",
