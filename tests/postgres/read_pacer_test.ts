@@ -34,3 +34,15 @@ Deno.test("ReadPacer lets a few small reads pass: a transaction of a few rows wa
   }
   assertEquals(gathered, 0);
 });
+
+Deno.test("ReadPacer holds up the first small read behind a large one, while the stream goes on", () => {
+  const pacer = new ReadPacer();
+  assertEquals(pacer.shouldGather(65_536, 0), false);
+  assertEquals(pacer.shouldGather(200, 3), true);
+  // What gathered was little: the stream is over, and its last messages wait for nothing.
+  assertEquals(pacer.shouldGather(200, 4.1), false);
+  assertEquals(pacer.shouldGather(200, 5), false);
+  // A transaction that comes later than that is another matter.
+  assertEquals(pacer.shouldGather(65_536, 100), false);
+  assertEquals(pacer.shouldGather(200, 120), false);
+});
