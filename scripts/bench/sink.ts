@@ -9,7 +9,7 @@ export class Sink implements AsyncDisposable {
   /** `keep` makes it hold what it is given, for {@linkcode puts}. */
   static async start(shards: number, { keep = false } = {}): Promise<Sink> {
     const process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", SCRIPT, "--shards", String(shards), ...keep ? ["--keep"] : []],
+      args: ["run", "-A", "--quiet", SCRIPT, "--shards", String(shards), ...keep ? ["--keep"] : []],
       stdin: "null",
       stdout: "piped",
     }).spawn();

@@ -18,6 +18,8 @@ export interface Broken {
   readonly database?: string;
   /** Needs Debian's PostgreSQL 15 with wal2json. */
   readonly wal2json?: true;
+  /** The only plugins that this one allows. */
+  readonly allowedPlugins?: string;
   /** Is mended with psql. */
   readonly psql?: true;
 }

@@ -91,7 +91,8 @@ export const BROKEN_TABLES: readonly Broken[] = [
   {
     what: "a plugin that the server does not allow",
     wal2json: true,
-    server: { settings: { output_plugin_libraries: "pgoutput, test_decoding", ...SETTINGS } },
+    allowedPlugins: "pgoutput, test_decoding",
+    server: { settings: SETTINGS },
     slot: null,
     flags: [PLUGIN, "wal2json", "--create-slot"],
     finding: ["plugin", "✗", /does not allow the plugin wal2json/],

@@ -3,6 +3,7 @@ import {
   hasWal2json,
   NO_DEBIAN_POSTGRES,
   startDebianPostgres,
+  startStrictPostgres,
 } from "../support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
@@ -24,22 +25,23 @@ Deno.test("check catches what would stop a run, and what it prints mends it", as
       name: broken.what,
       ignore: (broken.wal2json === true && !has15) || (broken.psql === true && !hasPsql),
       fn: async () => {
-        await using own = broken.server === undefined && !broken.wal2json
-          ? undefined
-          : await (broken.wal2json ? startDebianPostgres : startEmbeddedPostgres)(
-            broken.server ?? { settings: SETTINGS },
-          ).catch((error) => {
-            if (!/output_plugin_libraries/.test(String(error))) throw error;
-            console.log("skipped: this PostgreSQL 15 has no output_plugin_libraries");
-            return "no such setting" as const;
-          }) as TestPostgres | undefined;
-        if (own as unknown === "no such setting") return;
+        await using own = await startOwn(broken);
+        if (own === undefined && broken.allowedPlugins !== undefined) return;
         await mend(broken, own ?? shared);
       },
     });
   }
   if (!has15) console.log(NO_DEBIAN_POSTGRES);
 });
+
+/** Its own server; undefined where it needs none, or where no such server can be had. */
+async function startOwn(
+  { wal2json, allowedPlugins, server }: Broken,
+): Promise<TestPostgres | undefined> {
+  if (allowedPlugins !== undefined) return await startStrictPostgres(allowedPlugins, server);
+  if (wal2json) return await startDebianPostgres(server ?? { settings: SETTINGS });
+  return server && await startEmbeddedPostgres(server);
+}
 
 async function isThere(command: string): Promise<boolean> {
   try {

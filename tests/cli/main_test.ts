@@ -67,7 +67,7 @@ Deno.test("main says what is wrong with the usage in one line and exits 2", asyn
   });
 });
 
-Deno.test("main loads neither pg nor the AWS SDK for help, version and wrong usage", async () => {
+Deno.test("the command line is read without pg and the AWS SDK", async () => {
   const info = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", pathOf("../../src/cli/parse.ts")],
   }).output();

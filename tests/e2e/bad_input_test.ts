@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   hasWal2json,
   NO_DEBIAN_POSTGRES,
-  startDebianPostgres,
+  startStrictPostgres,
 } from "../support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
@@ -211,12 +211,8 @@ Deno.test("pg2kinesis says who holds a slot that is active elsewhere", async () 
 
 Deno.test("pg2kinesis says how to allow wal2json where output_plugin_libraries refuses it", async () => {
   if (!hasWal2json()) return console.log(NO_DEBIAN_POSTGRES);
-  const settings = { output_plugin_libraries: "pgoutput, test_decoding" };
-  await using server = await startDebianPostgres({ settings }).catch((error) => {
-    console.log(`skipped: this PostgreSQL 15 has no output_plugin_libraries (${error.message})`);
-    return { [Symbol.asyncDispose]: () => Promise.resolve() } as never;
-  });
-  if (server.sql === undefined) return;
+  await using server = await startStrictPostgres("pgoutput, test_decoding");
+  if (server === undefined) return;
   await using kinesis = await startKinesalite();
   await kinesis.createStream("stream", 1);
   await using db = await freshDatabase(server);

@@ -22,7 +22,7 @@ export function hasWal2json(): boolean {
 }
 
 /**
- * Starts Debian's PostgreSQL 15. Its newer releases allow only `pgoutput` and `test_decoding` as
+ * Starts Debian's PostgreSQL 15. From 15.20 on it allows only `pgoutput` and `test_decoding` as
  * plugins until a setting says more; where that setting exists, wal2json is allowed too, unless
  * `settings` has its own `output_plugin_libraries`.
  */
@@ -39,6 +39,26 @@ export async function startDebianPostgres(
   } catch (error) {
     await server[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+/**
+ * Starts one that allows only `plugins`. Undefined, with the reason printed, where it is a release that
+ * allows all of them and refuses to start with the setting.
+ */
+export async function startStrictPostgres(
+  plugins: string,
+  { settings, ...options }: PostgresServerOptions = {},
+): Promise<TestPostgres | undefined> {
+  try {
+    return await startDebianPostgres({
+      ...options,
+      settings: { ...settings, output_plugin_libraries: plugins },
+    });
+  } catch (error) {
+    if (!String(error).includes(`parameter "output_plugin_libraries"`)) throw error;
+    console.log("skipped: this PostgreSQL 15 has no output_plugin_libraries");
+    return undefined;
   }
 }
 

@@ -141,14 +141,20 @@ export class Pg2kinesis implements AsyncDisposable {
   }
 }
 
-/** How it is started: from source as the executable would be, or the one that `PG2KINESIS_BIN` names. */
+/**
+ * How it is started: from source as the executable would be, or the one that `PG2KINESIS_BIN` names.
+ * Quiet is Deno alone, whose downloads would stand between the lines of the program.
+ */
 export function programCommand(
   args: readonly string[],
   denoArgs: readonly string[] = [],
   executable: string = Deno.env.get("PG2KINESIS_BIN") ?? "",
 ): { command: string; args: string[] } {
   return executable === ""
-    ? { command: Deno.execPath(), args: ["run", "-A", V8_FLAGS, ...denoArgs, MAIN, ...args] }
+    ? {
+      command: Deno.execPath(),
+      args: ["run", "-A", "--quiet", V8_FLAGS, ...denoArgs, MAIN, ...args],
+    }
     : { command: executable, args: [...args] };
 }
 
