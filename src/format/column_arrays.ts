@@ -4,6 +4,7 @@ import { refuseTooLarge } from "./record_limit.ts";
 import {
   RowShape,
   sentColumns,
+  Shapes,
   type ValueFormat,
   writeValue,
   writeValueBytes,
@@ -11,27 +12,33 @@ import {
 import type { Utf8Writer } from "./utf8_writer.ts";
 
 /** What wal2json's format 1 calls its three arrays. */
-export interface ArrayNames {
+interface ArrayNames {
   readonly names: string;
   readonly types: string;
   readonly values: string;
 }
 
-export const COLUMNS: ArrayNames = {
+/** The first two arrays and the beginning of the third, as UTF-8. */
+type Arrays = Shapes<Uint8Array>;
+
+export const COLUMNS = newArrays({
   names: "columnnames",
   types: "columntypes",
   values: "columnvalues",
-};
+});
 
-export const OLD_KEYS: ArrayNames = { names: "keynames", types: "keytypes", values: "keyvalues" };
+export const OLD_KEYS = newArrays({ names: "keynames", types: "keytypes", values: "keyvalues" });
+
+function newArrays(names: ArrayNames): Arrays {
+  return new Shapes((columns) => writeNamesAndTypes(columns, names));
+}
 
 /** Writes columns as the three arrays of wal2json's format 1, which leaves out unchanged TOAST values. */
 export class ColumnArrays {
-  /** The first two arrays and the beginning of the third, as UTF-8. */
-  readonly #shape;
+  readonly #shape: RowShape<Uint8Array>;
 
-  constructor(arrays: ArrayNames) {
-    this.#shape = new RowShape((columns) => writeNamesAndTypes(columns, arrays));
+  constructor(arrays: Arrays) {
+    this.#shape = new RowShape(arrays);
   }
 
   write(columns: readonly Column[], out: Utf8Writer): void {
@@ -60,14 +67,12 @@ export class ColumnArrays {
   }
 }
 
-const encoder = new TextEncoder();
-
 function writeNamesAndTypes(
   columns: RowBytes["columns"],
   { names, types, values }: ArrayNames,
 ): Uint8Array {
   const list = (texts: string[]) => texts.map((text) => JSON.stringify(text)).join(",");
-  return encoder.encode(
+  return new TextEncoder().encode(
     `"${names}":[${list(columns.map(({ name }) => name))}],` +
       `"${types}":[${list(columns.map(({ type }) => type))}],"${values}":[`,
   );

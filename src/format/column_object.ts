@@ -4,6 +4,7 @@ import { refuseTooLarge } from "./record_limit.ts";
 import {
   RowShape,
   sentColumns,
+  Shapes,
   type ValueFormat,
   writeValue,
   writeValueBytes,
@@ -16,7 +17,7 @@ import { Utf8Writer } from "./utf8_writer.ts";
  * everything else as PostgreSQL's text in a string. Unchanged TOAST values are left out.
  */
 export class ColumnObject {
-  readonly #shape = new RowShape(writeNames);
+  readonly #shape = new RowShape(NAMES);
 
   write(columns: readonly Column[], out: Utf8Writer): void {
     const sent = sentColumns(columns);
@@ -54,6 +55,8 @@ interface Names {
   readonly text: Uint8Array;
   readonly ends: readonly number[];
 }
+
+const NAMES = new Shapes(writeNames);
 
 function writeNames(columns: RowBytes["columns"]): Names {
   const out = new Utf8Writer(256);

@@ -1,6 +1,9 @@
 import type { Relation } from "../decode/event.ts";
 import type { Catalog } from "../postgres/known_table.ts";
 
+/** Partitions that are made for ever must not fill the memory; what is forgotten is derived again. */
+const MAX_TABLES = 20_000;
+
 /**
  * Keeps what was derived from a table until the catalog is read again. Changes come in runs of one
  * table, and decoders give the same object for the same table, so mostly this is one comparison.
@@ -10,6 +13,7 @@ export class RelationCache<T> {
   #lastRelation: Relation | undefined;
   #lastValue: T | undefined;
   #values = new WeakMap<Relation, T>();
+  #count = 0;
 
   constructor(
     private readonly catalog: Catalog,
@@ -21,15 +25,22 @@ export class RelationCache<T> {
     if (relation === this.#lastRelation && version === this.#version) return this.#lastValue as T;
     if (version !== this.#version) {
       this.#version = version;
-      this.#values = new WeakMap();
+      this.#forget();
     }
     let value = this.#values.get(relation);
     if (value === undefined) {
+      if (this.#count === MAX_TABLES) this.#forget();
       value = this.derive(relation);
       this.#values.set(relation, value);
+      this.#count++;
     }
     this.#lastRelation = relation;
     this.#lastValue = value;
     return value;
+  }
+
+  #forget(): void {
+    this.#values = new WeakMap();
+    this.#count = 0;
   }
 }

@@ -17,41 +17,78 @@ export interface ValueFormat {
   ): boolean;
 }
 
+/** What a format derives from columns. */
+interface Shape<Derived> {
+  readonly columns: RowBytes["columns"];
+  readonly classes: readonly TypeClass[];
+  readonly derived: Derived;
+}
+
+/** A database that makes ever other columns must not fill the memory. */
+const MAX_SHAPES = 5000;
+
 /**
- * The columns of the rows of one table, which are mostly those of the row before: what a format derives
- * from them is kept until they change. Small, since a database may have very many tables.
+ * The shapes of all tables. Those made alike, such as partitions, share one: a shape of its own takes
+ * a table some kilobytes, mostly beside the heap.
  */
-export class RowShape<Derived> {
-  /** Where a row came as bytes, its very array. */
-  #columns: RowBytes["columns"] = [];
-  #classes: readonly TypeClass[] = [];
-  #derived: Derived;
+export class Shapes<Derived> {
+  readonly #shapes = new Map<string, Shape<Derived>>();
+  readonly empty: Shape<Derived>;
 
   constructor(private readonly derive: (columns: RowBytes["columns"]) => Derived) {
-    this.#derived = derive([]);
+    this.empty = this.of([]);
+  }
+
+  of(columns: RowBytes["columns"]): Shape<Derived> {
+    // PostgreSQL has no name with a zero byte.
+    let signature = "";
+    for (const { name, type } of columns) signature += name + "\0" + type + "\0";
+    let shape = this.#shapes.get(signature);
+    if (shape === undefined) {
+      if (this.#shapes.size >= MAX_SHAPES) this.#shapes.clear();
+      shape = {
+        // Without the values, which would be kept.
+        columns: columns.map(({ name, type }) => ({ name, type })),
+        classes: columns.map(({ type }) => classOfType(type)),
+        derived: this.derive(columns),
+      };
+      this.#shapes.set(signature, shape);
+    }
+    return shape;
+  }
+}
+
+/** The shape of one table's rows, which is mostly that of the row before. */
+export class RowShape<Derived> {
+  /** The shape's, or where a row came as bytes, its very array. */
+  #columns: RowBytes["columns"];
+  #shape: Shape<Derived>;
+
+  constructor(private readonly shapes: Shapes<Derived>) {
+    this.#shape = shapes.empty;
+    this.#columns = this.#shape.columns;
   }
 
   /** Of the columns of the last row. */
   get classes(): readonly TypeClass[] {
-    return this.#classes;
+    return this.#shape.classes;
   }
 
   /** What is derived from a row's columns, which are all sent. */
   of(columns: readonly Column[]): Derived {
-    // Without the values, which would be kept.
-    if (!this.#fits(columns)) this.#take(columns.map(({ name, type }) => ({ name, type })));
-    return this.#derived;
+    if (!this.#fits(columns)) {
+      this.#shape = this.shapes.of(columns);
+      this.#columns = this.#shape.columns;
+    }
+    return this.#shape.derived;
   }
 
   ofBytes({ columns }: RowBytes): Derived {
-    if (columns !== this.#columns) this.#take(columns);
-    return this.#derived;
-  }
-
-  #take(columns: RowBytes["columns"]): void {
-    this.#columns = columns;
-    this.#classes = columns.map(({ type }) => classOfType(type));
-    this.#derived = this.derive(columns);
+    if (columns !== this.#columns) {
+      this.#shape = this.shapes.of(columns);
+      this.#columns = columns;
+    }
+    return this.#shape.derived;
   }
 
   #fits(columns: readonly Column[]): boolean {
