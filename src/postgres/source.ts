@@ -178,6 +178,8 @@ class Source implements ReplicationSource {
   async connect(): Promise<void> {
     const { postgres, slot } = this.options;
     const connection = await connect(postgres, "replication", this.#ended);
+    let isAdopted = false;
+    let lostEarly: PostgresError | undefined;
     // Only once it streams do keepalives tell whether anybody is there.
     const session: ReplicationSession = await bounded(
       connection,
@@ -187,7 +189,8 @@ class Source implements ReplicationSource {
         (server, row) => this.#whereToStart(connection, server, row),
         {
           received: (messages, bytes) => this.#take(messages, bytes),
-          lost: (error) => this.#lost(error),
+          // An error that comes with the first messages is there before the session is.
+          lost: (error) => isAdopted ? this.#lost(error) : lostEarly = error,
           silent: (ms) => void this.#checkSilence(session, ms),
           flushLsn: () => this.#flushLsn(),
         },
@@ -199,6 +202,7 @@ class Source implements ReplicationSource {
       session.destroy();
       throw this.#ended.reason;
     }
+    isAdopted = true;
     this.#session = session;
     this.#server = session.identity;
     this.#isConnected = true;
@@ -211,6 +215,7 @@ class Source implements ReplicationSource {
     const watch = new ServerWatch(postgres, connection.attempt, (error) => session.giveUp(error));
     this.#watch = watch;
     if (slot.standby) void this.#keepLease(session, watch);
+    if (lostEarly !== undefined) this.#lost(lostEarly);
   }
 
   /** What the checkpoint has of a timeline that is left says nothing of the next one. */

@@ -6,6 +6,8 @@ export class Proxy implements Disposable {
   #stalled = false;
   /** Gets what the server says before it is passed on, which waits for the promise. */
   beforeAnswer: (bytes: Uint8Array) => Promise<void> | void = () => {};
+  /** Gives what is passed on of what the server says. */
+  passOn: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes;
   /** Wakes the stalled copies. */
   #release = Promise.withResolvers<void>();
 
@@ -71,8 +73,12 @@ export class Proxy implements Disposable {
         const size = await from.read(buffer);
         if (this.#stalled) await this.#release.promise;
         if (size === null) break;
-        if (this.#serverSides.includes(from)) await this.beforeAnswer(buffer.subarray(0, size));
-        for (let sent = 0; sent < size;) sent += await to.write(buffer.subarray(sent, size));
+        let bytes: Uint8Array = buffer.subarray(0, size);
+        if (this.#serverSides.includes(from)) {
+          await this.beforeAnswer(bytes);
+          bytes = this.passOn(bytes);
+        }
+        for (let sent = 0; sent < bytes.length;) sent += await to.write(bytes.subarray(sent));
       }
     } catch {
       // Closed by either side; the other one of a stalled way does not hear of it.

@@ -10,6 +10,7 @@ import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
 import { confirmedLsn, Following, textOf } from "./following.ts";
+import { Proxy } from "./proxy.ts";
 import { assertFails, postgresOptions, slotOptions } from "./setup.ts";
 
 const server = await startEmbeddedPostgres();
@@ -296,6 +297,46 @@ Deno.test("openSource fails in one line when the slot cannot be followed", async
     [other.slot, "database"],
     false,
   );
+});
+
+Deno.test("an error that comes with the first messages is told after them", async () => {
+  await using db = await freshDatabase(
+    server,
+    "encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C' template template0",
+  );
+  await db.sql(`create table t (id int primary key, v text);
+    create publication ${db.slot} for table t`);
+  await db.createSlot("pgoutput");
+  await db.sql("insert into t values (1, 'is UTF-8')");
+  await db.sql(String.raw`insert into t values (2, convert_from('\xe9', 'SQL_ASCII'))`);
+  // The client gets CopyBothResponse, the first transaction and the error in one piece.
+  using proxy = new Proxy(server);
+  let held: number[] = [];
+  proxy.passOn = (bytes) => {
+    if (held.length === 0 && bytes[0] !== "W".charCodeAt(0)) return bytes;
+    held.push(...bytes);
+    const all = Uint8Array.from(held);
+    if (!new TextDecoder().decode(all).includes("invalid byte sequence")) return new Uint8Array();
+    held = [];
+    return all;
+  };
+  await using following = await Following.start(db, "pgoutput", {
+    postgres: { hosts: [{ host: "127.0.0.1", port: proxy.port }] },
+  });
+  let commits = 0;
+  const readAll = async () => {
+    for (;;) {
+      const { value, done } = await following.next();
+      if (done) return;
+      commits += value.filter((message) => textOf(message).startsWith("C")).length;
+    }
+  };
+  await assertFails(
+    readAll(),
+    [`followed the slot "${db.slot}" is lost`, 'invalid byte sequence for encoding "UTF8": 0xe9'],
+    false,
+  );
+  assertEquals(commits, 1);
 });
 
 Deno.test("openSource stops at once while it connects", async () => {
