@@ -1,3 +1,4 @@
+import { isModulePath } from "../format/module_path.ts";
 import type { Operation, PartitionKeyChoice } from "../options.ts";
 import { UsageError } from "../errors.ts";
 import { didYouMean, nearest } from "../did_you_mean.ts";
@@ -178,8 +179,8 @@ function operationsFlag(): Flag<ReadonlySet<Operation>> {
 /** A built-in format's name, or something that can only be a module's path. */
 function formatter(value: string): string {
   if (FORMATTERS.some((name) => name === value)) return value;
-  if (/\.m?js$/.test(value)) return value;
-  if (/\.[mc]?tsx?$/.test(value)) {
+  if (isModulePath(value)) return value;
+  if (/\.m?ts$/.test(value)) {
     throw new UsageError(
       `${JSON.stringify(value)} is TypeScript, which the executable cannot load; give a .js module`,
     );

@@ -3,6 +3,7 @@ import type { RowChange, TransactionInfo } from "../decode/event.ts";
 import { RunError, TooLargeError } from "../errors.ts";
 import { formatLsn } from "../lsn.ts";
 import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
+import { isModulePath } from "./module_path.ts";
 import { messageName, type PartitionKeyOf } from "./partition_key.ts";
 import { keyText, type RowKeys } from "./row_key.ts";
 import { RowView } from "./row_view.ts";
@@ -15,7 +16,7 @@ import type { UserChange, UserFormatter, UserTransaction } from "./user_formatte
  */
 export async function loadUserFormatter(path: string): Promise<UserFormatter> {
   const url = toFileUrl(resolve(path)).href;
-  if (!/\.m?js$/.test(path)) {
+  if (!isModulePath(path)) {
     throw new RunError(
       `cannot load the formatter ${path}: a formatter is an ES module in JavaScript, and its name ` +
         "ends in .js or .mjs",

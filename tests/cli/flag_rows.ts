@@ -192,13 +192,13 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
       ["JSON", "JSON"],
       ["./my-format.js", "./my-format.js"],
       ["my-format.mjs", "my-format.mjs"],
+      ["./format.ts", "./format.ts"],
     ],
     bad: [
       [
         "csvpayload",
         /"csvpayload" is not one of CSV, CSVPayload, JSON or the path.*mean CSVPayload\?/,
       ],
-      ["./format.ts", /is TypeScript, which the executable cannot load; give a \.js module/],
       ["./format.py", /is not a module; its name ends in \.js or \.mjs/],
     ],
   },

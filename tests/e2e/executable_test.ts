@@ -112,6 +112,19 @@ Deno.test({
 });
 
 Deno.test({
+  name: "the executable, which cannot read TypeScript, says so of a formatter",
+  ignore,
+  fn: async () => {
+    await using program = await Pg2kinesis.start(["-f", "./format.ts"]);
+    assertEquals(await program.waitForExit(), 2);
+    assertMatch(
+      program.stderr,
+      /is TypeScript, which the executable cannot load; give a \.js module/,
+    );
+  },
+});
+
+Deno.test({
   name: "the executable runs without a HOME, as a service may",
   ignore,
   fn: async () => {

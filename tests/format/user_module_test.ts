@@ -28,9 +28,13 @@ function load(path: string): Promise<Formatter> {
 }
 
 /** Runs `use` with a formatter whose module has this text. */
-async function withModule<T>(text: string, use: (path: string) => Promise<T> | T): Promise<T> {
+async function withModule<T>(
+  text: string,
+  use: (path: string) => Promise<T> | T,
+  name = "my format.js",
+): Promise<T> {
   const directory = await Deno.makeTempDir({ prefix: "pg2kinesis_" });
-  const path = `${directory}/my format.js`;
+  const path = `${directory}/${name}`;
   try {
     await Deno.writeTextFile(path, text);
     return await use(path);
@@ -132,6 +136,13 @@ Deno.test("a user's formatter may keep and change a message's bytes: they are a 
   });
 });
 
+Deno.test("a module may be TypeScript where Deno runs from source", async () => {
+  const text = "export default (change: { table: string }): string => `of ${change.table}`;";
+  await withModule(text, async (path) => {
+    assertEquals(format(await load(path), insert)[0]!.data, "of orders");
+  }, "my_format.ts");
+});
+
 Deno.test("a module that cannot be used is an error at start that names it", async () => {
   const failure = async (path: string) => {
     const error = await assertRejects(() => load(path), RunError);
@@ -143,7 +154,7 @@ Deno.test("a module that cannot be used is an error at start that names it", asy
     "cannot load the formatter PATH: there is no such file",
   );
   assertEquals(
-    await failure("./format.ts"),
+    await failure("./format.tsx"),
     "cannot load the formatter PATH: a formatter is an ES module in JavaScript, and its name ends " +
       "in .js or .mjs",
   );
