@@ -29,8 +29,10 @@ export function whyStale(
   if (reopened !== undefined) return `closed shard ${reopened.id} is listed as open`;
   for (const { shard, movedTo } of moved) {
     if (movedTo === undefined) continue;
-    if (map.byId(movedTo) === undefined) return `shard ${movedTo} took a record, but is not listed`;
-    if (map.byId(shard.id)?.open) {
+    const holder = map.byId(movedTo);
+    if (holder === undefined) return `shard ${movedTo} took a record, but is not listed`;
+    // A shard that follows it overlaps it. No reshard explains any other: there is nothing to wait for.
+    if (map.byId(shard.id)?.open && overlap(holder, shard)) {
       return `shard ${shard.id} is listed as open, but ${movedTo} took its record`;
     }
   }

@@ -10,7 +10,10 @@ import type { Trouble } from "./trouble.ts";
 /** Whose lanes follow the shards. */
 export interface FollowerOwner {
   lanes(): readonly Lane[];
-  /** The lanes of `closed` shards have come to rest: what they hold goes to the shards of `map`. */
+  /**
+   * The lanes `closed` have come to rest: what they hold goes to the shards of `map`. Their shards are
+   * closed, or still open where another one took a put for no reason that the map gives.
+   */
   switchTo(map: ShardMap, closed: readonly Lane[]): void;
   broken(error: unknown): void;
 }
@@ -30,9 +33,12 @@ export class ShardFollower {
   #isFollowing = false;
   #isBehind = false;
   readonly #knownClosed = new Set<string>();
+  /** Between puts that land in a shard that the map does not explain. */
+  readonly #misplaced: Backoff;
   readonly #asked: Asked;
 
   constructor(private readonly owner: FollowerOwner, private readonly context: FollowerContext) {
+    this.#misplaced = new Backoff(context.random);
     this.#asked = {
       verb: "list the shards of",
       stream: context.streamName,
@@ -72,7 +78,8 @@ export class ShardFollower {
 
   async #followOnce(): Promise<void> {
     const map = await this.#read();
-    const closed = this.owner.lanes().filter((lane) => !map.byId(lane.shard.id)?.open);
+    const isOpen = (lane: Lane) => map.byId(lane.shard.id)?.open === true;
+    const closed = this.owner.lanes().filter((lane) => !isOpen(lane) || lane.movedTo !== undefined);
     await Promise.all(closed.map((lane) => lane.retire()));
     if (this.context.closing.aborted) return;
     if (whyStale(map, closed, this.#knownClosed) !== undefined) {
@@ -80,7 +87,13 @@ export class ShardFollower {
       this.#isBehind = true;
       return;
     }
-    for (const lane of closed) this.#knownClosed.add(lane.shard.id);
+    if (closed.some(isOpen)) {
+      await this.context.clock.sleep(this.#misplaced.nextMs(), this.context.closing);
+      if (this.context.closing.aborted) return;
+    } else {
+      this.#misplaced.reset();
+    }
+    for (const lane of closed) if (!isOpen(lane)) this.#knownClosed.add(lane.shard.id);
     if (closed.length > 0) this.owner.switchTo(map, closed);
   }
 

@@ -266,16 +266,31 @@ export class StreamWriter implements RecordWriter {
     this.#lanes = map.open.map((shard) => staying.get(shard.id) ?? this.#newLane(shard));
     const lanes = new Map(this.#lanes.map((lane) => [lane.shard.id, lane]));
     this.#map = map;
-    this.#reshards++;
     regroup(closed, map, (shard) => lanes.get(shard.id)!.queue);
-    const names = (some: Iterable<Lane>) => Array.from(some, ({ shard }) => shard.id).join(", ");
-    log.info("stream {stream} was resharded: {closed} closed, records go on to {opened}", {
-      stream: this.options.stream.name,
-      closed: names(closed),
-      opened: names(this.#lanes.filter(({ shard }) => !staying.has(shard.id))),
-    });
+    this.#tellOfSwitch(closed, this.#lanes.filter(({ shard }) => !staying.has(shard.id)));
     for (const lane of this.#lanes) lane.send(true);
     this.#endWaits();
+  }
+
+  #tellOfSwitch(closed: readonly Lane[], opened: readonly Lane[]): void {
+    const stream = this.options.stream.name;
+    const isAgain = (lane: Lane) => opened.some(({ shard }) => shard.id === lane.shard.id);
+    for (const { shard, movedTo } of closed.filter(isAgain)) {
+      log.warn(
+        "shard {movedTo} of stream {stream} took a put that belongs into {shard}, which is open; " +
+          "its records are stored again",
+        { movedTo, stream, shard: shard.id },
+      );
+    }
+    const gone = closed.filter((lane) => !isAgain(lane));
+    if (gone.length === 0) return;
+    this.#reshards++;
+    const names = (some: Iterable<Lane>) => Array.from(some, ({ shard }) => shard.id).join(", ");
+    log.info("stream {stream} was resharded: {closed} closed, records go on to {opened}", {
+      stream,
+      closed: names(gone),
+      opened: names(opened),
+    });
   }
 
   async #onRefused(lane: Lane, failure: Refusal, error: unknown): Promise<boolean> {

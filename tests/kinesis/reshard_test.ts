@@ -141,6 +141,9 @@ Deno.test("whyStale believes a listing only when it explains what was seen", () 
     whyStale(halfTold, moved, none),
     "shard whole is listed as open, but low took its record",
   );
+  // No reshard explains that one half took what the other one holds.
+  const low = after.byId("low")!;
+  assertEquals(whyStale(after, [{ shard: low, movedTo: "high" }], none), undefined);
   assertEquals(whyStale(before, [], new Set(["whole"])), "closed shard whole is listed as open");
   assertEquals(
     whyStale(ShardMap.fromListing([closedWhole, shards.low]), moved, none),

@@ -46,6 +46,36 @@ Deno.test("StreamWriter stores an aggregate again when a split put it into one h
   }
 });
 
+Deno.test("StreamWriter stores an aggregate again that an open shard took for no reason", async () => {
+  const simulation = new Simulation({ shards: 2 });
+  const [low, high] = ["0", HALF.toString()];
+  let puts = 0;
+  simulation.faulty.onCall = (operation, input) => {
+    if (operation !== "PutRecord") return;
+    // Each lane has put once before.
+    if (++puts > 2 && puts <= 6) input.ExplicitHashKey = input.ExplicitHashKey === low ? high : low;
+  };
+  const ticket = new CountingTicket();
+  const rounds = 4;
+  await simulation.run({}, async (writer) => {
+    for (let round = 0; round < rounds; round++) {
+      for (const key of KEYS) writer.add(key, `${round} ${key}`, ticket);
+      if (round === 0) await writer.drain();
+      else await writer.flush();
+    }
+    await writer.drain();
+    assertEquals(writer.stats().reshards, 0);
+    assert(writer.stats().resent > 0);
+  });
+  assert(puts > 6);
+  assertEquals(ticket.acknowledged, rounds * KEYS.length);
+  const byKcl = simulation.seen.filter((record) => record.isSeenByKcl);
+  for (const key of KEYS) {
+    const texts = byKcl.filter(({ partitionKey }) => partitionKey === key).map(({ text }) => text);
+    assertEquals(texts, Array.from({ length: rounds }, (_, round) => `${round} ${key}`));
+  }
+});
+
 Deno.test("StreamWriter acknowledges an aggregate whose records all belong where a split put it", async () => {
   const simulation = new Simulation();
   reshardAt(simulation, 2, splitInHalf);
