@@ -10,6 +10,7 @@ import { JsonFormatter } from "./json.ts";
 import { choosePartitionKey } from "./partition_key.ts";
 import { RowKeys } from "./row_key.ts";
 import { checkTableFilter, createTableFilter } from "./table_filter.ts";
+import { WithoutVirtualColumns } from "./virtual_columns.ts";
 import { loadUserFormatter, UserModuleFormatter } from "./user_module.ts";
 
 /**
@@ -26,7 +27,11 @@ export async function createFormatter(
   columnFilter.check(catalog);
 
   const keys = new RowKeys(plugin, catalog);
-  const inner = await createInner(options, plugin, catalog, keys);
+  const formatter = await createInner(options, plugin, catalog, keys);
+  const hasRows = !options.formatter.startsWith("CSV") || options.fullChange;
+  const inner = hasRows && plugin !== "pgoutput"
+    ? new WithoutVirtualColumns(formatter, catalog)
+    : formatter;
   const filtersTables = options.tablePattern !== undefined ||
     options.includeTables.length > 0 || options.excludeTables.length > 0;
   const filtersOperations = options.operations.size < 4;

@@ -52,6 +52,7 @@ export async function loadCatalog(
 
 class LoadedCatalog implements PgCatalog {
   version = 0;
+  hasVirtualColumns = false;
   #connection: Connection | undefined;
   readonly #closing = new AbortController();
   readonly #stop: AbortSignal;
@@ -198,6 +199,7 @@ class LoadedCatalog implements PgCatalog {
       this.#oids.delete(name);
     }
     this.#present = present;
+    this.hasVirtualColumns ||= rows.some(({ virtual }) => virtual !== null);
   }
 
   /**
@@ -229,6 +231,7 @@ function tableOf(row: TextRow, earlier: KnownTable | undefined): KnownTable {
     keys: joinKeys([columns(row.key) ?? []], earlier?.keys ?? []),
     replicaIdentity: row.identity as KnownTable["replicaIdentity"],
     identityColumns: columns(row.identity_key),
+    virtualColumns: columns(row.virtual),
     partitionOf: parent && `${parent[0]}.${parent[1]}`,
   };
 }

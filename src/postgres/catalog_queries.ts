@@ -25,11 +25,24 @@ const IDENTITY = `(c.relreplident = 'd' AND i.indisprimary AND i.indimmediate
 /** Which transactions a query sees that begins later: `xmin:xmax:xip,xip`, xids of 64 bits. */
 export const SNAPSHOT_QUERY = "SELECT pg_catalog.txid_current_snapshot()::text AS snapshot";
 
-/** Columns: oid, schema, name, identity, key, identity_key, parent. The last three are JSON lists. */
+/** `attgenerated` and its "v" are younger than PostgreSQL 10; whatever is generated has a default. */
+const VIRTUAL_COLUMNS = `CASE
+  WHEN pg_catalog.current_setting('server_version_num')::int >= 180000 THEN
+   (SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum)::text
+      FROM pg_catalog.pg_attribute a
+     WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.atthasdef
+       AND pg_catalog.to_jsonb(a)->>'attgenerated' = 'v')
+  END`;
+
+/**
+ * Columns: oid, schema, name, identity, key, identity_key, virtual, parent. The last four are JSON
+ * lists.
+ */
 export const TABLES_QUERY = `
 SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relreplident AS identity,
        ${keyColumns("i.indisprimary")} AS key,
        ${keyColumns(IDENTITY)} AS identity_key,
+       ${VIRTUAL_COLUMNS} AS virtual,
        (SELECT pg_catalog.json_build_array(pn.nspname, pc.relname)::text
           FROM pg_catalog.pg_inherits h
           JOIN pg_catalog.pg_class pc ON pc.oid = h.inhparent AND pc.relkind = 'p'

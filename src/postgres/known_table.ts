@@ -15,6 +15,8 @@ export interface KnownTable {
    * undefined when there is no such index.
    */
   readonly identityColumns: readonly string[] | undefined;
+  /** Its virtual generated columns (PostgreSQL 18); undefined when there are none. */
+  readonly virtualColumns: readonly string[] | undefined;
   /** The partitioned table it is a direct partition of (`pg_inherits`), as `schema.table`. */
   readonly partitionOf: string | undefined;
 }
@@ -27,6 +29,8 @@ export interface Catalog {
   table(qualifiedName: string): KnownTable | undefined;
   /** All present tables. */
   tables(): Iterable<KnownTable>;
+  /** Whether any table that was seen has virtual generated columns. */
+  readonly hasVirtualColumns: boolean;
   /** The type's name as `format_type` prints it; undefined when the type was never seen. */
   typeName(oid: number, typmod: number): string | undefined;
   /**

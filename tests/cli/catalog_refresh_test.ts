@@ -7,6 +7,7 @@ function counting(): Catalog & { refreshes: number } {
   return {
     refreshes: 0,
     version: 0,
+    hasVirtualColumns: false,
     table: () => undefined,
     tables: () => [],
     typeName: () => undefined,

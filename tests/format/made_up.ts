@@ -104,6 +104,7 @@ export class MadeUpCatalog implements Catalog {
       keys,
       replicaIdentity,
       identityColumns: replicaIdentity === "d" && keys[0]?.length ? keys[0] : undefined,
+      virtualColumns: undefined,
       partitionOf: undefined,
       ...known,
     });
@@ -115,6 +116,10 @@ export class MadeUpCatalog implements Catalog {
 
   tables(): Iterable<KnownTable> {
     return this.#tables.values();
+  }
+
+  get hasVirtualColumns(): boolean {
+    return [...this.#tables.values()].some((table) => table.virtualColumns !== undefined);
   }
 
   typeName(): string | undefined {

@@ -35,6 +35,7 @@ function known(table: string, changes: Partial<KnownTable> = {}): KnownTable {
     keys: [[]],
     replicaIdentity: "d",
     identityColumns: undefined,
+    virtualColumns: undefined,
     partitionOf: undefined,
     ...changes,
   };
@@ -175,6 +176,19 @@ for (const each of [server, debian]) {
     for (const { oid, typmod, name } of columns) assertEquals(catalog.typeName(oid, typmod), name);
   });
 }
+
+Deno.test("the catalog tells virtual generated columns from stored ones (18)", async () => {
+  await using db = await freshDatabase(server);
+  using catalog = await load(db);
+  assertEquals(catalog.hasVirtualColumns, false);
+  await db.sql(`create table plain (id int primary key, d int default 1);
+    create table made (id int primary key, w int generated always as (id * 3) virtual,
+      s int generated always as (id + 1) stored, v int generated always as (id * 2) virtual)`);
+  await catalog.refresh();
+  assertEquals(catalog.hasVirtualColumns, true);
+  assertEquals(catalog.table("public.made")?.virtualColumns, ["w", "v"]);
+  assertEquals(catalog.table("public.plain")?.virtualColumns, undefined);
+});
 
 Deno.test("refresh gives a table's old name the key that it has under its new one", async () => {
   await using db = await freshDatabase(server);
