@@ -3,7 +3,8 @@ import { type Decoder, UnknownTypeError } from "./decode/decoder.ts";
 import { HEARTBEAT_PREFIX, type TransactionEvent } from "./decode/event.ts";
 import type { RecordWriter, Ticket } from "./kinesis/writer.ts";
 import type { Catalog } from "./postgres/known_table.ts";
-import type { ReplicationMessage } from "./postgres/replication_message.ts";
+import { formatLsn } from "./lsn.ts";
+import type { ReplicationMessage, XLogData } from "./postgres/replication_message.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Progress } from "./telemetry/progress.ts";
 
@@ -26,6 +27,8 @@ export interface Stages {
 export async function runPipeline(stages: Stages): Promise<void> {
   const { source, decoder, catalog, publisher, writer, checkpoint, progress } = stages;
   let ticket: Ticket | undefined;
+  /** The last message that told of an event. */
+  let last: XLogData | undefined;
 
   for await (const batch of source) {
     for (const message of batch) {
@@ -38,7 +41,7 @@ export async function runPipeline(stages: Stages): Promise<void> {
   /** A function of its own, which V8 compiles better than a loop with waits in it. */
   function take(message: ReplicationMessage): Promise<void> | undefined {
     if (message.kind === "keepalive") checkpoint.mark(message.walEnd);
-    else if (message.kind === "warning") publisher.leftOut(message);
+    else if (message.kind === "warning") publisher.leftOut(message, placeOf(last));
     else if (message.kind === "timeline") checkpoint.leaveAt(message.branch);
     else {
       progress.bytes += message.length;
@@ -49,6 +52,8 @@ export async function runPipeline(stages: Stages): Promise<void> {
         if (!(error instanceof UnknownTypeError)) throw error;
         return catalog.refresh().then(() => pass(decoder.decode(message)));
       }
+      // Some messages that tell of no event, such as pgoutput's relations, have no LSN.
+      if (event !== undefined) last = message;
       return pass(event);
     }
   }
@@ -66,6 +71,12 @@ export async function runPipeline(stages: Stages): Promise<void> {
       progress.changes++;
       return publisher.publish(event, ticket ?? checkpoint.standalone());
     }
+  }
+
+  /** Where the server is in the WAL, for what it tells without saying so itself. */
+  function placeOf(last: XLogData | undefined): string {
+    const lsn = last === undefined ? "the start" : `LSN ${formatLsn(last.walStart)}`;
+    return ticket === undefined ? lsn : `${lsn} (xid ${progress.xid})`;
   }
 }
 

@@ -16,6 +16,9 @@ const NOT_VISIBLE_YET_MS = 100;
 const PATIENT_ATTEMPTS = 20;
 const STILL_NOT_VISIBLE_MS = 2000;
 
+/** SQLSTATE of 18's warning that it skips a publication that is not there. */
+const NOT_IN_PREREQUISITE_STATE = "55000";
+
 /** What a problem counts as when the policy lets the run go on. */
 const SKIP_REASON_OF = {
   "no-key": "no_key",
@@ -65,18 +68,20 @@ export class Publisher {
     this.#leaveOut(change, problem);
   }
 
-  /** The walsender says that it left a change out (invariant 7). */
-  leftOut(warning: ServerWarning): void {
+  /** The walsender says, behind what it sent at `place`, that it left a change out (invariant 7). */
+  leftOut({ text, code }: ServerWarning, place: string): void {
     const { onPluginSkip } = this.#parts.policy;
     if (onPluginSkip === "stop") {
+      const advice = code === NOT_IN_PREREQUISITE_STATE
+        ? "make the publication again, which changes from before it do not see"
+        : "give the table a replica identity (ALTER TABLE … REPLICA IDENTITY FULL, or a primary key)";
       throw new RunError(
-        `PostgreSQL left a change out: ${warning.text}; give the table a replica identity ` +
-          `(ALTER TABLE … REPLICA IDENTITY FULL, or a primary key), or go on without such changes ` +
-          `with --on-plugin-skip warn`,
+        `PostgreSQL left a change out behind ${place}: ${text}; ${advice}, or go on without such ` +
+          "changes with --on-plugin-skip warn",
       );
     }
     this.#parts.progress.skipped.left_out_by_server++;
-    logger.warn("PostgreSQL left a change out: {text}", { text: warning.text });
+    logger.warn("PostgreSQL left a change out behind {place}: {text}", { place, text });
   }
 
   /** Whether the catalog would tell more if it was read again: a table may be made under an old name. */
