@@ -4,11 +4,21 @@ const SHARD_RECORDS_PER_SECOND = 1000;
 
 /** The share of a known limit that is used: the rest is for clocks and latencies that waver. */
 const KNOWN_LIMIT_SHARE = 0.985;
-/** Throttles that no pace avoids, as an injected fault, must not stop the lane. */
+/** Throttles that no pace avoids, as a key's that encrypts the stream, must not stop the lane. */
 const SLOWEST_SHARE = 0.25;
 /** A throttle is the limit's doing when a lane asked for this much of it, or this many of its last 32 puts. */
 const NEAR_LIMIT_SHARE = 0.8;
 const OFTEN_PUTS = 3;
+/** At a pace, one throttle alone may be a stray one: a pace above the limit meets more of them. */
+const TELLING_PUTS = 2;
+/** What has taken more in a second than any shard does, saved up or not, throttles for another reason. */
+const BEYOND_ANY_SHARD = 3;
+/**
+ * Where the slowest pace helps nothing either, throttles are not the pace's doing: so long there is none,
+ * and each time after twice as long.
+ */
+const FIRST_STRAY_MS = 30_000;
+const LAST_STRAY_MS = 600_000;
 /** What a throttle leaves of the pace: less when the ones before it were not enough. */
 const DECREASES = [0.95, 0.95, 0.85, 0.7] as const;
 const SAME_TROUBLE_MS = 4_000;
@@ -60,6 +70,9 @@ export class Pacer {
   /** The last 32 puts, the last one in bit 0: which were throttled. */
   #recentThrottles = 0;
   readonly #asked = new LastSecond();
+  readonly #refused = new LastSecond();
+  #strayMs = FIRST_STRAY_MS;
+  #strayUntilMs = -Infinity;
 
   constructor(mode: "provisioned" | "on-demand") {
     this.#maxShare = mode === "provisioned" ? KNOWN_LIMIT_SHARE : Infinity;
@@ -117,14 +130,37 @@ export class Pacer {
     // A shard at its limit still takes some: one that refuses everything says nothing about a pace.
     const isFirst = (this.#recentThrottles & 2) === 0 || refused.records < records;
     this.#recentThrottles |= 1;
-    const isNearLimit = this.#asked.seconds(nowMs) >= NEAR_LIMIT_SHARE * (this.#share ?? 1);
-    const isOften = countOnes(this.#recentThrottles) >= OFTEN_PUTS;
-    if (isFirst && (isNearLimit || isOften)) {
-      if (this.#share === undefined) this.#begin(nowMs, isNearLimit);
-      else if (nowMs - this.#decreasedAtMs >= DECREASE_PAUSE_MS) this.#decrease(nowMs, this.#share);
+    this.#refused.add(nowMs, secondsOf(refused));
+    if (nowMs < this.#strayUntilMs) return;
+    if (isFirst) {
+      if (this.#share === undefined) this.#beginIfDue(nowMs);
+      else this.#decreaseIfDue(nowMs, this.#share);
     }
     if (this.#share === undefined) return;
     this.#dueMs = nowMs + REST_MS + 1000 * secondsOf(refused) / this.#share;
+  }
+
+  #beginIfDue(nowMs: number): void {
+    const asked = this.#asked.seconds(nowMs);
+    if (asked - this.#refused.seconds(nowMs) > BEYOND_ANY_SHARD) return;
+    const isNearLimit = asked >= NEAR_LIMIT_SHARE;
+    if (isNearLimit || this.#throttles >= OFTEN_PUTS) this.#begin(nowMs, isNearLimit);
+  }
+
+  #decreaseIfDue(nowMs: number, share: number): void {
+    if (nowMs - this.#decreasedAtMs < DECREASE_PAUSE_MS) return;
+    if (share > SLOWEST_SHARE * SEARCH_ABOVE) {
+      if (this.#throttles >= TELLING_PUTS) this.#decrease(nowMs, share);
+    } else if (this.#throttles >= OFTEN_PUTS) {
+      this.#share = undefined;
+      this.#recentThrottles = 0;
+      this.#strayUntilMs = nowMs + this.#strayMs;
+      this.#strayMs = Math.min(LAST_STRAY_MS, this.#strayMs * 2);
+    }
+  }
+
+  get #throttles(): number {
+    return countOnes(this.#recentThrottles);
   }
 
   #begin(nowMs: number, isNearLimit: boolean): void {
