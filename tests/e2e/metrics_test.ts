@@ -226,8 +226,9 @@ for (const action of ["warn", "stop"]) {
     );
     await program.waitForLog(/following slot/);
     await db.sql("insert into t select n, repeat('x', 1000) from generate_series(1, 10000) n");
+    // What the server's other databases write is kept too, and may pass the limit before our rows do.
     const keeps = `the slot "${db.slot}" keeps [\\d.]+ MiB of WAL on the server, more than the ` +
-      "8\\.00 MiB of --max-lag-bytes; [\\d.]+ MiB of it is not published";
+      "8\\.00 MiB of --max-lag-bytes; [\\d.]+ \\w+ of it is not published";
     if (action === "stop") {
       assertEquals(await program.waitForExit(60_000), 1);
       const [last] = program.stderr.trimEnd().split("\n").slice(-1);
