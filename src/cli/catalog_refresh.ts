@@ -29,3 +29,16 @@ export function keepFresh(
     },
   };
 }
+
+/**
+ * Keeps SIGHUP, which asks for the tables' keys, from ending a run that does not follow its slot: systemd
+ * takes that for a clean end, and would not start it again. Such a run reads them when it begins to.
+ */
+export function outliveHangUp(isWaiting: () => boolean): Disposable {
+  if (Deno.build.os === "windows") return { [Symbol.dispose]: () => {} };
+  const listener = () => {
+    if (isWaiting()) logger.info("the tables and their keys are read when the slot is free");
+  };
+  Deno.addSignalListener("SIGHUP", listener);
+  return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGHUP", listener) };
+}

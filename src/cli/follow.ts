@@ -58,6 +58,8 @@ export async function follow(
     connecting,
     loadingCatalog,
   ]);
+  // Before the slot is made, which may take hours.
+  parts.use(keepFresh(catalog, policy.refreshPkeysMs, stop));
   // Making a slot waits for all transactions that are running; a stop does not.
   stop.addEventListener("abort", () => ordinary.destroy(), { once: true, signal: failed.signal });
   const { format } = options;
@@ -82,7 +84,6 @@ export async function follow(
     signal: AbortSignal.any([stop, reading.signal]),
   });
   parts.defer(() => opened.close());
-  parts.use(keepFresh(catalog, policy.refreshPkeysMs, stop));
   const guard = new WalGuard(slot.name, telemetry, () => checkpoint.flushLsn);
   parts.use(
     observer.attach({

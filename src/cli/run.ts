@@ -7,6 +7,7 @@ import { PostgresError } from "../postgres/postgres_error.ts";
 import { SLOT_TAKEN } from "../postgres/same_server.ts";
 import { standBy } from "../postgres/stand_by.ts";
 import { RunObserver } from "../telemetry/observer.ts";
+import { outliveHangUp } from "./catalog_refresh.ts";
 import { follow } from "./follow.ts";
 import { onStopSignal } from "./stop_signal.ts";
 
@@ -24,6 +25,7 @@ export async function run(options: RunOptions): Promise<void> {
   try {
     await using observed = await observe(options);
     const { observer } = observed;
+    using _hangUp = outliveHangUp(() => observer.snapshot().state === "standby");
     if (options.slot.standby) await takeTurns(options, observer, stop.signal);
     else await follow(options, observer, stop.signal);
   } catch (error) {

@@ -101,6 +101,8 @@ Deno.test("pg2kinesis stops cleanly when it is told to before it follows anythin
       });
       // The stream stays CREATING for a minute.
       await program.waitForLog(/waiting|CREATING|creating/i);
+      // As `systemctl reload` does; by itself it would end the process.
+      program.signal("SIGHUP");
       assertEquals(await program.stop(), 0, program.stderr);
     });
   }
@@ -126,6 +128,8 @@ Deno.test("pg2kinesis tells why a slot takes long to make, and leaves none behin
         if (end === "SIGKILL") await program.kill9();
         else {
           await program.waitForLog(/not made yet after \d+ s: .*pg_stat_activity/);
+          program.signal("SIGHUP");
+          await program.waitForLog(/read the tables and their keys again/);
           assertEquals(await program.stop(), 0, program.stderr);
         }
         await waitFor(async () => (await waiting()).length === 0, {
