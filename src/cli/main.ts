@@ -2,6 +2,7 @@ import process from "node:process";
 import type { RunOptions } from "../options.ts";
 import { RunError, UsageError } from "../errors.ts";
 import { redact, registerSecret } from "../telemetry/redaction.ts";
+import { takeApart } from "./arguments.ts";
 import { EXIT } from "./exit.ts";
 import { MASK_SALT_VARIABLE } from "./flags.ts";
 import { writeOut } from "./output.ts";
@@ -34,7 +35,7 @@ export async function main(
   try {
     return await obey(parseCommandLine(args, env), loadRun);
   } catch (error) {
-    return await failed(error);
+    return await failed(error, args);
   }
 }
 
@@ -97,18 +98,22 @@ async function perform(
 }
 
 /** Says in one line why the program ends, and gives its exit code. */
-async function failed(error: unknown): Promise<number> {
+async function failed(error: unknown, args: readonly string[]): Promise<number> {
   const { getConfig, getLogger } = await import("@logtape/logtape");
-  const message = messageOf(error);
+  const message = messageOf(error, args);
   // Before the log is set up there is only what every command-line tool does.
   if (getConfig() === null) complain(message);
   else getLogger(["pg2kinesis", "cli"]).error(verbatim(message), { error });
   return error instanceof UsageError ? EXIT.usage : EXIT.runFailed;
 }
 
-function messageOf(error: unknown): string {
+function messageOf(error: unknown, args: readonly string[]): string {
   if (error instanceof RunError) return error.message;
-  if (error instanceof UsageError) return `${error.message} (see pg2kinesis --help)`;
+  if (error instanceof UsageError) {
+    // Only tail has flags that the main help does not show.
+    const command = takeApart(args).command === "tail" ? " tail" : "";
+    return `${error.message} (see pg2kinesis${command} --help)`;
+  }
   const words = !(error instanceof Error)
     ? String(error)
     : error.name === "Error"

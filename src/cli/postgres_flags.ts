@@ -59,7 +59,7 @@ export const connectionFlags = {
     long:
       "The role, which needs LOGIN and REPLICATION (`rds_replication` on RDS). Its password comes " +
       "from `$PGPASSWORD`, `~/.pgpass` or `$PG2KINESIS_PG_URL`, never from a flag. Without " +
-      "`$PGUSER`: the operating system's user.",
+      "`$PGUSER`: `$USER`.",
     parse: text,
   }),
   pgUrl: optionalFlag({

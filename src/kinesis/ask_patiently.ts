@@ -8,6 +8,9 @@ export const PATIENCE_MS = 15_000;
 /** So long without an answer is told: a connection to nowhere takes 10 s to fail, an answer 30 s. */
 const SILENCE_MS = 3_000;
 
+/** A reason that goes on is told again this often: who waits sees that it is tried, not each try. */
+const REPEAT_MS = 5_000;
+
 const log = getLogger(["pg2kinesis", "kinesis"]);
 
 /**
@@ -27,6 +30,7 @@ export async function askPatiently<T>(
   const backoff = new Backoff(random);
   const began = clock.now();
   const { verb, stream, region } = asked;
+  let told: { readonly reason: string; readonly atMs: number } | undefined;
   for (;;) {
     const answered = new AbortController();
     const over = AbortSignal.any([signal, answered.signal]);
@@ -51,17 +55,21 @@ export async function askPatiently<T>(
           error,
         );
       }
-      log.warn(
-        "cannot {verb} stream {stream} yet: {detail}; trying for {seconds} s more in {region}{advice}",
-        {
-          verb,
-          stream,
-          region,
-          detail: failure.detail,
-          seconds: Math.ceil((began + patience - clock.now()) / 1000),
-          advice: failure.reason === "network" ? `; ${ADVICE.network}` : "",
-        },
-      );
+      const nowMs = clock.now();
+      if (failure.reason !== told?.reason || nowMs - told.atMs >= REPEAT_MS) {
+        told = { reason: failure.reason, atMs: nowMs };
+        log.warn(
+          "cannot {verb} stream {stream} yet: {detail}; trying for {seconds} s more in {region}{advice}",
+          {
+            verb,
+            stream,
+            region,
+            detail: failure.detail,
+            seconds: Math.ceil((began + patience - nowMs) / 1000),
+            advice: failure.reason === "network" ? `; ${ADVICE.network}` : "",
+          },
+        );
+      }
       await clock.sleep(backoff.nextMs(), signal);
       signal.throwIfAborted();
     }

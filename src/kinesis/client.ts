@@ -136,8 +136,12 @@ async function resolveSettings(client: KinesisClient): Promise<string> {
   try {
     region = await client.config.region();
   } catch (cause) {
+    const said = firstLine(cause);
     throw new RunError(
-      "no AWS region found: set AWS_REGION, or a region in the profile that AWS_PROFILE names",
+      (said.includes("not accepted")
+        ? `the AWS region cannot be one (${said}): correct`
+        : "no AWS region found: set") +
+        " AWS_REGION, or the region in the profile that AWS_PROFILE names",
       { cause },
     );
   }

@@ -83,5 +83,5 @@ export function describe(error: unknown): string {
     : `${error.message}: ${describe(error.cause)}`;
   const parts = said.replace(/^error sending request for url \((.+?)\): /, "$1: ")
     .replace("client error (Connect): ", "").split(": ");
-  return parts.filter((part, i) => part !== parts[i - 1]).join(": ");
+  return [...new Set(parts)].join(": ");
 }

@@ -61,7 +61,8 @@ export class StreamWatch {
       const { createdAt, status } = await this.api.describeStream(stream, this.closing);
       if (status === "DELETING") {
         return new RunError(
-          `stream ${stream} (${region}) is being deleted; ${KEPT}`,
+          `stream ${stream} (${region}) is being deleted; ${KEPT}: make the stream again, or name ` +
+            "another with --stream-name, and start again",
         );
       }
       if (createdAt === undefined || this.createdAt === undefined) return undefined;

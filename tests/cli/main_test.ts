@@ -65,6 +65,10 @@ Deno.test("main says what is wrong with the usage in one line and exits 2", asyn
     stderr: 'pg2kinesis: --pg-sslmode: "a\\nb" is not one of disable, allow, prefer, require, ' +
       "verify-ca, verify-full (see pg2kinesis --help)\n",
   });
+  assertMatch(
+    (await runFile(PROGRAM, ["tail", "--from", "x"])).stderr,
+    /^pg2kinesis: --from: "x" .* \(see pg2kinesis tail --help\)\n$/,
+  );
 });
 
 Deno.test("the command line is read without pg and the AWS SDK", async () => {

@@ -19,4 +19,9 @@ Deno.test("describe keeps of a failed fetch where it went and why, once", () => 
     ]
   ) assertEquals(describe(error), once);
   assertEquals(describe(new Error("connection reset")), "connection reset");
+  const unknown = "failed to lookup address information: Name or service not known";
+  assertEquals(
+    describe(new Error(`client error (Connect): dns error: ${unknown}: ${unknown}`)),
+    `dns error: ${unknown}`,
+  );
 });
