@@ -138,7 +138,8 @@ async function resolveSettings(client: KinesisClient): Promise<string> {
   } catch (cause) {
     const said = firstLine(cause);
     throw new RunError(
-      (said.includes("not accepted")
+      // An empty one is none.
+      (said.includes("not accepted") && !said.includes('""')
         ? `the AWS region cannot be one (${said}): correct`
         : "no AWS region found: set") +
         " AWS_REGION, or the region in the profile that AWS_PROFILE names",
