@@ -1,6 +1,7 @@
 /**
  * Builds the executable: `deno task build` makes dist/pg2kinesis-<version>-<target> for this machine
- * (or for the targets that are named, or for `--all`), its bill of materials and dist/SHA256SUMS.
+ * (or for the targets that are named, or for `--all`), its bill of materials, the licenses of what is
+ * inside, and dist/SHA256SUMS. The same commit, Deno and runtime give the same bytes in any folder.
  *
  * `deno compile` downloads its runtime (denort). Where that cannot be reached, DENO_COMPILE names
  * another Deno to compile with and DENORT_BIN the runtime of the same version.
@@ -8,8 +9,12 @@
 import { fromFileUrl, join } from "@std/path";
 import manifest from "../deno.json" with { type: "json" };
 import { buildInfo } from "../src/cli/build_info.ts";
-import { licenseReader, type RuntimeConfig, writeRuntimeConfig } from "./build/runtime_config.ts";
+import { type LockFile } from "./build/lock_file.ts";
+import { licenseTexts } from "./build/license_texts.ts";
+import { PackageCache } from "./build/package_cache.ts";
+import { writeRuntimeConfig } from "./build/runtime_config.ts";
 import { renderSbom } from "./build/sbom.ts";
+import { stage, type Staging } from "./build/staging.ts";
 import { V8_FLAGS } from "./build/v8_flags.ts";
 import { readOrExit } from "./read_or_exit.ts";
 
@@ -38,17 +43,25 @@ const PERMISSIONS = [
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
 const DIST = join(ROOT, "dist");
-/** Compiled in, for `--version`; removed afterwards. */
-const BUILD_INFO = join(DIST, "build_info.json");
+/**
+ * The cache of compiled code would be a file in /tmp, of a name that can be guessed, which the program
+ * would run whoever had written it.
+ */
+const NO_CODE_CACHE = "--no-code-cache";
+
+/** Compiled in, for `--version`. */
+const BUILD_INFO = "dist/build_info.json";
 /** What the names of this version's files begin with. */
 const STEM = `pg2kinesis-${manifest.version}`;
+const SBOM = `${STEM}.cdx.json`;
+const LICENSES = `${STEM}-licenses.txt`;
 
 const USAGE = `\
 usage: deno task build [--all | --target TARGET ...]
 targets: ${TARGETS.join("\n         ")}`;
 
 /** What `--metrics-addr` shows to a person. */
-const PAGE = join(ROOT, "src/telemetry/page");
+const PAGE = "src/telemetry/page";
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes("--help")) {
@@ -64,40 +77,37 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   await Deno.mkdir(DIST, { recursive: true });
-  const configDir = await Deno.makeTempDir();
-  try {
-    const info = buildInfo();
-    await Deno.writeTextFile(BUILD_INFO, JSON.stringify(info));
-    const runtime = await writeRuntimeConfig(ROOT, configDir);
-    for (const target of targets) {
-      if (!await compile(target, runtime, join(DIST, `${STEM}-${target}`))) {
-        console.error(
-          `cannot build for ${target}: "deno compile" failed, its messages are above. If it cannot ` +
-            "download its runtime here, set DENO_COMPILE to a Deno and DENORT_BIN to the " +
-            "denort of the same version",
-        );
-        return 1;
-      }
-      const file = fileOf(target);
-      const { size } = await Deno.stat(join(DIST, file));
-      console.log(`dist/${file}  ${Math.round(size / 1e6)} MB`);
+  await using staging = await stage(ROOT);
+  const info = buildInfo();
+  await Deno.writeTextFile(join(staging.program, BUILD_INFO), JSON.stringify(info));
+  const { lock: lockPath, direct } = await writeRuntimeConfig(ROOT, staging.program);
+  const lock: LockFile = JSON.parse(await Deno.readTextFile(lockPath));
+  const packages = await PackageCache.open(ROOT);
+  await staging.finish(lock, packages);
+  for (const target of targets) {
+    if (!await compile(target, staging, join(DIST, `${STEM}-${target}`))) {
+      console.error(
+        `cannot build for ${target}: "deno compile" failed, its messages are above. If it cannot ` +
+          "download its runtime here, set DENO_COMPILE to a Deno and DENORT_BIN to the " +
+          "denort of the same version",
+      );
+      return 1;
     }
-    const sbom = renderSbom({
-      ...info,
-      version: manifest.version,
-      denoVersion: await compilerVersion(),
-      lock: JSON.parse(await Deno.readTextFile(runtime.lock)),
-      direct: runtime.direct,
-      licenseOf: await licenseReader(ROOT),
-    });
-    await Deno.writeTextFile(join(DIST, `${STEM}.cdx.json`), sbom);
-    console.log(`dist/${STEM}.cdx.json`);
-    await writeSums();
-    return 0;
-  } finally {
-    await Deno.remove(BUILD_INFO);
-    await Deno.remove(configDir, { recursive: true });
+    const file = fileOf(target);
+    const { size } = await Deno.stat(join(DIST, file));
+    console.log(`dist/${file}  ${Math.round(size / 1e6)} MB`);
   }
+  const inside = { version: manifest.version, denoVersion: await compilerVersion(), lock };
+  const licenseOf = (name: string, version: string) => packages.licenseOf(name, version);
+  await write(SBOM, renderSbom({ ...info, ...inside, direct, licenseOf }));
+  await write(LICENSES, await licenseTexts(ROOT, { ...inside, packages }));
+  await writeSums();
+  return 0;
+}
+
+async function write(name: string, text: string): Promise<void> {
+  await Deno.writeTextFile(join(DIST, name), text);
+  console.log(`dist/${name}`);
 }
 
 /** @throws where it is no command line of this script. */
@@ -121,12 +131,11 @@ function targetsOf(args: readonly string[]): readonly string[] {
 /** `sha256sum -c SHA256SUMS` in dist/ checks all files of this version, those built before too. */
 async function writeSums(): Promise<void> {
   let sums = "";
-  for (const name of [...TARGETS.map(fileOf), `${STEM}.cdx.json`]) {
+  for (const name of [...TARGETS.map(fileOf), SBOM, LICENSES]) {
     const sum = await sha256(join(DIST, name));
     if (sum !== undefined) sums += `${sum}  ${name}\n`;
   }
-  await Deno.writeTextFile(join(DIST, "SHA256SUMS"), sums);
-  console.log("dist/SHA256SUMS");
+  await write("SHA256SUMS", sums);
 }
 
 const fileOf = (target: string) => `${STEM}-${target}${target.includes("windows") ? ".exe" : ""}`;
@@ -142,7 +151,7 @@ async function compilerVersion(): Promise<string> {
 
 async function compile(
   target: string,
-  { config, lock }: RuntimeConfig,
+  { program, denoDir }: Staging,
   output: string,
 ): Promise<boolean> {
   // With a runtime of its own, a target would make `deno compile` look for another one.
@@ -150,12 +159,13 @@ async function compile(
   const { success } = await new Deno.Command(compiler(), {
     // deno-fmt-ignore
     args: [
-      "compile", "--quiet", "--no-check", V8_FLAGS, ...PERMISSIONS, ...targetArgs,
-      "--config", config, "--lock", lock, "--frozen",
-      "--include", BUILD_INFO, "--include", PAGE, "--output", output, join(ROOT, "main.ts"),
+      "compile", "--quiet", "--no-check", NO_CODE_CACHE, V8_FLAGS, ...PERMISSIONS, ...targetArgs,
+      "--config", "deno.json", "--lock", "deno.lock", "--frozen",
+      "--include", BUILD_INFO, "--include", PAGE, "--output", output, "main.ts",
     ],
-    cwd: ROOT,
+    cwd: program,
     env: {
+      DENO_DIR: denoDir,
       DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "system,mozilla",
       // Deno 2.4 goes as deep as the packages are nested; its threads' 2 MiB are too few for that.
       RUST_MIN_STACK: String(16 * 1024 * 1024),

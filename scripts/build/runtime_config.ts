@@ -1,5 +1,6 @@
 import { join } from "@std/path";
 import { type LockFile, onlyWith } from "./lock_file.ts";
+import { runDeno } from "./run_deno.ts";
 import manifest from "../../deno.json" with { type: "json" };
 
 /** The part of `deno info --json` that is read here. */
@@ -43,47 +44,14 @@ export async function writeRuntimeConfig(
   // Deno itself would take out what the configuration no longer has, but 2.4 trips over it.
   const whole: LockFile = JSON.parse(await Deno.readTextFile(join(root, "deno.lock")));
   await Deno.writeTextFile(lock, JSON.stringify(onlyWith(direct, whole), null, 2));
-  await deno(root, ["cache", "--quiet", "--config", config, "--lock", lock, "main.ts"]);
+  await runDeno(root, ["cache", "--quiet", "--config", config, "--lock", lock, "main.ts"]);
   return { config, lock, direct };
-}
-
-/** Reads a package's license from where Deno keeps packages. */
-export async function licenseReader(
-  root: string,
-): Promise<(name: string, version: string) => string | undefined> {
-  const { npmCache } = JSON.parse(await deno(root, ["info", "--json"]));
-  // One folder for each registry that packages came from.
-  const registries = [...Deno.readDirSync(npmCache)].filter(({ isDirectory }) => isDirectory);
-  return (name, version) => {
-    for (const registry of registries) {
-      try {
-        const path = join(npmCache, registry.name, name, version, "package.json");
-        const { license } = JSON.parse(Deno.readTextFileSync(path));
-        return typeof license === "string" ? license : undefined;
-      } catch (error) {
-        // Packages for other systems are not there.
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-    }
-    return undefined;
-  };
 }
 
 /** The names that the modules behind `entry` import, types aside. */
 async function importsOf(root: string, entry: string): Promise<string[]> {
-  const graph: ModuleGraph = JSON.parse(await deno(root, ["info", "--json", "--frozen", entry]));
+  const graph: ModuleGraph = JSON.parse(await runDeno(root, ["info", "--json", "--frozen", entry]));
   return graph.modules.flatMap(({ dependencies = [] }) =>
     dependencies.filter(({ code }) => code !== undefined).map(({ specifier }) => specifier)
   );
-}
-
-async function deno(cwd: string, args: string[]): Promise<string> {
-  const { success, stdout } = await new Deno.Command(Deno.execPath(), {
-    args,
-    cwd,
-    stdin: "null",
-    stderr: "inherit",
-  }).output();
-  if (!success) throw new Error(`deno ${args.join(" ")} failed; its messages are above`);
-  return new TextDecoder().decode(stdout);
 }

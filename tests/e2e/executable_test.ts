@@ -168,3 +168,31 @@ Deno.test({
     assertEquals(await program.stop(), 0, program.stderr);
   },
 });
+
+Deno.test({
+  name:
+    "the executable keeps no code in the folder for temporary files, where others could put some",
+  ignore,
+  fn: async () => {
+    const tmp = await Deno.makeTempDir({ prefix: "pg2k_tmp_" });
+    // Deno would keep the code that such a run compiles in a file there, for the next one to run.
+    const refused = ["-h", "127.0.0.1", "-p", "1", "-d", "d", "-u", "u", "-k", "s"];
+    const env = {
+      TMPDIR: tmp,
+      AWS_REGION: "eu-central-1",
+      AWS_ACCESS_KEY_ID: "a",
+      AWS_SECRET_ACCESS_KEY: "b",
+      AWS_ENDPOINT_URL: "http://127.0.0.1:1",
+    };
+    try {
+      for (let run = 1; run <= 2; run++) {
+        const { code, stderr } = await Pg2kinesis.run(refused, { env });
+        assertEquals(code, 1);
+        assertMatch(stderr, /connection refused/);
+        assertEquals([...Deno.readDirSync(tmp)], []);
+      }
+    } finally {
+      await Deno.remove(tmp, { recursive: true });
+    }
+  },
+});

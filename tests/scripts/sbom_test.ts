@@ -4,7 +4,8 @@ import "ajv";
 import "ajv-formats";
 import "ajv-formats-draft2019";
 import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
-import { licenseReader, writeRuntimeConfig } from "../../scripts/build/runtime_config.ts";
+import { PackageCache } from "../../scripts/build/package_cache.ts";
+import { writeRuntimeConfig } from "../../scripts/build/runtime_config.ts";
 import { type LockFile, onlyWith } from "../../scripts/build/lock_file.ts";
 import { renderSbom, type SbomSource } from "../../scripts/build/sbom.ts";
 
@@ -78,7 +79,9 @@ Deno.test("the executable's bill of materials is valid CycloneDX, and has nothin
     // The build's own way: with another Deno's lock file it would add its own types of Node.js.
     const { lock: path, direct } = await writeRuntimeConfig(ROOT, directory);
     const lock: LockFile = JSON.parse(await Deno.readTextFile(path));
-    const text = renderSbom({ ...SMALL, lock, direct, licenseOf: await licenseReader(ROOT) });
+    const packages = await PackageCache.open(ROOT);
+    const licenseOf = (name: string, version: string) => packages.licenseOf(name, version);
+    const text = renderSbom({ ...SMALL, lock, direct, licenseOf });
     const validator = new Validation.JsonStrictValidator(Spec.Version.v1dot6);
     assertEquals(await validator.validate(text), null);
     assert(await validator.validate(text.replace('"library"', '"librarian"')) !== null);

@@ -17,30 +17,36 @@ export interface Executable extends AsyncDisposable {
 export async function findExecutable(): Promise<Executable | undefined> {
   const given = Deno.env.get("PG2KINESIS_BIN");
   if (given) return { path: given, [Symbol.asyncDispose]: () => Promise.resolve() };
-  const compiler = await prepare();
-  if (compiler === undefined) return undefined;
-  // The build writes beside its source; other tests may build too.
+  if (!await canBuild()) return undefined;
   const directory = await Deno.makeTempDir({ prefix: "pg2k_build_" });
   const remove = () => Deno.remove(directory, { recursive: true });
   try {
-    await run("cp", [
-      "-R",
-      ...["src", "scripts", "main.ts", "deno.json", "deno.lock"].map((name) => join(ROOT, name)),
-      directory,
-    ]);
-    await run(Deno.execPath(), ["run", "-A", join(directory, "scripts/build.ts")], {
-      ...compiler,
-      DENO_DIR: denoDir(),
-    });
-    for await (const { name } of Deno.readDir(join(directory, "dist"))) {
+    const dist = await buildIn(directory);
+    for await (const { name } of Deno.readDir(dist)) {
       if (!name.includes(Deno.build.target)) continue;
-      return { path: join(directory, "dist", name), [Symbol.asyncDispose]: remove };
+      return { path: join(dist, name), [Symbol.asyncDispose]: remove };
     }
     throw new Error("the build made no executable");
   } catch (error) {
     await remove();
     throw error;
   }
+}
+
+/** Whether this machine has what `deno compile` needs. */
+export async function canBuild(): Promise<boolean> {
+  return await prepare() !== undefined;
+}
+
+/** Builds a copy of this source in that folder; gives its `dist/`. */
+export async function buildIn(directory: string, denoDirectory = denoDir()): Promise<string> {
+  const source = ["src", "scripts", "main.ts", "deno.json", "deno.lock", "LICENSE"];
+  await run("cp", ["-R", ...source.map((name) => join(ROOT, name)), directory]);
+  await run(Deno.execPath(), ["run", "-A", join(directory, "scripts/build.ts")], {
+    ...await prepare(),
+    DENO_DIR: denoDirectory,
+  });
+  return join(directory, "dist");
 }
 
 /** `DENO_COMPILE` and `DENORT_BIN`. */
