@@ -1,6 +1,6 @@
 import { join, relative } from "@std/path";
 import { type LockFile, splitKey } from "./lock_file.ts";
-import { type PackageCache } from "./package_cache.ts";
+import type { PackageCache } from "./package_cache.ts";
 
 /** LICENSE, license.md, LICENSE.txt, COPYING, NOTICE, CopyrightNotice.txt; not license.js. */
 const LICENSE_FILE = /^(?:(?:un)?licen[cs]e|copying|notice|copyright)[^.]*(?:\.(?:md|txt|mit))?$/i;

@@ -1,6 +1,6 @@
 import { dirname, join } from "@std/path";
 import { type LockFile, splitKey } from "./lock_file.ts";
-import { type PackageCache } from "./package_cache.ts";
+import type { PackageCache } from "./package_cache.ts";
 
 /** What a package's code can load; the rest, types and source maps above all, is a third of its size. */
 const LOADABLE = /\.(?:[cm]?js|json|wasm|node)$/;

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { licenseTexts } from "../../scripts/build/license_texts.ts";
-import { type LockFile } from "../../scripts/build/lock_file.ts";
+import type { LockFile } from "../../scripts/build/lock_file.ts";
 import { PackageCache } from "../../scripts/build/package_cache.ts";
 import { writeRuntimeConfig } from "../../scripts/build/runtime_config.ts";
 import { buildIn, canBuild, NO_EXECUTABLE } from "../support/executable.ts";
