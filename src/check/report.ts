@@ -1,4 +1,5 @@
 import type { Remedy } from "../problem.ts";
+import { countOf } from "../quantity.ts";
 import type { Finding, Verdict } from "./finding.ts";
 
 const MARKS: Readonly<Record<Verdict, string>> = { ok: "✓", warn: "!", stop: "✗" };
@@ -6,12 +7,36 @@ const MARKS: Readonly<Record<Verdict, string>> = { ok: "✓", warn: "!", stop: "
 /** Statements that a line shows; `--json` has all. */
 const SHOWN_STATEMENTS = 10;
 
-/** A line for each finding: mark, check, what was found, and behind an arrow what mends it. */
-export function renderText(findings: readonly Finding[]): string {
-  return findings.map(({ check, verdict, found, remedy }) => {
+/** Select Graphic Rendition of ECMA-48: green, yellow, red. */
+const COLOURS: Readonly<Record<Verdict, string>> = { ok: "32", warn: "33", stop: "31" };
+
+/**
+ * A line for each finding: mark, check, what was found, and behind an arrow what mends it; and a last
+ * line with the verdict on all of them.
+ */
+export function renderText(findings: readonly Finding[], inColour = false): string {
+  const paint = (verdict: Verdict, text: string) =>
+    inColour ? `\x1b[${COLOURS[verdict]}m${text}\x1b[0m` : text;
+  const lines = findings.map(({ check, verdict, found, remedy }) => {
     const mend = remedy === undefined ? "" : ` → ${remedyText(remedy)}`;
-    return oneLine(`${MARKS[verdict]} ${check}: ${found}${mend}`) + "\n";
-  }).join("");
+    return paint(verdict, MARKS[verdict]) + " " + oneLine(`${check}: ${found}${mend}`);
+  });
+  const worst =
+    (["stop", "warn"] as const).find((verdict) => countOfVerdict(findings, verdict) > 0) ??
+      "ok";
+  return [...lines, paint(worst, verdictLine(findings))].map((line) => line + "\n").join("");
+}
+
+const countOfVerdict = (findings: readonly Finding[], wanted: Verdict) =>
+  findings.filter(({ verdict }) => verdict === wanted).length;
+
+function verdictLine(findings: readonly Finding[]): string {
+  const stop = countOfVerdict(findings, "stop");
+  const warn = countOfVerdict(findings, "warn");
+  const remarks = warn === 0 ? "" : `; ${countOf(warn, "remark")} (!)`;
+  return stop === 0
+    ? `Nothing would stop a run${remarks}.`
+    : `${countOf(stop, "problem")} (✗) would stop a run${remarks}.`;
 }
 
 /**

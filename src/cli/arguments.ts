@@ -6,6 +6,7 @@ import {
   COMMANDS,
   environmentName,
   type Flag,
+  isOnOrOff,
   TEXT_COMMANDS,
   type TextCommandName,
 } from "./flag.ts";
@@ -34,21 +35,37 @@ export interface Arguments {
 }
 
 const idByName = new Map<string, FlagId>(flagIds.map((id) => [flags[id].name, id]));
-const idByLetter = new Map<string, FlagId>();
-for (const id of flagIds) {
-  const letter = flags[id].letter;
-  if (letter !== undefined) idByLetter.set(letter, id);
-}
-
 const names = [...idByName.keys()];
+
+/** The letters that a command knows: `-f` is one flag of a run and another of `tail`. */
+type Letters = ReadonlyMap<string, FlagId>;
+
+const lettersOf = (command: CommandName): Letters =>
+  new Map(flagIds.flatMap((id): [string, FlagId][] => {
+    const { letter, commands }: Flag<unknown> = flags[id];
+    return letter !== undefined && commands.includes(command) ? [[letter, id]] : [];
+  }));
+
+/** A letter that a command does not know is another's: the fault names the flag. */
+const allLetters: Letters = new Map(
+  COMMANDS.toReversed().flatMap((command) => [...lettersOf(command)]),
+);
 
 /** Takes a command line apart. Faults are collected, so that help can be had beside them. */
 export function takeApart(args: readonly string[]): Arguments {
+  // Which letters count depends on the command, which may stand behind them.
+  const taken = takeApartFor(COMMANDS[0], args);
+  const command = COMMANDS.find((command) => command === taken.command);
+  return command === undefined || command === COMMANDS[0] ? taken : takeApartFor(command, args);
+}
+
+function takeApartFor(lettersCommand: CommandName, args: readonly string[]): Arguments {
   let fault: UsageError | undefined;
   const blame = (message: string) => void (fault ??= new UsageError(message));
   const positionals: string[] = [];
+  const letters = new Map([...allLetters, ...lettersOf(lettersCommand)]);
 
-  const found = parseArgs(spellOut(args, blame), {
+  const found = parseArgs(spellOut(args, letters, blame), {
     string: ["_", ...names],
     collect: names,
     unknown: (argument, key) => {
@@ -67,10 +84,9 @@ export function takeApart(args: readonly string[]): Arguments {
   const texts = new Map<FlagId, readonly string[]>();
   for (const id of flagIds) {
     const flag: Flag<unknown> = flags[id];
-    const given = found[flag.name] ?? [];
-    if (given.length > 1 && !flag.repeatable) {
-      blame(`--${flag.name} is given ${given.length === 2 ? "twice" : `${given.length} times`}`);
-    }
+    const all = found[flag.name] ?? [];
+    // As in psql, the last one counts.
+    const given = flag.repeatable ? all : all.slice(-1);
     // The original documents an empty host as the local one.
     if (given.includes("") && id !== "pgHost") blame(needsValue(flag));
     const kept = given.filter((text) => text !== "");
@@ -84,7 +100,7 @@ export function takeApart(args: readonly string[]): Arguments {
     return { command: textCommand, operands: positionals.slice(1), texts, fault };
   }
   positionals.forEach((positional, index) => {
-    if (index > 0 || command !== positional) blame(unexpected(positional, index));
+    if (index > 0 || command !== positional) blame(unexpected(positional, index, args));
   });
   return { command, operands: [], texts, fault };
 }
@@ -94,14 +110,18 @@ export function takeApart(args: readonly string[]): Arguments {
  * `-d shop` as `--pg-dbname=shop`, `--full-change` and `--no-full-change` as `--full-change=true`
  * and `=false`.
  */
-function spellOut(args: readonly string[], blame: (message: string) => void): string[] {
+function spellOut(
+  args: readonly string[],
+  letters: Letters,
+  blame: (message: string) => void,
+): string[] {
   const spelled: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const argument = args[i]!;
     if (argument === "--") return [...spelled, ...args.slice(i)];
     const { name, letter, rest } =
       /^(?:--(?<name>[^=]+)|-(?<letter>[^-=]))(?<rest>.*)$/s.exec(argument)?.groups ?? {};
-    const id = idByName.get(name ?? "") ?? idByLetter.get(letter ?? "");
+    const id = idByName.get(name ?? "") ?? letters.get(letter ?? "");
     if (id === undefined) {
       const off = idByName.get(/^--no-(.+)$/.exec(argument)?.[1] ?? "");
       spelled.push(off !== undefined && isSwitch(off) ? `--${flags[off].name}=false` : argument);
@@ -141,8 +161,17 @@ function unknownFlag(argument: string): string {
     return `${given} does not exist, since every user of the machine can read a command line; put ` +
       "the password into PGPASSWORD or ~/.pgpass";
   }
+  const elsewhere = ELSEWHERE[given];
+  if (elsewhere !== undefined) return `there is no flag ${given}: ${elsewhere}`;
   return `there is no flag ${given}${didYouMean(nearestFlag(given))}`;
 }
+
+/** What the AWS CLI takes as flags, and where it is set here. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  "--region": "the region is AWS's own setting; set AWS_REGION, or give the stream's ARN",
+  "--profile": "the profile is AWS's own setting; set AWS_PROFILE",
+  "--endpoint-url": "the endpoint is AWS's own setting; set AWS_ENDPOINT_URL_KINESIS",
+};
 
 /** What psql and the AWS tools call things. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
@@ -160,7 +189,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
 /** The flag that a mistyped one most likely stands for, if there is one. */
 export function nearestFlag(given: string): string | undefined {
   if (/^-[^-]/.test(given)) {
-    const id = idByLetter.get(given[1]!.toLowerCase());
+    const id = allLetters.get(given[1]!.toLowerCase());
     return id === undefined ? undefined : `-${flags[id].letter} (--${flags[id].name})`;
   }
   const name = given.replace(/^--/, "").replaceAll("_", "-").toLowerCase();
@@ -174,10 +203,22 @@ function strange(flag: Flag<unknown>, command: CommandName | TextCommandName): s
   return `--${flag.name} is no flag of pg2kinesis ${command}, but of ${own}`;
 }
 
-function unexpected(positional: string, index: number): string {
+function unexpected(positional: string, index: number, args: readonly string[]): string {
   if (/^[a-z]+:\/\//i.test(positional)) return "a connection URL goes into --pg-url";
-  if (index > 0) return `unexpected argument ${JSON.stringify(positional)}`;
-  if (positional === "help") return 'unknown command "help"; did you mean --help?';
+  const before = args[args.indexOf(positional) - 1] ?? "";
+  const id = idByName.get(before.replace(/^--/, ""));
+  if (id !== undefined && isSwitch(id) && isOnOrOff(positional)) {
+    const { name } = flags[id];
+    return `the value of a switch stands behind =: write --${name}=${positional}, or --no-${name}`;
+  }
+  if (index > 0) {
+    const other = [...COMMANDS, ...TEXT_COMMANDS].find((command) => command === positional);
+    return `unexpected argument ${JSON.stringify(positional)}` +
+      didYouMean(other === undefined ? undefined : `pg2kinesis ${other}`);
+  }
+  if (positional === "help" || positional === "version") {
+    return `unknown command "${positional}"; did you mean --${positional}?`;
+  }
   const all = [...COMMANDS, ...TEXT_COMMANDS];
   const near = didYouMean(nearest(positional, all));
   return `unknown command ${JSON.stringify(positional)}${

@@ -9,6 +9,11 @@ import { onStopSignal } from "./stop_signal.ts";
 export async function check(options: RunOptions, json: boolean): Promise<boolean> {
   using stop = onStopSignal();
   const findings = await findProblems(options, stop.signal);
-  writeOut(redact(json ? renderJson(findings) : renderText(findings)));
+  writeOut(redact(json ? renderJson(findings) : renderText(findings, mayColour())));
   return findings.every(({ verdict }) => verdict !== "stop");
+}
+
+/** https://no-color.org: a variable that is not empty. */
+function mayColour(): boolean {
+  return Deno.stdout.isTerminal() && !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb";
 }

@@ -52,7 +52,10 @@ function bashScript(): string {
       ...words.length === 0 ? [] : [`_pg2kinesis_words ${quoted(words.join(" "))}`],
       ...files ? ["_pg2kinesis_files"] : [],
     ];
-    return `    ${spellings(flag).join(" | ")}) ${[...offers, "return"].join("; ")} ;;\n`;
+    const places = flag.commands.flatMap((command) =>
+      spellings(flag).map((spelling) => `${command}:${spelling}`)
+    );
+    return `    ${places.join(" | ")}) ${[...offers, "return"].join("; ")} ;;\n`;
   });
   const wordsOf = COMMANDS.map((command) =>
     `    ${command}) words=${
@@ -98,7 +101,7 @@ _pg2kinesis() {
       ;;
     esac
   done
-  case $before in
+  case \${command:-${COMMANDS[0]}}:$before in
 ${cases.join("")}  esac
   if [[ -z $command && $current != -* ]]; then
     _pg2kinesis_words ${quoted(ALL_COMMANDS.join(" "))}

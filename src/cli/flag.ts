@@ -165,6 +165,9 @@ export function environmentName(flag: { readonly name: string }): string {
 const ON = ["true", "1", "yes", "on"];
 const OFF = ["false", "0", "no", "off"];
 
+/** Whether a text can be a switch's value. */
+export const isOnOrOff = (text: string): boolean => [...ON, ...OFF].includes(text.toLowerCase());
+
 function parseSwitch(text: string): boolean {
   const word = text.toLowerCase();
   if (ON.includes(word)) return true;

@@ -100,6 +100,8 @@ statement, the policy or the option that mends it.
   ✓  fine
   !  no hindrance now, but worth knowing
   ✗  would stop a run, or makes the application's own statements fail
+The last line is the verdict. On a terminal it is in colour, unless NO_COLOR is
+set.
 
 Options: those of pg2kinesis run (see pg2kinesis --help), and
 ${renderFlag(flags.json)}
@@ -117,7 +119,8 @@ from; aggregates are taken apart. One user record a line on stdout.
 Usage: pg2kinesis tail [options]
 
 Examples:
-  pg2kinesis tail -k shop-changes --from latest --follow
+  pg2kinesis tail -k shop-changes -n 20 -f
+  pg2kinesis tail -k shop-changes --since 10m
   pg2kinesis tail -k shop-changes --from 2026-11-22T08:00:00Z --json | jq .data
   pg2kinesis tail -k shop-changes --verify > /dev/null
 

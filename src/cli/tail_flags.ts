@@ -1,7 +1,7 @@
 import type { TailStart } from "../tail/tail_options.ts";
 import { UsageError } from "../errors.ts";
 import { defaultedFlag, optionalFlag, switchFlag } from "./flag.ts";
-import { text } from "./flag_value.ts";
+import { duration, integer, text } from "./flag_value.ts";
 
 export const tailFlags = {
   from: defaultedFlag({
@@ -18,8 +18,34 @@ export const tailFlags = {
     suggestions: { words: ["oldest", "latest"], files: false },
     parse: tailStart,
   }),
+  since: optionalFlag({
+    name: "since",
+    category: "tail",
+    commands: ["tail"],
+    placeholder: "TIME",
+    short: "what arrived in the last 10m, 2h or 1d",
+    long:
+      "Begin with what arrived so long ago, such as `10m`, `2h` or `1d`; the same as `--from` with " +
+      "that time.",
+    parse: duration({ min: "1s", max: "365d" }),
+  }),
+  lines: optionalFlag({
+    name: "lines",
+    letter: "n",
+    category: "tail",
+    commands: ["tail"],
+    placeholder: "N",
+    short: "only the last N user records",
+    long:
+      "Print only the last N user records, by the time at which they arrived; with `--follow`, go on " +
+      "from there. Kinesis cannot be read backwards: without `--from` and `--since` the last minute is " +
+      "read, then the last quarter of an hour, four hours and all that the stream has, until there are " +
+      "enough. At most 256 MB are kept.",
+    parse: integer({ min: 1, max: 1_000_000 }),
+  }),
   follow: switchFlag({
     name: "follow",
+    letter: "f",
     category: "tail",
     commands: ["tail"],
     short: "go on with what arrives",
@@ -32,11 +58,11 @@ export const tailFlags = {
     commands: ["tail"],
     placeholder: "ID",
     defaultText: "all",
-    short: "only this shard, by its whole name",
+    short: "only this shard, by its name or number",
     long:
-      "Read only this shard, such as `shardId-000000000000`, without the ones it came from and those " +
-      "that follow it.",
-    parse: text,
+      "Read only this shard, such as `shardId-000000000007` or `7`, without the ones it came from and " +
+      "those that follow it.",
+    parse: shardId,
   }),
   verify: switchFlag({
     name: "verify",
@@ -74,6 +100,12 @@ export const outputFlags = {
       'which is text, or with `"encoding":"base64"` bytes that are no UTF-8. `check`: one object.',
   }),
 };
+
+/** Kinesis numbers a stream's shards, and writes the number with twelve digits. */
+function shardId(value: string): string {
+  const number = /^(?:shardId-)?(\d{1,12})$/.exec(text(value))?.[1];
+  return number === undefined ? value : `shardId-${number.padStart(12, "0")}`;
+}
 
 const TIME = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?))?$/i;
 

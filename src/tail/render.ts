@@ -8,6 +8,11 @@ const LINE_FEED = 0x0A;
 const TAB = 0x09;
 const DELETE = 0x7F;
 
+/** A record as a line: its data, or with `json` all that is known of it. */
+export function renderRecord(record: TailedRecord, json: boolean): Uint8Array {
+  return json ? renderJson(record) : renderText(record.data);
+}
+
 /**
  * A record's data as one line, its line feed included. Text stands as it is. What would end the line or
  * steer a terminal is written as `\n`, `\r` or `\x1b`, and so is each byte that is no UTF-8; a backslash

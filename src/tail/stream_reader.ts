@@ -7,7 +7,7 @@ import { type Shard, ShardMap } from "../kinesis/shard_map.ts";
 import { nounFor } from "../quantity.ts";
 import { Permits } from "./permits.ts";
 import { type ReadContext, readShard, type ShardEnd } from "./shard_reader.ts";
-import type { TailOptions } from "./tail_options.ts";
+import type { TailOptions, TailStart } from "./tail_options.ts";
 
 /** Pages of records, up to 10 MiB each, that are in memory at a time. */
 const MAX_PAGES = 8;
@@ -16,6 +16,13 @@ const CHILDREN_RETRY_MS = 1_000;
 const CHILDREN_TRIES = 10;
 
 const log = getLogger(["pg2kinesis", "tail"]);
+
+/** Where reading a stream begins. */
+export type ReadStart = Exclude<TailStart, { readonly kind: "ago" }>;
+
+type ReadOptions = Pick<TailOptions, "streamName" | "shardId" | "follow"> & {
+  readonly from: ReadStart;
+};
 
 /** Takes the records of one shard, in their order; the next ones are read when it is done. */
 export type TakeRecords = (shard: Shard, records: readonly StoredRecord[]) => Promise<void>;
@@ -34,7 +41,7 @@ interface KnownShard {
  * @throws {RunError} what cannot be read; whatever `take` throws.
  */
 export async function readStream(
-  options: Pick<TailOptions, "streamName" | "from" | "shardId" | "follow">,
+  options: ReadOptions,
   context: Omit<ReadContext, "streamName" | "follow" | "pages">,
   take: TakeRecords,
 ): Promise<void> {
@@ -68,7 +75,7 @@ class StreamReader {
   readonly #turn = new Permits(1);
 
   constructor(
-    private readonly options: Pick<TailOptions, "streamName" | "from" | "shardId" | "follow">,
+    private readonly options: ReadOptions,
     private readonly context: ReadContext,
     private readonly take: TakeRecords,
   ) {}

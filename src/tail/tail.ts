@@ -5,11 +5,12 @@ import type { KinesisReadApi, StoredRecord } from "../kinesis/read_api.ts";
 import type { Shard } from "../kinesis/shard_map.ts";
 import { countOf } from "../quantity.ts";
 import { LineOutput, ReaderGone, type Sink } from "./line_output.ts";
-import { renderJson, renderText } from "./render.ts";
-import { readStream } from "./stream_reader.ts";
-import type { TailOptions } from "./tail_options.ts";
+import { readLast } from "./read_last.ts";
+import { renderRecord } from "./render.ts";
+import { type ReadStart, readStream } from "./stream_reader.ts";
+import type { TailOptions, TailStart } from "./tail_options.ts";
 import { takeApart } from "./user_record.ts";
-import { Verifier } from "./verifier.ts";
+import { Verifier, type VerifierCounts } from "./verifier.ts";
 
 const log = getLogger(["pg2kinesis", "tail"]);
 
@@ -24,12 +25,51 @@ export interface TailParts {
   readonly signal: AbortSignal;
 }
 
+/** Arrival times of Kinesis are approximate. */
+const ARRIVAL_TOLERANCE_MS = 60_000;
+
 /**
  * Reads the stream and writes one user record a line, until its end, the signal, or until nobody reads
  * the lines any more.
  * @throws {RunError} when it cannot be read, or when verifying found something.
  */
 export async function tail(options: TailOptions, parts: TailParts): Promise<void> {
+  const { last } = options;
+  const from = startOf(options.from, parts.now());
+  if (last === undefined) return await print({ ...options, from }, parts, () => false);
+  const startedAtMs = parts.now();
+  const { lines, seen, readFrom } = await readLast({ ...options, from }, last, parts);
+  const output = new LineOutput(parts.sink);
+  try {
+    for (const line of lines) await output.add(line);
+    await output.flush();
+  } catch (error) {
+    if (!(error instanceof ReaderGone)) throw error;
+    return log.debug("nobody reads the output any more");
+  }
+  if (!options.follow || parts.signal.aborted) return;
+  const atMs = startedAtMs - ARRIVAL_TOLERANCE_MS;
+  await print(
+    {
+      ...options,
+      from: { kind: "time", atMs: readFrom.kind === "time" ? Math.max(atMs, readFrom.atMs) : atMs },
+    },
+    parts,
+    (shard, { sequenceNumber }) => BigInt(sequenceNumber) <= (seen.get(shard.id) ?? -1n),
+  );
+}
+
+/** `ago` as a time. */
+function startOf(from: TailStart, nowMs: number): ReadStart {
+  return from.kind === "ago" ? { kind: "time", atMs: nowMs - from.ms } : from;
+}
+
+/** Prints what is read from its start on, but what `isOld`. */
+async function print(
+  options: TailOptions & { readonly from: ReadStart },
+  parts: TailParts,
+  isOld: (shard: Shard, stored: StoredRecord) => boolean,
+): Promise<void> {
   const output = new LineOutput(parts.sink);
   const verifier = options.verify
     ? new Verifier({
@@ -39,18 +79,24 @@ export async function tail(options: TailOptions, parts: TailParts): Promise<void
     : undefined;
   let kinesisRecords = 0;
   let userRecords = 0;
+  let isTold = false;
 
   const take = async (shard: Shard, records: readonly StoredRecord[]) => {
     for (const stored of records) {
+      if (isOld(shard, stored)) continue;
       kinesisRecords++;
       const records = takeApart(shard.id, stored);
       userRecords += records.length;
       for (const record of verifier?.take(records, shard) ?? records) {
-        const full = output.add(options.json ? renderJson(record) : renderText(record.data));
+        const full = output.add(renderRecord(record, options.json));
         if (full !== undefined) await full;
       }
     }
     await output.flush();
+    if (!isTold && verifier !== undefined && kinesisRecords > 0) {
+      isTold = true;
+      sayWhatCannotBeVerified(verifier.counts);
+    }
   };
   let isComplete = false;
   try {
@@ -68,6 +114,21 @@ export async function tail(options: TailOptions, parts: TailParts): Promise<void
   // What was not read is not missing.
   if (isComplete) verifier.finish();
   conclude(verifier);
+}
+
+/** After the first records, so that nobody waits for a verdict that cannot come. */
+function sayWhatCannotBeVerified({ verified, unordered, other }: VerifierCounts): void {
+  if (verified === 0 && other > 0) {
+    log.warn(
+      "the first records are not of the JSON format (--message-formatter JSON): --verify can tell only " +
+        "whether they lie in the right shard",
+    );
+  } else if (unordered > 0) {
+    log.warn(
+      "the first records have no commit_lsn (JSON from test_decoding): --verify can tell their order " +
+        "within a transaction only",
+    );
+  }
 }
 
 function conclude(verifier: Verifier): void {

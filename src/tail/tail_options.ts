@@ -4,6 +4,8 @@ import type { LogOptions } from "../options.ts";
 export interface TailOptions {
   readonly streamName: string;
   readonly from: TailStart;
+  /** Only the last ones; where no start is given, it is looked for from the end on. */
+  readonly last: { readonly records: number; readonly isStartGiven: boolean } | undefined;
   /** Go on with what arrives. */
   readonly follow: boolean;
   /** Only this one. */
@@ -15,7 +17,8 @@ export interface TailOptions {
   readonly log: LogOptions;
 }
 
-/** Where reading begins; `atMs` is in milliseconds since 1970. */
+/** Where reading begins; `atMs` is in milliseconds since 1970, `ms` before now. */
 export type TailStart =
   | { readonly kind: "oldest" | "latest" }
+  | { readonly kind: "ago"; readonly ms: number }
   | { readonly kind: "time"; readonly atMs: number };

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import type { FreshDatabase } from "../support/shared_postgres.ts";
 import { flagsFor } from "../e2e/setup.ts";
@@ -63,13 +63,18 @@ export async function check(world: World): Promise<Checked> {
     env: world.env,
   });
   assert(code !== 2, stderr);
-  const lines = stdout.split("\n").slice(0, -1).map((text) => {
+  const [verdict, ...reversed] = stdout.split("\n").slice(0, -1).reverse();
+  const lines = reversed.reverse().map((text) => {
     const line = /^(?<mark>[✓!✗]) (?<check>\w+): (?<found>.*?)( → (?<remedy>.*))?$/.exec(text);
     if (line === null) throw new Error(`not a line of a report: ${text}`);
     return line.groups as unknown as Line;
   });
   assert(lines.length > 0, stderr);
   assertEquals(code, lines.some(({ mark }) => mark === "✗") ? 1 : 0, stdout);
+  assertMatch(
+    verdict!,
+    code === 0 ? /^Nothing would stop a run/ : /^\d+ problems? \(✗\) would stop/,
+  );
   return { code, lines, stdout, stderr };
 }
 

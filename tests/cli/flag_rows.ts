@@ -30,7 +30,15 @@ const choiceRow = (see: Row["see"], words: readonly string[], bad: string, near:
 });
 
 /** The flags of other commands are tested in tail_flags_test.ts. */
-export type OtherFlag = "from" | "follow" | "shard" | "verify" | "expectAll" | "json";
+export type OtherFlag =
+  | "from"
+  | "since"
+  | "lines"
+  | "follow"
+  | "shard"
+  | "verify"
+  | "expectAll"
+  | "json";
 
 export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherFlag>]: Row } = {
   pgDbname: {

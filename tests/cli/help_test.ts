@@ -52,7 +52,7 @@ Deno.test("renderHelp's examples are command lines that parse", () => {
     renderHelp(command).replaceAll("\\\n", "").split("\n")
       .filter((line) => /^ +pg2kinesis .* -d |^ +pg2kinesis tail -/.test(line))
   );
-  assertEquals(examples.length, 7);
+  assertEquals(examples.length, 8);
   for (const example of examples) {
     const words = example.trim().replace(/ [|>].*/, "").split(/\s+/).slice(1);
     parseCommandLine(words.map((word) => word.replaceAll("'", "")), { PGUSER: "u" }, hostWith());
@@ -65,7 +65,10 @@ Deno.test("flagList has no two flags of one name, letter or variable", () => {
     assertEquals(given.length, new Set(given).size);
   };
   unique(flagList.map((flag) => flag.name));
-  unique(flagList.map((flag) => flag.letter));
+  for (const command of COMMANDS) {
+    const own = flagList.filter(({ commands }) => commands.includes(command));
+    unique(own.map((flag) => flag.letter));
+  }
   unique(flagList.map(environmentName));
   // `--no-…` must stay free for switches.
   for (const flag of flagList) assert(!flag.name.startsWith("no-"), flag.name);

@@ -34,6 +34,22 @@ Deno.test("parseCommandLine keeps values as they are", () => {
   assertEquals(parseRun(["--table-pat", "a\nb"]).options.format.tablePattern?.source, "a\\nb");
 });
 
+Deno.test("parseCommandLine takes the last of a flag that is given several times, as psql does", () => {
+  const { options } = parseRun([
+    "-d",
+    "a",
+    "--pg-dbname=b",
+    "-dc",
+    "--full-change",
+    "--no-full-change",
+  ]);
+  assertEquals([options.postgres.database, options.format.fullChange], ["c", false]);
+  assertEquals(
+    parseRun(["-d", "a", "-d", "b"], { PG2KINESIS_PG_DBNAME: "z" }).options.postgres.database,
+    "b",
+  );
+});
+
 Deno.test("parseCommandLine takes an empty host as none, as the Python tool documents", () => {
   for (const args of [["-h", ""], ["--pg-host="], ["--pg-host", ""]]) {
     assertEquals(parseRun([...args, "-s", "x"]).options.postgres.hosts[0]?.host, "localhost");
@@ -47,7 +63,12 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: RegExp])[]
   [["--host", "x"], /did you mean --pg-host\?$/],
   [["--username", "x"], /did you mean --pg-user\?$/],
   [["--dbname", "x"], /did you mean --pg-dbname\?$/],
-  [["--region", "x"], /^there is no flag --region$/],
+  [["--region", "x"], /^there is no flag --region: .* set AWS_REGION, or give the stream's ARN$/],
+  [["--profile=x"], /^there is no flag --profile: .* set AWS_PROFILE$/],
+  [
+    ["tail", "--endpoint-url", "x"],
+    /^there is no flag --endpoint-url: .*AWS_ENDPOINT_URL_KINESIS$/,
+  ],
   [["--bogus"], /^there is no flag --bogus$/],
   [["-U", "x"], /^there is no flag -U; did you mean -u \(--pg-user\)\?$/],
   [["-x"], /^there is no flag -x$/],
@@ -64,18 +85,22 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: RegExp])[]
   [["-h"], /^-h, --pg-host needs a value: --pg-host HOST; help is --help$/],
   [["--table-pat", "-x"], /needs a value: .*; one that begins with - is written --table-pat=-…$/],
   [["--full-change="], /^--full-change needs a value/],
-  [["-d", "a", "-d", "b"], /^--pg-dbname is given twice$/],
-  [["-d", "a", "--pg-dbname=b", "-da"], /^--pg-dbname is given 3 times$/],
-  [["--create-slot", "--create-slot"], /^--create-slot is given twice$/],
   [
     ["runn"],
     /^unknown command "runn"; did you mean run\? There are run, check, tail, completions, man, of which run/,
   ],
   [["shop"], /^unknown command "shop"; there are run, check/],
   [["help"], /^unknown command "help"; did you mean --help\?$/],
-  [["run", "run"], /^unexpected argument "run"$/],
+  [["version"], /^unknown command "version"; did you mean --version\?$/],
+  [["run", "check"], /^unexpected argument "check"; did you mean pg2kinesis check\?$/],
+  [["run", "run"], /^unexpected argument "run"; did you mean pg2kinesis run\?$/],
   [["run", "shop"], /^unexpected argument "shop"$/],
-  [["--create-slot", "true"], /^unknown command "true"/],
+  [
+    ["--create-slot", "false"],
+    /^the value of a switch stands behind =: write --create-slot=false, or --no-create-slot$/,
+  ],
+  [["run", "-s", "a", "--create-slot", "on"], /^the value of a switch .* --create-slot=on,/],
+  [["-n", "5"], /^--lines is no flag of pg2kinesis run, but of pg2kinesis tail$/],
   [["--", "--create-slot"], /^unknown command "--create-slot"/],
   [
     ["--full-change", "-f", "CSV"],

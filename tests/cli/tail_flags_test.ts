@@ -18,6 +18,7 @@ Deno.test("tail needs nothing, and has every setting of its own on the command l
   const unset: TailOptions = {
     streamName: "pg2kinesis",
     from: { kind: "oldest" },
+    last: undefined,
     follow: false,
     shardId: undefined,
     json: false,
@@ -29,7 +30,17 @@ Deno.test("tail needs nothing, and has every setting of its own on the command l
   const rows: readonly (readonly [string[], Env, Partial<TailOptions>])[] = [
     [["-k", "s"], { PG2KINESIS_STREAM_NAME: "s" }, { streamName: "s" }],
     [["--follow"], { PG2KINESIS_FOLLOW: "true" }, { follow: true }],
-    [["--shard", "shardId-7"], { PG2KINESIS_SHARD: "shardId-7" }, { shardId: "shardId-7" }],
+    [["-f"], { PG2KINESIS_FOLLOW: "true" }, { follow: true }],
+    [["--shard", "shardId-000000000007"], { PG2KINESIS_SHARD: "7" }, {
+      shardId: "shardId-000000000007",
+    }],
+    [["--shard", "somebody's"], { PG2KINESIS_SHARD: "somebody's" }, { shardId: "somebody's" }],
+    [["--since", "1h30m"], { PG2KINESIS_SINCE: "90m" }, { from: { kind: "ago", ms: 5_400_000 } }],
+    [["-n", "20"], { PG2KINESIS_LINES: "20" }, { last: { records: 20, isStartGiven: false } }],
+    [["--lines=5", "--since=1m"], { PG2KINESIS_LINES: "5", PG2KINESIS_SINCE: "1m" }, {
+      from: { kind: "ago", ms: 60_000 },
+      last: { records: 5, isStartGiven: true },
+    }],
     [["--json"], { PG2KINESIS_JSON: "1" }, { json: true }],
     [["--verify"], { PG2KINESIS_VERIFY: "yes" }, { verify: true }],
     [["--verify", "--expect-all"], { PG2KINESIS_VERIFY: "1", PG2KINESIS_EXPECT_ALL: "1" }, {
@@ -49,6 +60,17 @@ Deno.test("tail needs nothing, and has every setting of its own on the command l
     assertEquals(parseTail(args), { ...unset, ...changes }, args.join(" "));
     assertEquals(parseTail([], env), { ...unset, ...changes }, JSON.stringify(env));
   }
+});
+
+Deno.test("-f is --follow of tail, and --message-formatter of a run, wherever the command stands", () => {
+  assertEquals(parseTail(["-k", "s", "-f"]).follow, true);
+  for (const args of [["-f", "JSON"], ["-f", "JSON", "run"], ["check", "-f", "JSON"]]) {
+    const command = parseCommandLine(["-d", "d", "-u", "u", ...args], {}, hostWith());
+    if (command.kind === "run" || command.kind === "check") {
+      assertEquals(command.options.format.formatter, "JSON");
+    } else throw new Error(`is ${command.kind}`);
+  }
+  assertMatch(usageError(["tail", "-f", "JSON"]), /unexpected argument "JSON"/);
 });
 
 Deno.test("tail --from takes times that name their zone", () => {
@@ -71,6 +93,11 @@ Deno.test("tail --from takes times that name their zone", () => {
 Deno.test("tail says which flags do not go together", () => {
   const rows: readonly (readonly [string[], RegExp])[] = [
     [["--from", "latest"], /--from latest gives nothing without --follow/],
+    [["--since", "1m", "--from", "oldest"], /--since and --from exclude each other/],
+    [["-n", "3", "--verify"], /--lines does not go with --verify/],
+    [["-n", "3", "--from", "latest", "-f"], /--lines has no effect with --from latest/],
+    [["-n", "0"], /--lines: "0" is not a whole number from 1/],
+    [["--verify", "--expect-all", "--since", "1m"], /--expect-all does not go with --since/],
     [["--expect-all"], /--expect-all has no effect without --verify/],
     [["--verify", "--expect-all", "--follow"], /--expect-all does not go with --follow/],
     [["--verify", "--expect-all", "--shard", "s"], /--expect-all does not go with --shard/],

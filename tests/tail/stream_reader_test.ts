@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { RunError } from "../../src/errors.ts";
-import { readStream } from "../../src/tail/stream_reader.ts";
+import { type ReadStart, readStream } from "../../src/tail/stream_reader.ts";
 import type { TailOptions } from "../../src/tail/tail_options.ts";
 import { VirtualClock } from "../kinesis/virtual_clock.ts";
 import { serviceError, SimulatedStream } from "./simulated_stream.ts";
@@ -9,7 +9,7 @@ const [A, B, C, D, E] = ["shard-a", "shard-b", "shard-c", "shard-d", "shard-e"] 
 const MINUTE_MS = 60_000;
 
 interface Reading {
-  readonly options?: Partial<TailOptions>;
+  readonly options?: Partial<TailOptions & { readonly from: ReadStart }>;
   /** Called after each record that was taken. */
   readonly onText?: (text: string, texts: readonly string[]) => void | Promise<void>;
   readonly stop?: AbortSignal;
