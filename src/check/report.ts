@@ -21,22 +21,24 @@ export function renderText(findings: readonly Finding[], inColour = false): stri
     const mend = remedy === undefined ? "" : ` → ${remedyText(remedy)}`;
     return paint(verdict, MARKS[verdict]) + " " + oneLine(`${check}: ${found}${mend}`);
   });
-  const worst =
-    (["stop", "warn"] as const).find((verdict) => countOfVerdict(findings, verdict) > 0) ??
-      "ok";
-  return [...lines, paint(worst, verdictLine(findings))].map((line) => line + "\n").join("");
+  const worst = VERDICTS.findLast((verdict) => countOfVerdict(findings, verdict) > 0) ?? "ok";
+  lines.push(paint(worst, `${MARKS[worst]} verdict: ${verdictOn(findings)}`));
+  return lines.map((line) => line + "\n").join("");
 }
+
+/** The worst last. */
+const VERDICTS = ["ok", "warn", "stop"] as const satisfies readonly Verdict[];
 
 const countOfVerdict = (findings: readonly Finding[], wanted: Verdict) =>
   findings.filter(({ verdict }) => verdict === wanted).length;
 
-function verdictLine(findings: readonly Finding[]): string {
+function verdictOn(findings: readonly Finding[]): string {
   const stop = countOfVerdict(findings, "stop");
   const warn = countOfVerdict(findings, "warn");
-  const remarks = warn === 0 ? "" : `; ${countOf(warn, "remark")} (!)`;
-  return stop === 0
-    ? `Nothing would stop a run${remarks}.`
-    : `${countOf(stop, "problem")} (✗) would stop a run${remarks}.`;
+  const outcome = stop === 0
+    ? "nothing would stop a run"
+    : `${countOf(stop, "problem")} would stop a run`;
+  return warn === 0 ? outcome : `${outcome}; ${countOf(warn, "remark")} marked !`;
 }
 
 /**

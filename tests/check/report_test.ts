@@ -10,15 +10,18 @@ function lastLine(fill: (findings: Findings) => void): string {
 }
 
 Deno.test("renderText ends with a verdict on all findings", () => {
-  assertEquals(lastLine(() => {}), "Nothing would stop a run.");
-  assertEquals(lastLine((all) => all.warn("slot", "x")), "Nothing would stop a run; 1 remark (!).");
-  assertEquals(lastLine((all) => all.stop("role", "x")), "1 problem (✗) would stop a run.");
+  assertEquals(lastLine(() => {}), "✓ verdict: nothing would stop a run");
+  assertEquals(
+    lastLine((all) => all.warn("slot", "x")),
+    "! verdict: nothing would stop a run; 1 remark marked !",
+  );
+  assertEquals(lastLine((all) => all.stop("role", "x")), "✗ verdict: 1 problem would stop a run");
   assertEquals(
     lastLine((all) => {
       for (const check of ["role", "slot"]) all.stop(check, "x");
       for (const check of ["tables", "stream"]) all.warn(check, "x");
     }),
-    "2 problems (✗) would stop a run; 2 remarks (!).",
+    "✗ verdict: 2 problems would stop a run; 2 remarks marked !",
   );
 });
 
@@ -30,6 +33,6 @@ Deno.test("renderText paints marks and verdict on a terminal, and nothing that t
     renderText(findings.all, true),
     "\x1b[32m✓\x1b[0m wal_level: is logical\n" +
       "\x1b[31m✗\x1b[0m role: may \\u001b[32mnot\n" +
-      "\x1b[31m1 problem (✗) would stop a run.\x1b[0m\n",
+      "\x1b[31m✗ verdict: 1 problem would stop a run\x1b[0m\n",
   );
 });

@@ -73,7 +73,7 @@ export async function check(world: World): Promise<Checked> {
   assertEquals(code, lines.some(({ mark }) => mark === "✗") ? 1 : 0, stdout);
   assertMatch(
     verdict!,
-    code === 0 ? /^Nothing would stop a run/ : /^\d+ problems? \(✗\) would stop/,
+    code === 0 ? /^[✓!] verdict: nothing would stop/ : /^✗ verdict: \d+ problems? would/,
   );
   return { code, lines, stdout, stderr };
 }
