@@ -5,7 +5,8 @@
 #   sh install.sh
 #
 # PREFIX           where to, /usr/local unless set
-# PG2KINESIS_URL   where a release's files are; the install.sh of a release knows its own
+# PG2KINESIS_URL   where a release's files are; the install.sh of a release knows its own.
+#                  https://, or http:// to this machine itself
 #
 # Needs curl or wget, and sha256sum, shasum or openssl.
 set -eu
@@ -40,15 +41,47 @@ find_target() {
   esac
 }
 
+# Whoever is on the way could change the sums together with the executable.
+refuse_plain_http() {
+  case $url in
+    [Hh][Tt][Tt][Pp][Ss]://*) scheme='=https' ;;
+    [Hh][Tt][Tt][Pp]://*)
+      # http://user@host:port/path
+      host=${url#*://}
+      host=${host%%[/?#]*}
+      host=${host##*@}
+      case $host in
+        localhost | localhost:* | '[::1]' | '[::1]':*) ;;
+        127.*[!0-9.:]*) fail "$url $is_plain" ;;
+        127.*) ;;
+        *) fail "$url $is_plain" ;;
+      esac
+      scheme='=http,https'
+      ;;
+    *) fail "$url is no https:// address" ;;
+  esac
+}
+
+is_plain='is plain http, which anybody on the way can change: an https:// address is needed'
+
 # Writes what the address $1 has to the file $2.
 download() {
   if command -v curl >/dev/null; then
-    curl --fail --silent --show-error --location --output "$2" "$1" >&2
+    curl --fail --silent --show-error --location --proto "$scheme" --proto-redir =https \
+      --output "$2" "$1" >&2 || fail "cannot download $1"
   elif command -v wget >/dev/null; then
-    wget -q -O "$2" "$1" >&2
+    wget -S -O "$2" "$1" >"$draft/log" 2>&1 || {
+      # The last line says what went wrong; indented ones are the server's.
+      # shellcheck disable=SC2016
+      sed -n '/^[^ ]/h;${x;p;}' "$draft/log" >&2
+      fail "cannot download $1"
+    }
+    # wget cannot be told where not to be led.
+    location=$(sed -n 's|^ *[Ll]ocation: *\([Hh][Tt][Tt][Pp]://[^ ]*\).*|\1|p' "$draft/log")
+    [ -z "$location" ] || fail "cannot download $1: it leads to $location, which $is_plain"
   else
     fail "neither curl nor wget is here to download with"
-  fi || fail "cannot download $1"
+  fi
 }
 
 # Prints the SHA-256 of the file $1.
@@ -64,39 +97,54 @@ sha256() {
   fi
 }
 
-[ -n "$url" ] || fail "this copy is of no release: set PG2KINESIS_URL to where a release's files are"
-target=$(find_target)
+# mv would put the executable into it.
+refuse_folder() {
+  [ ! -d "$prefix/bin/pg2kinesis" ] ||
+    fail "$prefix/bin/pg2kinesis is a folder: move it away or set another PREFIX; nothing is installed"
+}
 
-if ! mkdir -p "$prefix/bin" 2>/dev/null || [ ! -w "$prefix/bin" ]; then
-  fail "cannot write to $prefix/bin: run it as a user who can, or with PREFIX=\$HOME/.local"
-fi
-# In the same folder, so that the last step is a rename.
-draft=$(mktemp -d "$prefix/bin/.pg2kinesis.XXXXXX")
-trap 'rm -rf "$draft"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+# All of it is read before anything is done: a script that came by half, as through a pipe, does nothing.
+main() {
+  [ -n "$url" ] || fail "this copy is of no release: set PG2KINESIS_URL to where a release's files are"
+  refuse_plain_http
+  target=$(find_target)
 
-download "$url/SHA256SUMS" "$draft/SHA256SUMS"
-entry=$(grep -E "^[0-9a-f]{64} [ *]pg2kinesis-[^/ ]*-$target\$" "$draft/SHA256SUMS" || true)
-case $entry in
-  '') fail "$url/SHA256SUMS names no executable for $target" ;;
-  *"
+  if ! mkdir -p "$prefix/bin" 2>/dev/null || [ ! -w "$prefix/bin" ]; then
+    fail "cannot write to $prefix/bin: run it as a user who can, or with PREFIX=\$HOME/.local"
+  fi
+  refuse_folder
+  # In the same folder, so that the last step is a rename.
+  draft=$(mktemp -d "$prefix/bin/.pg2kinesis.XXXXXX")
+  trap 'rm -rf "$draft"' EXIT
+  trap 'exit 129' HUP
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+
+  download "$url/SHA256SUMS" "$draft/SHA256SUMS"
+  entry=$(grep -E "^[0-9a-f]{64} [ *]pg2kinesis-[^/ ]*-$target\$" "$draft/SHA256SUMS" || true)
+  case $entry in
+    '') fail "$url/SHA256SUMS names no executable for $target" ;;
+    *"
 "*) fail "$url/SHA256SUMS names several executables for $target" ;;
-esac
-expected=${entry%% *}
-name=${entry#* ?}
+  esac
+  expected=${entry%% *}
+  name=${entry#* ?}
 
-echo "downloading $name"
-download "$url/$name" "$draft/pg2kinesis"
-found=$(sha256 "$draft/pg2kinesis")
-[ "$found" = "$expected" ] ||
-  fail "$name is not what SHA256SUMS says: its SHA-256 is $found instead of $expected; nothing is installed"
+  echo "downloading $name"
+  download "$url/$name" "$draft/pg2kinesis"
+  found=$(sha256 "$draft/pg2kinesis")
+  [ "$found" = "$expected" ] ||
+    fail "$name is not what SHA256SUMS says: its SHA-256 is $found instead of $expected; nothing is installed"
 
-chmod 755 "$draft/pg2kinesis"
-version=$("$draft/pg2kinesis" --version) || fail "$name does not run on this machine; nothing is installed"
-mv -f "$draft/pg2kinesis" "$prefix/bin/pg2kinesis"
-echo "installed $prefix/bin/pg2kinesis: $version"
-case :$PATH: in
-  *:"$prefix/bin":*) ;;
-  *) echo "$prefix/bin is not in PATH" ;;
-esac
+  chmod 755 "$draft/pg2kinesis"
+  version=$("$draft/pg2kinesis" --version) || fail "$name does not run on this machine; nothing is installed"
+  refuse_folder
+  mv -f "$draft/pg2kinesis" "$prefix/bin/pg2kinesis"
+  echo "installed $prefix/bin/pg2kinesis: $version"
+  case :$PATH: in
+    *:"$prefix/bin":*) ;;
+    *) echo "$prefix/bin is not in PATH" ;;
+  esac
+}
+
+main

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { dirname, join } from "@std/path";
+import { dirname, fromFileUrl, join } from "@std/path";
+import { Authority, type Certificate, hasOpenssl, NO_OPENSSL } from "../postgres/certificates.ts";
 import { denoDir } from "../support/pg2kinesis.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 const INSTALL = join(ROOT, "scripts/install.sh");
 const NAME = `pg2kinesis-1.2.3-${Deno.build.target}`;
 /** Stands in for the executable where it is the script that counts. */
@@ -90,6 +91,105 @@ Deno.test("install.sh does not install what does not run", async () => {
   assertEquals(await installed(release), {});
 });
 
+Deno.test("install.sh refuses plain http but to this machine, whatever the address looks like", async () => {
+  await using release = await serve({ [NAME]: PROGRAM });
+  const refused = [
+    "http://files.example.com/pg2kinesis",
+    "HTTP://files.example.com",
+    "http://localhost.example.com",
+    "http://localhost@files.example.com",
+    "http://files.example.com#@localhost",
+    "http://127.example.com",
+    "http://127.0.0.1:80@files.example.com/",
+    "http://[::1].example.com/",
+    "http://10.0.0.1",
+    "http://0x7f000001",
+    "ftp://localhost/",
+    "files.example.com",
+  ];
+  for (const url of refused) {
+    const { code, stderr } = await install({ ...release, url });
+    assertEquals(code, 1, url);
+    assert(stderr.startsWith(`install.sh: ${url} is `), stderr);
+    assertMatch(
+      stderr,
+      /is plain http, which anybody on the way can change|is no https:\/\/ address/,
+    );
+  }
+  // Refused before anything is made.
+  assertEquals([...Deno.readDirSync(release.prefix)], []);
+  for (const host of ["localhost", "127.0.0.1", "user@localhost"]) {
+    const url = release.url.replace("127.0.0.1", host);
+    assertEquals((await install({ ...release, url })).code, 0, host);
+  }
+});
+
+const noOpenssl = !hasOpenssl();
+if (noOpenssl) console.warn(NO_OPENSSL);
+for (const downloader of ["curl", "wget"]) {
+  Deno.test({
+    name: `install.sh with ${downloader} takes https, and is not led from it to plain http`,
+    ignore: noOpenssl,
+    fn: async () => {
+      const authority = await Authority.create("install");
+      const certificate = await authority.sign("localhost", ["DNS:localhost"]);
+      await using release = await serve({ [NAME]: PROGRAM }, certificate);
+      await using plain = await serve({ [NAME]: PROGRAM });
+      const trusted = join(release.prefix, "ca.pem");
+      await Deno.writeTextFile(trusted, authority.cert);
+      await Deno.writeTextFile(`${trusted}.wgetrc`, `ca_certificate = ${trusted}\n`);
+      const env = { CURL_CA_BUNDLE: trusted, WGETRC: `${trusted}.wgetrc` };
+      assertEquals((await install(release, { downloader, env })).stderr, "");
+      assertEquals(await installed(release), { pg2kinesis: PROGRAM });
+
+      await Deno.remove(join(release.prefix, "bin/pg2kinesis"));
+      for (const name of [NAME, "SHA256SUMS"]) {
+        release.redirects[name] = `${plain.url}/${name}`;
+        const { code, stderr } = await install(release, { downloader, env });
+        assertEquals(code, 1, name);
+        assertStringIncludes(stderr, `install.sh: cannot download ${release.url}/${name}`);
+        assertEquals(await installed(release), {});
+      }
+    },
+  });
+}
+
+Deno.test("install.sh says that a folder is in its place, and puts nothing into it", async () => {
+  await using release = await serve({ [NAME]: PROGRAM });
+  const place = join(release.prefix, "bin/pg2kinesis");
+  await Deno.mkdir(place, { recursive: true });
+  const folder = await install(release);
+  assertEquals([folder.code, folder.stdout], [1, ""]);
+  assertEquals(
+    folder.stderr,
+    `install.sh: ${place} is a folder: move it away or set another PREFIX; nothing is installed\n`,
+  );
+  assertEquals([...Deno.readDirSync(place)], []);
+  assertEquals([...Deno.readDirSync(dirname(place))].map(({ name }) => name), ["pg2kinesis"]);
+
+  // A link to a folder is one too; a link to a file is replaced, and its file is not.
+  await Deno.rename(place, join(release.prefix, "elsewhere"));
+  await Deno.symlink(join(release.prefix, "elsewhere"), place);
+  assertMatch((await install(release)).stderr, /is a folder/);
+  await Deno.remove(place);
+  await Deno.writeTextFile(join(release.prefix, "old"), "old");
+  await Deno.symlink(join(release.prefix, "old"), place);
+  assertEquals((await install(release)).code, 0);
+  assertEquals(await Deno.readTextFile(join(release.prefix, "old")), "old");
+  assert((await Deno.lstat(place)).isFile);
+});
+
+Deno.test("install.sh that arrives by half does nothing", async () => {
+  await using release = await serve({ [NAME]: PROGRAM });
+  const text = await Deno.readTextFile(INSTALL);
+  const half = join(release.prefix, "half.sh");
+  for (let length = text.lastIndexOf("main"); length > 0; length -= 150) {
+    await Deno.writeTextFile(half, text.slice(0, length));
+    await install(release, { script: half });
+    assertEquals([...Deno.readDirSync(release.prefix)].map(({ name }) => name), ["half.sh"]);
+  }
+});
+
 const executable = Deno.env.get("PG2KINESIS_BIN");
 if (!executable) {
   console.warn("skipped: PG2KINESIS_BIN names no executable (deno task build; .ci/run does both)");
@@ -115,6 +215,8 @@ interface Release extends AsyncDisposable {
   readonly url: string;
   /** What the address has. */
   readonly files: Record<string, string>;
+  /** Where it sends who asks for a file. */
+  readonly redirects: Record<string, string>;
   /** Where what is not in `files` is looked for. */
   folder?: string;
   /** Where to install to. */
@@ -122,7 +224,10 @@ interface Release extends AsyncDisposable {
 }
 
 /** Puts these files and their sums behind a local address. */
-async function serve(files: Record<string, string>): Promise<Release> {
+async function serve(
+  files: Record<string, string>,
+  certificate?: Certificate,
+): Promise<Release> {
   let sums = "";
   for (const [name, text] of Object.entries(files)) {
     const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
@@ -131,17 +236,22 @@ async function serve(files: Record<string, string>): Promise<Release> {
   if (sums !== "") files["SHA256SUMS"] = sums;
   const prefix = await Deno.makeTempDir({ prefix: "pg2k_install_" });
   const server = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    { port: 0, hostname: "127.0.0.1", onListen: () => {}, ...certificate },
     async (request) => {
       const name = new URL(request.url).pathname.slice(1);
+      const location = release.redirects[name];
+      if (location !== undefined) return new Response(null, { status: 302, headers: { location } });
       if (files[name] !== undefined) return new Response(files[name]);
       if (release.folder === undefined) return new Response("no such file", { status: 404 });
       return new Response((await Deno.open(join(release.folder, name))).readable);
     },
   );
   const release: Release = {
-    url: `http://127.0.0.1:${server.addr.port}`,
+    url: certificate === undefined
+      ? `http://127.0.0.1:${server.addr.port}`
+      : `https://localhost:${server.addr.port}`,
     files,
+    redirects: {},
     prefix,
     [Symbol.asyncDispose]: async () => {
       await server.shutdown();
@@ -170,12 +280,15 @@ interface Machine {
   readonly uname?: readonly [string, string];
   /** What `ldd --version` says. */
   readonly ldd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Another script than install.sh. */
+  readonly script?: string;
 }
 
 /** Runs install.sh on a machine that has the tools of a bare system, one downloader and one for sums. */
 async function install(
   { url, prefix }: Pick<Release, "url" | "prefix">,
-  { downloader = "curl", sumTool = "sha256sum", uname, ldd }: Machine = {},
+  { downloader = "curl", sumTool = "sha256sum", uname, ldd, env, script = INSTALL }: Machine = {},
 ) {
   const tools = await Deno.makeTempDir({ prefix: "pg2k_tools_" });
   try {
@@ -201,7 +314,7 @@ async function install(
       await fake("uname", `[ "$1" = -s ] && echo ${system} || echo ${machine}`);
     }
     if (ldd !== undefined) await fake("ldd", `echo "${ldd}" >&2; exit 1`);
-    return await sh([INSTALL], { PATH: tools, PREFIX: prefix, PG2KINESIS_URL: url });
+    return await sh([script], { PATH: tools, PREFIX: prefix, PG2KINESIS_URL: url, ...env });
   } finally {
     await Deno.remove(tools, { recursive: true });
   }

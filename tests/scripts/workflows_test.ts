@@ -13,12 +13,21 @@ const KNOWN = [
   /unknown permission scope "attestations"/,
 ];
 
+type Permissions = Readonly<Record<string, string>>;
+
 interface Workflow {
-  readonly jobs: Readonly<Record<string, { readonly steps: readonly Step[] }>>;
+  readonly permissions?: Permissions;
+  readonly jobs: Readonly<Record<string, Job>>;
+}
+
+interface Job {
+  readonly permissions?: Permissions;
+  readonly steps: readonly Step[];
 }
 
 interface Step {
   readonly uses?: string;
+  readonly with?: Readonly<Record<string, unknown>>;
   readonly run?: string;
 }
 
@@ -35,11 +44,8 @@ for (const name of NAMES) {
     assert(lint(text.replace("runs-on:", "runs-at:"), `${name}.yml`).length > 0);
   });
 
-  Deno.test(`${name}.yml takes one version of each action, and files that are there`, async () => {
+  Deno.test(`${name}.yml names files and tasks that are there`, async () => {
     const steps = await stepsOf(name);
-    for (const { uses } of steps) {
-      if (uses !== undefined) assertMatch(uses, /^[\w-]+\/[\w-]+@v\d+\.\d+\.\d+$/);
-    }
     const scripts = steps.map(({ run = "" }) => run).join("\n");
     for (const [path] of scripts.matchAll(/\b(?:tests|scripts)\/[\w/]+\.\w+|\.ci\/run/g)) {
       await Deno.stat(new URL(path, ROOT));
@@ -49,6 +55,51 @@ for (const name of NAMES) {
     }
   });
 }
+
+Deno.test("the workflows take each action at one commit, with its version beside it", async () => {
+  const commits = new Map<string, string>();
+  for (const name of NAMES) {
+    const text = await read(`.github/workflows/${name}.yml`);
+    const lines = text.split("\n").filter((line) => /^\s*(?:- )?uses:/.test(line));
+    // As many as the parser finds: none is written in another way.
+    const uses = (await stepsOf(name)).flatMap(({ uses }) => uses ?? []);
+    assert(uses.length > 0 && uses.length === lines.length, name);
+    for (const [i, line] of lines.entries()) {
+      assertMatch(line, / - uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/, name);
+      const [action, commit] = uses[i]!.split("@") as [string, string];
+      assertEquals(commits.get(action) ?? commit, commit, action);
+      commits.set(action, commit);
+    }
+  }
+});
+
+Deno.test("only a job that runs nothing but gh and sha256sum has a right to write", async () => {
+  const writers: string[] = [];
+  for (const name of NAMES) {
+    const { permissions, jobs } = await workflow(name);
+    for (const [id, job] of Object.entries(jobs)) {
+      const rights = job.permissions ?? permissions;
+      // Without any, GitHub gives what the repository's settings say.
+      if (rights === undefined) throw new Error(`${name}.yml: ${id} does not say its rights`);
+      const writes = Object.values(rights).some((right) => right !== "read" && right !== "none");
+      if (writes) writers.push(`${name}.yml: ${id}`);
+      for (const { uses = "", with: inputs, run = "" } of job.steps) {
+        if (uses.startsWith("actions/checkout@")) {
+          assertEquals(inputs?.["persist-credentials"], false, `${name}.yml: ${id}`);
+        }
+        if (!writes) continue;
+        if (uses !== "") {
+          assertMatch(uses, /^actions\/(?:download-artifact|attest-build-provenance)@/);
+        }
+        const commands = run.split(/&&|\n/).map((command) => command.trim().split(" ", 1)[0]!);
+        for (const command of commands) {
+          assert(["", "cd", "gh", "sha256sum"].includes(command), run);
+        }
+      }
+    }
+  }
+  assertEquals(writers, ["release.yml: publish"]);
+});
 
 Deno.test("release.yml gives install.sh the address of its release, and nothing else", async () => {
   const step = (await stepsOf("release")).find(({ run }) => run?.includes("sed"))!;
@@ -81,6 +132,10 @@ Deno.test("release.yml gives install.sh the address of its release, and nothing 
 });
 
 async function stepsOf(name: string): Promise<readonly Step[]> {
-  const { jobs } = parse(await read(`.github/workflows/${name}.yml`)) as Workflow;
+  const { jobs } = await workflow(name);
   return Object.values(jobs).flatMap(({ steps }) => steps);
+}
+
+async function workflow(name: string): Promise<Workflow> {
+  return parse(await read(`.github/workflows/${name}.yml`)) as Workflow;
 }
