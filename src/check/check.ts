@@ -1,6 +1,6 @@
 import { connectKinesis } from "../kinesis/client.ts";
 import { callerIdentity } from "../kinesis/caller_identity.ts";
-import { systemClock } from "../kinesis/clock.ts";
+import { systemClock } from "../clock.ts";
 import type { RunOptions } from "../options.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { checkPostgres } from "./postgres_checks.ts";

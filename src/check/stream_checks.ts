@@ -2,7 +2,7 @@ import { RunError } from "../errors.ts";
 import type { KinesisApi, StreamSummary } from "../kinesis/api.ts";
 import { askPatiently } from "../kinesis/ask_patiently.ts";
 import type { CallerIdentity } from "../kinesis/caller_identity.ts";
-import type { Clock } from "../kinesis/clock.ts";
+import type { Clock } from "../clock.ts";
 import type { ListedShard } from "../kinesis/shard_map.ts";
 import { streamProblem } from "../kinesis/stream.ts";
 import type { StreamOptions } from "../options.ts";

@@ -1,6 +1,6 @@
 import { UsageError } from "../errors.ts";
 import { connectKinesis } from "../kinesis/client.ts";
-import { systemClock } from "../kinesis/clock.ts";
+import { systemClock } from "../clock.ts";
 import { tail as readBack } from "../tail/tail.ts";
 import type { TailOptions } from "../tail/tail_options.ts";
 import { onStopSignal } from "./stop_signal.ts";

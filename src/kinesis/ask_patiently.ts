@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { Backoff } from "./backoff.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 import { type Asked, classify, NETWORK_ADVICE, refusalError } from "./put_error.ts";
 
 /** While a person waits: what fails for this long is told instead of tried again. */

@@ -1,6 +1,6 @@
 import type { Histogram } from "../telemetry/histogram.ts";
 import type { Backoff } from "./backoff.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 import type { LaneQueue, PutAmount, PutLimits, PutRequest } from "./lane_queue.ts";
 import type { Pacer } from "./pacing.ts";
 import { type Asked, classify, type Failure, type Refusal } from "./put_error.ts";

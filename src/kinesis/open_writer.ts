@@ -1,6 +1,6 @@
 import type { StreamOptions } from "../options.ts";
 import { connectKinesis } from "./client.ts";
-import { systemClock } from "./clock.ts";
+import { systemClock } from "../clock.ts";
 import { openStream } from "./stream.ts";
 import { StreamWriter } from "./stream_writer.ts";
 

@@ -1,6 +1,6 @@
 import type { KinesisApi } from "./api.ts";
 import { Backoff } from "./backoff.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 import type { Lane } from "./lane.ts";
 import { type Asked, classify, refusalError } from "./put_error.ts";
 import { whyStale } from "./reshard.ts";

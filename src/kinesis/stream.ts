@@ -5,7 +5,7 @@ import type { Problem } from "../problem.ts";
 import { countOf, nounFor } from "../quantity.ts";
 import type { KinesisApi, StreamSummary } from "./api.ts";
 import { askPatiently } from "./ask_patiently.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 import { ShardMap } from "./shard_map.ts";
 
 /** How often a stream that is being made is looked at. */

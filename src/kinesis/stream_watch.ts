@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
 import type { KinesisApi } from "./api.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 import { type Asked, classify, KEPT, refusalError } from "./put_error.ts";
 
 const LOOK_EVERY_MS = 60_000;

@@ -6,7 +6,7 @@ import { AggregateQueue, type QueueContext } from "./aggregate_queue.ts";
 import type { KinesisApi } from "./api.ts";
 import { Backoff } from "./backoff.ts";
 import { BufferPool } from "./buffer_pool.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 import { hashPartitionKey } from "./hash_key.ts";
 import { Lane, type LaneContext } from "./lane.ts";
 import { Pending } from "./lane_queue.ts";

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { ADVICE } from "../kinesis/ask_patiently.ts";
 import { Backoff } from "../kinesis/backoff.ts";
-import type { Clock } from "../kinesis/clock.ts";
+import type { Clock } from "../clock.ts";
 import { classify, refusalError } from "../kinesis/put_error.ts";
 import type { KinesisReadApi, ShardPosition, StoredRecord } from "../kinesis/read_api.ts";
 import { Trouble } from "../kinesis/trouble.ts";

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
-import type { Clock } from "../kinesis/clock.ts";
+import type { Clock } from "../clock.ts";
 import type { KinesisReadApi, StoredRecord } from "../kinesis/read_api.ts";
 import type { Shard } from "../kinesis/shard_map.ts";
 import { countOf } from "../quantity.ts";

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
 import { connectKinesis } from "../../src/kinesis/client.ts";
-import { systemClock } from "../../src/kinesis/clock.ts";
+import { systemClock } from "../../src/clock.ts";
 import { openStream } from "../../src/kinesis/stream.ts";
 import { StreamWriter } from "../../src/kinesis/stream_writer.ts";
 import { testKinesis } from "../support/kinesalite.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import type { KinesisApi } from "../../src/kinesis/api.ts";
-import { systemClock } from "../../src/kinesis/clock.ts";
+import { systemClock } from "../../src/clock.ts";
 import { ShardFollower } from "../../src/kinesis/shard_follower.ts";
 import { Trouble } from "../../src/kinesis/trouble.ts";
 import { waitFor } from "../support/wait.ts";

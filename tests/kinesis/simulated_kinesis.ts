@@ -6,7 +6,7 @@ import type {
   StoredAt,
   StreamSummary,
 } from "../../src/kinesis/api.ts";
-import type { Clock } from "../../src/kinesis/clock.ts";
+import type { Clock } from "../../src/clock.ts";
 import type { ListedShard } from "../../src/kinesis/shard_map.ts";
 import { ConnectionCut, type FaultyService } from "../support/fault_server/faulty_service.ts";
 

@@ -1,7 +1,7 @@
 import { MergeShardsCommand, SplitShardCommand } from "@aws-sdk/client-kinesis";
 import { assertEquals } from "@std/assert";
 import { connectKinesis } from "../../src/kinesis/client.ts";
-import { systemClock } from "../../src/kinesis/clock.ts";
+import { systemClock } from "../../src/clock.ts";
 import { openStream } from "../../src/kinesis/stream.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../src/kinesis/stream_writer.ts";
 import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";

@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers";
-import type { Clock } from "../../src/kinesis/clock.ts";
+import type { Clock } from "../../src/clock.ts";
 
 interface Timer {
   readonly atMs: number;
