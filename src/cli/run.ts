@@ -3,6 +3,7 @@ import { DecodeError } from "../decode/decoder.ts";
 import { RunError } from "../errors.ts";
 import type { RunOptions } from "../options.ts";
 import { pause } from "../postgres/backoff.ts";
+import { placeOf } from "../postgres/connect_failure.ts";
 import { PostgresError } from "../postgres/postgres_error.ts";
 import { SLOT_TAKEN } from "../postgres/same_server.ts";
 import { standBy } from "../postgres/stand_by.ts";
@@ -39,6 +40,7 @@ export async function run(options: RunOptions): Promise<void> {
 /** What looks at the run, and serves what it sees where that is asked for. */
 async function observe({ postgres, slot, stream, telemetry }: RunOptions) {
   const observer = new RunObserver({
+    host: postgres.hosts.map(placeOf).join(", "),
     database: postgres.database,
     slot: slot.name,
     plugin: slot.plugin,

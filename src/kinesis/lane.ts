@@ -65,7 +65,7 @@ export class Lane {
     private readonly context: LaneContext,
     private readonly pacer: Pacer,
     private readonly backoff: Backoff,
-    private readonly trouble: Trouble,
+    readonly trouble: Trouble,
   ) {}
 
   /** Starts to send what is queued unless that goes on already; `now`: without a linger. */

@@ -29,17 +29,32 @@ export interface ShardStats {
   readonly throttled: number;
 }
 
+/** Puts of open shards that fail and are tried again. */
+export interface Failing {
+  /** Since the first of them failed without a success after it. */
+  readonly seconds: number;
+  /** What that shard's last try was answered. */
+  readonly reason: string;
+  readonly shards: number;
+}
+
 /** What a writer has done, for the log and the metrics. */
 export interface WriterStats {
   readonly userRecords: number;
+  readonly region: string;
+  /** Requests sent, failed ones included. */
   readonly puts: number;
   readonly records: number;
   readonly bytes: number;
+  /** Undefined: no shard's last put failed. */
+  readonly failing: Failing | undefined;
   readonly failures: Readonly<LaneStats["failures"]>;
   readonly resent: number;
   /** Times the writer followed the stream through a split or merge. */
   readonly reshards: number;
   readonly pendingBytes: number;
+  /** With so many bytes pending nothing more is read from PostgreSQL. */
+  readonly highWaterBytes: number;
   readonly pendingRecords: number;
   /** From a put to its answer, in seconds; puts that failed are not in it. */
   readonly putSeconds: Histogram;

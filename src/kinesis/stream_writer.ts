@@ -18,6 +18,7 @@ import { regroup } from "./reshard.ts";
 import { ShardFollower } from "./shard_follower.ts";
 import type { Shard, ShardMap } from "./shard_map.ts";
 import {
+  type Failing,
   type FailureReason,
   type LaneStats,
   PUT_SECONDS_BOUNDS,
@@ -211,9 +212,11 @@ export class StreamWriter implements RecordWriter {
     const failures = (reason: FailureReason) => sum((stats) => stats.failures[reason]);
     return {
       userRecords: this.#nextPosition,
+      region: this.options.api.region,
       puts: sum((stats) => stats.puts),
       records: sum((stats) => stats.records),
       bytes: sum((stats) => stats.bytes),
+      failing: this.#failing(),
       failures: {
         throttled: failures("throttled"),
         service: failures("service"),
@@ -224,6 +227,7 @@ export class StreamWriter implements RecordWriter {
       resent: sum((stats) => stats.resent) + this.#pending.misplaced,
       reshards: this.#reshards,
       pendingBytes: this.#pending.bytes,
+      highWaterBytes: this.#highWaterBytes,
       pendingRecords: this.#pending.records,
       putSeconds: this.#putSeconds,
       shards: this.#lanes.map(({ shard, queue, stats }) => ({
@@ -234,6 +238,16 @@ export class StreamWriter implements RecordWriter {
         throttled: stats.failures.throttled,
       })),
     };
+  }
+
+  #failing(): Failing | undefined {
+    const failing = this.#lanes.map(({ trouble }) => trouble.now).filter((now) =>
+      now !== undefined
+    );
+    if (failing.length === 0) return undefined;
+    const first = failing.reduce((a, b) => a.sinceMs <= b.sinceMs ? a : b);
+    const seconds = (this.options.clock.now() - first.sinceMs) / 1000;
+    return { seconds, reason: first.reason, shards: failing.length };
   }
 
   /** A busy lane holds a put on its way and the next one: together they keep to what may wait. */

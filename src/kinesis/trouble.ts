@@ -12,6 +12,12 @@ export class Trouble {
   #tries = 0;
   #toldAtMs = -Infinity;
   #wasTold = false;
+  #reason = "";
+
+  /** What goes wrong now, and since when by the clock of `failed`; undefined: nothing does. */
+  get now(): { readonly sinceMs: number; readonly reason: string } | undefined {
+    return this.#since === undefined ? undefined : { sinceMs: this.#since, reason: this.#reason };
+  }
 
   constructor(
     private readonly warn: (text: string) => void,
@@ -22,6 +28,7 @@ export class Trouble {
   failed(nowMs: number, what: string, reason: string): void {
     this.#since ??= nowMs;
     this.#tries++;
+    this.#reason = reason;
     if (nowMs - this.#toldAtMs < REPEAT_MS) return;
     this.#toldAtMs = nowMs;
     this.#wasTold = true;

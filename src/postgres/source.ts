@@ -54,6 +54,10 @@ export interface SourceStats {
   /** Whether the socket is read. */
   readonly isReading: boolean;
   readonly isConnected: boolean;
+  /** Why there is no connection, as the last attempt to make one said; undefined while there is one. */
+  readonly lossReason: string | undefined;
+  /** `host:port` or the path of the socket that the present or last connection is made to. */
+  readonly place: string;
   /** How often the connection was made anew. */
   readonly reconnects: number;
   readonly server: ServerIdentity;
@@ -109,6 +113,8 @@ class Source implements ReplicationSource {
   #confirmedLsn: Lsn = 0n;
   #sessions = 0;
   #isConnected = false;
+  #lossReason: string | undefined;
+  #place = "";
   #error: unknown;
   /** Wakes the consumer that waits for a batch. */
   #wake: (() => void) | undefined;
@@ -133,6 +139,8 @@ class Source implements ReplicationSource {
       waitingBytes: this.#waitingBytes,
       isReading: this.#session.isReading,
       isConnected: this.#isConnected,
+      lossReason: this.#lossReason,
+      place: this.#place,
       reconnects: this.#sessions - 1,
       server: this.#server!,
     };
@@ -206,6 +214,8 @@ class Source implements ReplicationSource {
     this.#session = session;
     this.#server = session.identity;
     this.#isConnected = true;
+    this.#lossReason = undefined;
+    this.#place = connection.place;
     this.#wasTaken = false;
     this.#oursUntilMs = Infinity;
     this.#sessions++;
@@ -353,6 +363,7 @@ class Source implements ReplicationSource {
 
   async #reconnect(loss: PostgresError): Promise<void> {
     const since = new Date();
+    this.#lossReason = loss.message;
     logger.warn("{loss}; connecting again", { loss: loss.message });
     let remindedAt = since.getTime();
     for (let attempt = 0; !this.#ended.aborted; attempt++) {
@@ -368,6 +379,7 @@ class Source implements ReplicationSource {
       } catch (error) {
         if (this.#ended.aborted) return;
         if (!(error instanceof PostgresError && error.transient)) return this.#fail(error);
+        this.#lossReason = error.message;
         logger.debug("not connected: {why}", { why: error.message });
         if (Date.now() - remindedAt < REMINDER_MS) continue;
         remindedAt = Date.now();

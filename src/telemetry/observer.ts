@@ -45,7 +45,7 @@ export class RunObserver {
   #state: RunState = "starting";
   #stateSinceMs = Date.now();
 
-  constructor(private readonly names: RunNames) {}
+  constructor(private readonly names: Omit<RunNames, "region">) {}
 
   /** Whether it streams is seen from the parts. */
   enter(state: Exclude<RunState, "streaming" | "reconnecting">): void {
@@ -80,16 +80,17 @@ export class RunObserver {
     if (stats !== undefined && (this.#state === "streaming" || this.#state === "reconnecting")) {
       this.#change(stats.isConnected ? "streaming" : "reconnecting", nowMs);
     }
+    const writer = this.#parts?.writer.stats();
     return {
       atMs: nowMs,
       state: this.#state,
       sinceMs: this.#stateSinceMs,
-      names: this.names,
+      names: { ...this.names, host: stats?.place ?? this.names.host, region: writer?.region },
       progress: { ...this.progress, skipped: { ...this.progress.skipped } },
       position: this.#position(stats),
       lag: this.#lag(nowMs),
       source: stats,
-      writer: this.#parts?.writer.stats(),
+      writer,
       slot: this.#slot,
       commitSeconds: this.#commitSeconds,
     };

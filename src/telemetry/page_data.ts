@@ -1,6 +1,7 @@
 import { formatLsn } from "../lsn.ts";
 import type { LagLimit } from "../options.ts";
-import { catchUpWords, estimateCatchUp, ratesBetween } from "./rates.ts";
+import { conditionOf } from "./condition.ts";
+import { answeredPuts, catchUpWords, estimateCatchUp, ratesBetween } from "./rates.ts";
 import { History } from "./history.ts";
 import { type Histogram, quantile } from "./histogram.ts";
 import type { RunObserver } from "./observer.ts";
@@ -98,6 +99,7 @@ function describe(
   return {
     names: now.names,
     state: now.state,
+    condition: conditionOf(now),
     stateSeconds: (now.atMs - now.sinceMs) / 1000,
     notReady: whyNotReady(now, readyLag) ?? null,
     atMs: now.atMs,
@@ -116,7 +118,8 @@ function describe(
       changes: progress.changes,
       transactions: progress.transactions,
       filtered: progress.filtered,
-      puts: writer?.puts ?? 0,
+      puts: answeredPuts(now),
+      failedPuts: (writer?.puts ?? 0) - answeredPuts(now),
       putBytes: writer?.bytes ?? 0,
       resent: writer?.resent ?? 0,
       reshards: writer?.reshards ?? 0,

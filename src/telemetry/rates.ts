@@ -5,7 +5,9 @@ export interface Rates {
   readonly changes: number;
   /** Of the output plugin's messages. */
   readonly bytes: number;
+  /** Those that were answered well. */
   readonly puts: number;
+  readonly failedPuts: number;
   readonly putBytes: number;
   readonly throttles: number;
   /** The shard that took most; undefined when none took anything. */
@@ -19,12 +21,17 @@ export function ratesBetween(before: Snapshot, after: Snapshot): Rates {
   return {
     changes: perSecond(({ progress }) => progress.changes),
     bytes: perSecond(({ progress }) => progress.bytes),
-    puts: perSecond(({ writer }) => writer?.puts ?? 0),
+    puts: perSecond(answeredPuts),
+    failedPuts: perSecond((snapshot) => (snapshot.writer?.puts ?? 0) - answeredPuts(snapshot)),
     putBytes: perSecond(({ writer }) => writer?.bytes ?? 0),
     throttles: perSecond(({ writer }) => writer?.failures.throttled ?? 0),
     busiestShard: busiestShard(before, after, seconds),
   };
 }
+
+/** A put under way counts as failed until it is answered; that evens out. */
+export const answeredPuts = ({ writer }: Pick<Snapshot, "writer">): number =>
+  writer?.putSeconds.count ?? 0;
 
 function busiestShard(before: Snapshot, after: Snapshot, seconds: number): Rates["busiestShard"] {
   const bytesBefore = new Map(before.writer?.shards.map(({ shardId, bytes }) => [shardId, bytes]));

@@ -1,9 +1,10 @@
 import { getLogger } from "@logtape/logtape";
 import { formatLsn } from "../lsn.ts";
 import type { LogOptions } from "../options.ts";
+import { conditionOf } from "./condition.ts";
 import { History } from "./history.ts";
 import type { RunObserver } from "./observer.ts";
-import { catchUpWords, estimateCatchUp, ratesBetween } from "./rates.ts";
+import { answeredPuts, catchUpWords, estimateCatchUp, ratesBetween } from "./rates.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { renderStatus } from "./status_line.ts";
 import { showStatus } from "./stderr.ts";
@@ -68,11 +69,18 @@ function logLines(observer: RunObserver, log: LogOptions): Disposable {
     const now = observer.snapshot();
     history.add(now);
     const catchUp = catchUpWords(estimateCatchUp(history.first!, now));
+    const condition = conditionOf(now);
+    // Whatever is committed while there is no connection, nobody says.
+    const isKnown = now.source?.isConnected === true && now.lag.bytes !== undefined;
     logger.info(
-      "xid {xid}: {changes} changes ({mebibytes} MiB) in {seconds} s, {total} in all; " +
-        "confirmed {confirmed}, behind by {behind} bytes, {pending} bytes waiting for Kinesis" +
+      "{condition}; xid {xid}: {changes} changes ({mebibytes} MiB) in {seconds} s, {total} in all; " +
+        `confirmed {confirmed}, behind by ${isKnown ? "" : "at least "}{behind} bytes, ` +
+        "{pending} bytes waiting for Kinesis" +
+        (condition.slowSide === undefined ? "" : "; {slow_side}") +
         (catchUp === "" ? "" : "; {catch_up}"),
       {
+        condition: condition.text,
+        ...(condition.slowSide === undefined ? {} : { slow_side: condition.slowSide }),
         xid: now.progress.xid,
         changes: now.progress.changes - before.progress.changes,
         mebibytes: ((now.progress.bytes - before.progress.bytes) / 1048576).toFixed(1),
@@ -104,7 +112,8 @@ function forMachines(before: Snapshot, now: Snapshot): Record<string, unknown> {
     lag_seconds: now.lag.seconds,
     retained_wal_bytes: now.slot?.retainedBytes,
     safe_wal_bytes: now.slot?.safeWalBytes,
-    puts: (now.writer?.puts ?? 0) - (before.writer?.puts ?? 0),
+    puts: answeredPuts(now) - answeredPuts(before),
+    failing: now.writer?.failing,
     throttled: (now.writer?.failures.throttled ?? 0) - (before.writer?.failures.throttled ?? 0),
     busiest_shard: rates.busiestShard?.shardId,
     lanes: now.writer?.shards.length,

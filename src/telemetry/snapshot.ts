@@ -9,10 +9,14 @@ export type RunState = "starting" | "standby" | "streaming" | "reconnecting" | "
 
 /** What a run reads from and writes to. */
 export interface RunNames {
+  /** Of the server: `host:port`, or the path of its socket. */
+  readonly host: string;
   readonly database: string;
   readonly slot: string;
   readonly plugin: string;
   readonly stream: string;
+  /** Undefined before the stream is open. */
+  readonly region: string | undefined;
 }
 
 /** All that is known of a run at a moment: what log, status line, metrics and page are made from. */
@@ -49,6 +53,7 @@ export interface Lag {
 
 export interface SourceView {
   readonly isConnected: boolean;
+  readonly lossReason: string | undefined;
   readonly isReading: boolean;
   readonly reconnects: number;
   /** Bytes read from the socket that wait for the pipeline. */

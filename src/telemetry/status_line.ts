@@ -1,4 +1,5 @@
 import { formatBytes } from "../quantity.ts";
+import { conditionOf } from "./condition.ts";
 import { type CatchUp, catchUpWords, formatSeconds, type Rates } from "./rates.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -30,14 +31,20 @@ export function renderStatus(
 function piecesOf(now: Snapshot, rates: Rates, catchUp: CatchUp): Piece[] {
   const { lag, slot, writer } = now;
   const throttled = writer?.failures.throttled ?? 0;
+  const condition = conditionOf(now);
   const pieces: (Piece | undefined)[] = [
-    now.state === "streaming" ? undefined : { rank: 0, text: stateWords(now) },
+    condition.word === "streaming" ? undefined : { rank: 0, text: condition.brief },
+    condition.why === undefined ? undefined : { rank: 2, text: condition.why },
+    condition.slowSide === undefined ? undefined : { rank: 4, text: condition.slowSide },
     lag.seconds === undefined ? undefined : { rank: 1, text: `lag ${formatSeconds(lag.seconds)}` },
     lag.bytes === undefined ? undefined : { rank: 3, text: `${formatBytes(lag.bytes)} behind` },
     catchUp.kind === "none" ? undefined : { rank: 2, text: catchUpWords(catchUp) },
     { rank: 4, text: `${whole(rates.changes)} changes/s` },
     { rank: 6, text: speed(rates.bytes) },
     { rank: 8, text: `${whole(rates.puts)} puts/s` },
+    rates.failedPuts < 1
+      ? undefined
+      : { rank: 5, text: `${whole(rates.failedPuts)} failed puts/s` },
     rates.throttles > 0
       ? { rank: 5, text: `${whole(Math.ceil(rates.throttles))} throttled/s` }
       : { rank: 10, text: `${whole(throttled)} throttled` },
@@ -51,11 +58,6 @@ function piecesOf(now: Snapshot, rates: Rates, catchUp: CatchUp): Piece[] {
     },
   ];
   return pieces.filter((piece) => piece !== undefined);
-}
-
-function stateWords({ state, sinceMs, atMs }: Snapshot): string {
-  if (state !== "reconnecting") return state;
-  return `not connected for ${formatSeconds((atMs - sinceMs) / 1000)}`;
 }
 
 function leftWords({ safeWalBytes }: NonNullable<Snapshot["slot"]>): string {
@@ -73,10 +75,7 @@ function whole(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
-function speed(bytes: number): string {
-  if (bytes < 99_500) return `${Math.ceil(bytes / 1000)} kB/s`;
-  return `${(bytes / 1e6).toFixed(bytes < 9.95e6 ? 1 : 0)} MB/s`;
-}
+const speed = (bytes: number) => `${formatBytes(Math.ceil(bytes))}/s`;
 
 function widthOf(pieces: readonly Piece[]): number {
   return pieces.reduce((sum, { text }) => sum + text.length, 0) +

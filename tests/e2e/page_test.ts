@@ -60,7 +60,7 @@ Deno.test("the page of --metrics-addr shows a run to a person, wide and narrow, 
       assertEquals(await fact(page, "Shards"), "2");
       assertMatch(
         await page.locator("#names").innerText(),
-        new RegExp(`slot ${db.slot} .*${STREAM}`),
+        new RegExp(`slot ${db.slot} .* at 127\\.0\\.0\\.1:\\d+, .*${STREAM} in us-east-1`),
       );
       assertMatch(await page.title(), /^streaming, lag .*: pg2kinesis$/);
       assert(!(await page.content()).includes("a-secret-password"));
@@ -78,13 +78,18 @@ Deno.test("the page of --metrics-addr shows a run to a person, wide and narrow, 
     await kinesis.setChances({ throttle: 1 });
     await db.sql("insert into t select n, repeat('x', 100) from generate_series(2001, 4000) n");
     await waitForText(page, "#message", "Not ready: behind by");
+    await waitForText(page, "#message", "failing since");
+    await waitForText(page, "#message", "ProvisionedThroughputExceededException");
+    await waitForText(page, "#totals", "Retries: throttled");
+    await waitForText(page, "#totals", "Puts that failed");
+    assertEquals(await page.locator("#state").innerText(), "puts failing");
     assertEquals(await page.locator("#state").getAttribute("class"), "pill bad");
     await picture(page, "page throttled");
     await kinesis.setChances({});
     await waitFor(async () => !(await page.locator("#message").isVisible()), {
       what: "the page to show that the run is ready again",
     });
-    assertMatch(await page.locator("#totals").innerText(), /Retries: throttled/);
+    assertEquals(await page.locator("#state").innerText(), "streaming");
 
     assertEquals(await program.stop(), 0, program.stderr);
     await waitForText(page, "#message", "No answer since");

@@ -44,7 +44,7 @@ Deno.test(
     );
     assert(narrow.at(-1)!.length <= 43 && !narrow.at(-1)!.includes("WAL kept"), narrow.at(-1));
     await terminal.resize(120, 40);
-    await see("a longer one", (lines) => / [kM]B\/s .* throttled/.test(lines.at(-1)!));
+    await see("a longer one", (lines) => / (bytes|[KM]iB)\/s .* throttled/.test(lines.at(-1)!));
     // Of each table one warning, while the line is there.
     for (const n of [1, 2, 3]) {
       await db.sql(`insert into keyless${n} values (1)`);

@@ -13,7 +13,11 @@ export interface MadeUp {
   readonly changes?: number;
   readonly bytes?: number;
   readonly puts?: number;
+  readonly failedPuts?: number;
   readonly throttled?: number;
+  readonly failing?: { readonly seconds: number; readonly reason: string; readonly shards: number };
+  readonly pendingBytes?: number;
+  readonly lossReason?: string;
   readonly shards?: readonly Partial<ShardStats>[];
   readonly retainedBytes?: number;
   readonly safeWalBytes?: number;
@@ -34,25 +38,41 @@ export function madeUpSnapshot(given: MadeUp = {}): Snapshot {
     atMs,
     state,
     sinceMs,
-    names: { database: "shop", slot: "pg2kinesis", plugin: "pgoutput", stream: "changes" },
+    names: {
+      host: "db:5432",
+      database: "shop",
+      slot: "pg2kinesis",
+      plugin: "pgoutput",
+      stream: "changes",
+      region: "eu-west-1",
+    },
     progress: Object.assign(new Progress(), {
       changes: given.changes ?? 0,
       bytes: given.bytes ?? 0,
     }),
     position: { confirmedLsn: 0x100n, receivedLsn: 0x200n },
     lag: { bytes: 0, seconds: 0, ...given.lag },
-    source: { isConnected: true, isReading: true, reconnects: 0, waitingBytes: 0 },
+    source: {
+      isConnected: state !== "reconnecting",
+      lossReason: given.lossReason,
+      isReading: true,
+      reconnects: 0,
+      waitingBytes: 0,
+    },
     writer: {
       userRecords: 0,
+      region: "eu-west-1",
       puts,
       records: 0,
       bytes: 0,
       failures: { throttled, service: 0, network: 0, credentials: 0, refused: 0 },
+      failing: given.failing,
       resent: 0,
       reshards: 0,
-      pendingBytes: 0,
+      pendingBytes: given.pendingBytes ?? 0,
+      highWaterBytes: 4 * 1024 * 1024,
       pendingRecords: 0,
-      putSeconds: new Histogram(PUT_SECONDS_BOUNDS),
+      putSeconds: answered(puts - (given.failedPuts ?? 0)),
       shards,
     },
     slot: given.retainedBytes === undefined ? undefined : {
@@ -65,4 +85,10 @@ export function madeUpSnapshot(given: MadeUp = {}): Snapshot {
     },
     commitSeconds: new Histogram([1]),
   };
+}
+
+function answered(puts: number): Histogram {
+  const histogram = new Histogram(PUT_SECONDS_BOUNDS);
+  for (let i = 0; i < puts; i++) histogram.observe(0.01);
+  return histogram;
 }

@@ -14,7 +14,13 @@ const SAID = {
 
 for (const [said, bytes] of Object.entries(SAID)) {
   Deno.test(`the end of a run does not wait for a connection that says ${said}`, async () => {
-    const observer = new RunObserver({ database: "d", slot: "s", plugin: "pgoutput", stream: "k" });
+    const observer = new RunObserver({
+      host: "h",
+      database: "d",
+      slot: "s",
+      plugin: "pgoutput",
+      stream: "k",
+    });
     const server = serveTelemetry({ ...HOST, port: 0 }, { readyLag: undefined }, observer);
     using connection = await Deno.connect({ ...HOST, port: server.port });
     await connection.write(new TextEncoder().encode(bytes));

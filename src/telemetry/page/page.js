@@ -83,15 +83,23 @@ const exactTime = (ms) => new Date(ms).toLocaleTimeString("en-GB");
 
 function showNow(now) {
   const isReady = now.notReady === null;
+  const { condition } = now;
   const state = byId("state");
-  state.textContent = now.state;
-  state.className = `pill ${isReady ? "good" : "bad"}`;
-  byId("message").hidden = isReady;
-  byId("message").textContent = isReady ? "" : `Not ready: ${now.notReady}`;
-  const { database, slot, plugin, stream } = now.names;
+  state.textContent = condition.word;
+  state.className = `pill ${isReady && condition.isGood ? "good" : "bad"}`;
+  const messages = [
+    ...condition.isGood ? [] : [condition.text],
+    ...condition.slowSide === undefined ? [] : [condition.slowSide],
+    ...isReady ? [] : [`Not ready: ${now.notReady}`],
+  ];
+  byId("message").hidden = messages.length === 0;
+  byId("message").textContent = messages.join(". ");
+  const { host, database, slot, plugin, stream, region } = now.names;
+  state.title = condition.text;
   byId("names").textContent =
-    `slot ${slot} (${plugin}) of database ${database}, into stream ${stream}`;
-  document.title = `${now.state}, lag ${seconds(now.lagSeconds)}: pg2kinesis`;
+    `slot ${slot} (${plugin}) of database ${database} at ${host}, into stream ${stream}` +
+    (region === undefined ? "" : ` in ${region}`);
+  document.title = `${condition.word}, lag ${seconds(now.lagSeconds)}: pg2kinesis`;
   byId("clock").textContent = exactTime(now.atMs);
   showFacts("tiles", tilesOf(now));
   showFacts("totals", totalsOf(now));
@@ -108,7 +116,12 @@ function tilesOf(now) {
     ["Behind in WAL", bytes(now.lagBytes), now.confirmed === null ? "" : `from ${now.confirmed}`],
     ["WAL kept by the slot", bytes(now.retainedBytes), left],
     ["Changes a second", count(rates.changes), `xid ${now.xid}`],
-    ["Put a second", bytes(rates.putBytes), `${count(rates.puts)} puts`],
+    [
+      "Put a second",
+      bytes(rates.putBytes),
+      `${count(rates.puts)} puts` +
+      (rates.failedPuts < 1 ? "" : `, ${count(rates.failedPuts)} failed`),
+    ],
     ["Throttled a second", count(rates.throttles), `${count(now.retries.throttled ?? 0)} in all`],
     ["Put to answer, last minute", ...shares(now.putSeconds)],
     ["Commit to stored, last minute", ...shares(now.commitSeconds)],
@@ -130,6 +143,7 @@ function shares(of) {
 /** What is 0 and would be trouble is left out. */
 function totalsOf({ totals, retries, skipped }) {
   const trouble = [
+    ["Puts that failed", totals.failedPuts],
     ["Sent again, may be double", totals.resent],
     ["Published without columns", totals.keyOnly],
     ["Reshards", totals.reshards],
