@@ -59,6 +59,8 @@ export class Connection {
   #lose!: (reason: Error) => void;
   #reason: Error | undefined;
   #destroyed = false;
+  /** Rejects what is waited for here. */
+  readonly #waiting = new Set<(reason: Error) => void>();
 
   constructor(
     readonly client: pg.Client,
@@ -92,12 +94,25 @@ export class Connection {
    */
   async query(doing: string, text: string, values?: readonly unknown[]): Promise<TextRow[]> {
     try {
-      const result = await this.client.query<TextRow>(
+      const result = await this.untilDestroyed(this.client.query<TextRow>(
         values === undefined ? { text } : { text, values: [...values] },
-      );
+      ));
       return result.rows;
     } catch (error) {
       throw failed(`cannot ${doing}`, error);
+    }
+  }
+
+  /** Waits for an answer. Over TLS on Deno 2.4, pg itself would not learn of a `destroy`, and wait for ever. */
+  async untilDestroyed<T>(asked: Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#waiting.add(reject);
+    asked.then(resolve, reject);
+    if (this.#destroyed) this.#endWaiting();
+    try {
+      return await promise;
+    } finally {
+      this.#waiting.delete(reject);
     }
   }
 
@@ -106,6 +121,12 @@ export class Connection {
     this.#destroyed = true;
     this.stream.destroy();
     this.socket.destroy();
+    this.#endWaiting();
+  }
+
+  #endWaiting(): void {
+    const reason = this.#reason ?? new Error("Connection terminated");
+    for (const end of this.#waiting) end(reason);
   }
 }
 

@@ -76,7 +76,8 @@ export class CopyStream {
     stream.removeListener("data", toClient!);
 
     const started = new Promise<void>((resolve) => this.#onStart = resolve);
-    const ended = client.query(command).then(() => undefined, (error: Error) => error);
+    const copying = this.connection.untilDestroyed(client.query(command));
+    const ended = copying.then(() => undefined, (error: Error) => error);
     const failure = await Promise.race([started, ended]);
     if (failure instanceof Error) throw failure;
     return { ended };
