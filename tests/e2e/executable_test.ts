@@ -17,6 +17,7 @@ if (ignore) {
 const NOSY_FORMATTER = `
   import { spawnSync } from "node:child_process";
   import { appendFileSync } from "node:fs";
+  import { connect } from "node:net";
   const attempts = {
     run: () => new Deno.Command("true").outputSync(),
     spawn: () => {
@@ -34,6 +35,13 @@ const NOSY_FORMATTER = `
     write_home: () => Deno.writeTextFileSync(Deno.env.get("HOME").replace(/^\\/tmp/, "/var/tmp") + "_x", "x"),
     ffi: () => Deno.dlopen("libc.so.6", {}),
     hostname: () => Deno.hostname(),
+    // What it may do, since the process may.
+    readSecret: () => {
+      if (Deno.env.get("PGPASSWORD") !== "of the process") throw new Error();
+    },
+    readFile: () => Deno.readTextFileSync("/etc/passwd"),
+    listen: () => Deno.listen({ hostname: "127.0.0.1", port: 0 }).close(),
+    connect: () => connect(1, "127.0.0.1").on("error", () => {}).destroy(),
   };
   export default (change) => {
     const outside = change.newRow[1].value;
@@ -69,7 +77,7 @@ Deno.test({
       await using program = await Pg2kinesis.start([
         "-h", server.socketDir, "-p", String(server.port), "-u", server.superuser,
         "-d", db.database, "-s", db.slot, "-k", stream, "--message-formatter", formatter,
-      ], { env: kinesis.env });
+      ], { env: { ...kinesis.env, PGPASSWORD: "of the process" } });
       await program.waitForLog(/following slot/);
       await db.sql("insert into t values (1, $1)", [join(directory, "written")]);
       await waitUntilConfirmed(db, program);
@@ -88,6 +96,10 @@ Deno.test({
         ["write_home", "NotCapable"],
         ["ffi", "NotCapable"],
         ["hostname", "NotCapable"],
+        ["readSecret", "allowed"],
+        ["readFile", "allowed"],
+        ["listen", "allowed"],
+        ["connect", "allowed"],
       ]]);
     } finally {
       await Deno.remove(directory, { recursive: true });

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { flagList } from "../../src/cli/flags.ts";
 import { environmentName } from "../../src/cli/flag.ts";
 
-const EXAMPLES = new URL("../../docs/examples/", import.meta.url).pathname;
+const EXAMPLES = fromFileUrl(new URL("../../docs/examples/", import.meta.url));
 
 withTool("promtool", "the alerts are rules that Prometheus takes", async () => {
   await run("promtool", ["check", "rules", "alerts.yml"]);
@@ -53,6 +53,12 @@ Deno.test("the unit's settings are the program's, and a reload does not stop it"
   }
   assertStringIncludes(unit, "kill -HUP");
   assertStringIncludes(unit, "RestartPreventExitStatus=2");
+});
+
+Deno.test("the unit leaves no core dump, which would have the secrets in it", async () => {
+  const unit = await Deno.readTextFile(join(EXAMPLES, "pg2kinesis.service"));
+  const service = unit.slice(unit.indexOf("[Service]"), unit.indexOf("[Install]"));
+  assertEquals(service.match(/^LimitCORE=.*$/gm), ["LimitCORE=0"]);
 });
 
 function withTool(tool: string, name: string, fn: () => Promise<void>): void {
