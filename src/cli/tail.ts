@@ -14,7 +14,7 @@ const CLOCK_TOLERANCE_MS = 5 * 60_000;
  */
 export async function tail(options: TailOptions): Promise<void> {
   const { from } = options;
-  if (from.kind === "time" && from.atMs > Date.now() + CLOCK_TOLERANCE_MS) {
+  if (from.kind === "time" && from.atMs > systemClock.wall() + CLOCK_TOLERANCE_MS) {
     throw new UsageError(`--from ${new Date(from.atMs).toISOString()} lies in the future`);
   }
   using stop = onStopSignal();
@@ -24,7 +24,7 @@ export async function tail(options: TailOptions): Promise<void> {
       api,
       sink: Deno.stdout,
       clock: systemClock,
-      now: Date.now,
+      now: systemClock.wall,
       random: Math.random,
       signal: stop.signal,
     });

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { systemClock } from "../clock.ts";
 import { backoffMs, pause } from "./backoff.ts";
 import { bounded } from "./bounded.ts";
 import { SNAPSHOT_QUERY, TABLES_QUERY, TYPES_QUERY } from "./catalog_queries.ts";
@@ -131,7 +132,7 @@ class LoadedCatalog implements PgCatalog {
    * cannot go on without. Only the first reading fails at once.
    */
   async #read(): Promise<CatalogRows> {
-    const since = new Date().toISOString();
+    const since = new Date(systemClock.wall()).toISOString();
     let toldAtMs = -Infinity;
     for (let attempt = 0;; attempt++) {
       try {
@@ -149,8 +150,8 @@ class LoadedCatalog implements PgCatalog {
         const heals = error instanceof PostgresError && error.transient && error.code !== TIMED_OUT;
         if (!heals || this.version === 0) throw error;
         logger.debug("the catalog's connection is opened anew: {why}", { why: error.message });
-        if (attempt >= QUIET_ATTEMPTS && performance.now() - toldAtMs >= REMINDER_MS) {
-          toldAtMs = performance.now();
+        if (attempt >= QUIET_ATTEMPTS && systemClock.now() - toldAtMs >= REMINDER_MS) {
+          toldAtMs = systemClock.now();
           logger.warn("the tables and their keys cannot be read again since {since}: {why}", {
             since,
             why: error.message,

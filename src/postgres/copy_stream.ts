@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { systemClock } from "../clock.ts";
 import type { Connection } from "./connection.ts";
 import { isTlsComplete } from "./encryption.ts";
 import { MessageFramer } from "./message_framer.ts";
@@ -68,7 +69,7 @@ export class CopyStream {
         // Views of a Buffer cost several times those of a plain array.
         framer.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
         if (this.events.endOfRead(chunk.length)) this.#gate.stop();
-        else if (this.#pacer?.shouldGather(chunk.length, performance.now())) sleepBriefly();
+        else if (this.#pacer?.shouldGather(chunk.length, systemClock.now())) sleepBriefly();
       } catch (error) {
         this.events.broken(error as Error);
       }

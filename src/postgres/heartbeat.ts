@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { type Clock, systemClock } from "../clock.ts";
 import { HEARTBEAT_PREFIX } from "../decode/event.ts";
 import { RunError } from "../errors.ts";
 import type { PostgresOptions } from "../options.ts";
@@ -22,6 +23,8 @@ const NO_RIGHT = "42501";
 export interface HeartbeatOptions {
   readonly postgres: PostgresOptions;
   readonly intervalMs: number;
+  /** Default: the system's. */
+  readonly clock?: Clock;
 }
 
 /**
@@ -35,9 +38,11 @@ export class Heartbeat implements Disposable {
   #connection: Connection | undefined;
   readonly #closing = new AbortController();
   #trouble: string | undefined;
-  #toldAtMs = 0;
+  #toldAtMs = -Infinity;
+  readonly #clock: Clock;
 
   constructor(private readonly options: HeartbeatOptions) {
+    this.#clock = options.clock ?? systemClock;
     const { promise, resolve } = Promise.withResolvers<Error>();
     this.failure = promise;
     void this.#run().catch(resolve);
@@ -111,8 +116,8 @@ export class Heartbeat implements Disposable {
     }
     const isNews = error.message !== this.#trouble;
     this.#trouble = error.message;
-    if (!isNews && Date.now() - this.#toldAtMs < REMINDER_MS) return;
-    this.#toldAtMs = Date.now();
+    if (!isNews && this.#clock.now() - this.#toldAtMs < REMINDER_MS) return;
+    this.#toldAtMs = this.#clock.now();
     logger.warn("no heartbeat: {why}{advice}", { why: error.message, advice: adviceFor(error) });
   }
 }

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { type Clock, systemClock } from "../clock.ts";
 import { formatLsn, type Lsn, parseLsn } from "../lsn.ts";
 import type { SlotOptions } from "../options.ts";
 import type { Connection, TextRow } from "./connection.ts";
@@ -68,7 +69,7 @@ export class ReplicationSession {
   #last: ReplicationMessage | undefined;
   #receivedLsn: Lsn = 0n;
   #sentLsn: Lsn = 0n;
-  #sentAtMs = 0;
+  #sentAtMs = -Infinity;
   #lastReadMs = 0;
   #statusTimer: ReturnType<typeof setInterval> | undefined;
   #confirmTimer: ReturnType<typeof setTimeout> | undefined;
@@ -89,11 +90,12 @@ export class ReplicationSession {
     slot: SlotOptions,
     whereToStart: WhereToStart,
     events: SessionEvents,
+    clock: Clock = systemClock,
   ): Promise<ReplicationSession> {
     try {
       const identity = await identify(connection);
       const startLsn = await whereToStart(identity, await readSlot(connection, slot.name));
-      const session = new ReplicationSession(connection, slot, identity, events);
+      const session = new ReplicationSession(connection, slot, identity, events, clock);
       await session.#start(startLsn);
       return session;
     } catch (error) {
@@ -107,6 +109,7 @@ export class ReplicationSession {
     private readonly slot: SlotOptions,
     readonly identity: ServerIdentity,
     private readonly events: SessionEvents,
+    private readonly clock: Clock,
   ) {
     this.#copy = new CopyStream(connection, {
       copyData: (bytes, start, end) => this.#takeCopyData(bytes, start, end),
@@ -144,7 +147,7 @@ export class ReplicationSession {
   /** The flush LSN has advanced: the server hears of it soon. */
   confirm(): void {
     if (this.#confirmTimer !== undefined || this.#state !== "streaming") return;
-    const wait = this.#sentAtMs + MIN_CONFIRM_INTERVAL_MS - Date.now();
+    const wait = this.#sentAtMs + MIN_CONFIRM_INTERVAL_MS - this.clock.now();
     this.#confirmTimer = setTimeout(() => {
       this.#confirmTimer = undefined;
       if (this.events.flushLsn() > this.#sentLsn) this.#sendStatus("reply, please");
@@ -160,10 +163,10 @@ export class ReplicationSession {
     this.#state = "closing";
     this.#stopTimers();
     this.#copy.write(this.#status("reply, please"));
-    const deadline = Date.now() + CLOSE_TIMEOUT_MS;
+    const deadline = this.clock.now() + CLOSE_TIMEOUT_MS;
     // A walsender inside a transaction listens only while it cannot write, and its answer lies behind
     // what it wrote before: so what comes is dropped, in turns with not reading.
-    for (let silenceMs = FIRST_SILENCE_MS; Date.now() < deadline; silenceMs *= 2) {
+    for (let silenceMs = FIRST_SILENCE_MS; this.clock.now() < deadline; silenceMs *= 2) {
       if (await this.#isAnswered(silenceMs)) break;
       this.#dropping = true;
       this.#copy.resume();
@@ -221,12 +224,12 @@ export class ReplicationSession {
       );
     ended.then((error) => lost(error ?? new Error("the server ended the replication")));
     this.connection.lost.then(lost);
-    this.#lastReadMs = performance.now();
+    this.#lastReadMs = this.clock.now();
     this.#statusTimer = setInterval(() => {
       this.#sendStatus("reply, please");
       // Time in which we do not read says nothing of the server.
-      if (!this.isReading) this.#lastReadMs = performance.now();
-      else this.events.silent(performance.now() - this.#lastReadMs);
+      if (!this.isReading) this.#lastReadMs = this.clock.now();
+      else this.events.silent(this.clock.now() - this.#lastReadMs);
     }, statusIntervalMs(this.identity.walSenderTimeoutMs, this.slot.silenceMs));
   }
 
@@ -261,7 +264,7 @@ export class ReplicationSession {
   }
 
   #endOfRead(bytes: number): boolean {
-    this.#lastReadMs = performance.now();
+    this.#lastReadMs = this.clock.now();
     if (this.#state !== "streaming") return !this.#dropping;
     this.#batchBytes += bytes;
     if (this.#batch.length === 0) return false;
@@ -292,14 +295,14 @@ export class ReplicationSession {
   #status(reply: Reply): Uint8Array {
     const flushed = this.events.flushLsn();
     if (flushed > this.#sentLsn) this.#sentLsn = flushed;
-    this.#sentAtMs = Date.now();
+    this.#sentAtMs = this.clock.now();
     const received = this.receivedLsn;
     if (reply === "reply, please") this.#unanswered++;
     return writeStandbyStatus({
       written: received > this.#sentLsn ? received : this.#sentLsn,
       flushed: this.#sentLsn,
       replyRequested: reply === "reply, please",
-      nowMs: this.#sentAtMs,
+      nowMs: this.clock.wall(),
     });
   }
 

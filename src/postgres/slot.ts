@@ -149,13 +149,14 @@ async function createSlot(
   await connection.query("wait for open transactions", "SET statement_timeout = 0");
   await connection.query("wait for open transactions", "SET lock_timeout = 0");
   await giveUpWithUs(connection);
-  const began = Date.now();
+  let waitedMs = 0;
   const waiting = setInterval(() => {
+    waitedMs += TELL_EVERY_MS;
     logger.warn(
       "the slot {name} is not made yet after {seconds} s: transactions that were open before are " +
         "still open; SELECT pid, usename, xact_start FROM pg_stat_activity WHERE backend_xid IS NOT " +
         "NULL shows them, SELECT * FROM pg_prepared_xacts those that are prepared",
-      { name: options.name, seconds: Math.round((Date.now() - began) / 1000) },
+      { name: options.name, seconds: waitedMs / 1000 },
     );
   }, TELL_EVERY_MS);
   try {

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { type Clock, systemClock } from "../clock.ts";
 import { formatLsn, type Lsn, parseLsn } from "../lsn.ts";
 import type { PostgresOptions, SlotOptions } from "../options.ts";
 import { backoffMs, pause } from "./backoff.ts";
@@ -10,6 +11,7 @@ import { ReplicationSession, type ServerIdentity } from "./replication_session.t
 import { ResumePoint } from "./resume_point.ts";
 import { SLOT_TAKEN, whereToGoOn } from "./same_server.ts";
 import { ServerWatch } from "./server_watch.ts";
+import { SlotLease } from "./slot_lease.ts";
 import type { SlotState } from "./slot_state.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
@@ -19,10 +21,6 @@ const logger = getLogger(["pg2kinesis", "postgres"]);
  * would only let messages grow old: those that two scavenges find alive cost a full garbage collection.
  */
 const MAX_WAITING_BYTES = 512 * 1024;
-/** With `standby` the server is asked this often whether the slot is still ours, or more often. */
-const LONGEST_LEASE_PAUSE_MS = 5000;
-/** As long as there was no answer, since the connection to ask by is just being made. */
-const FIRST_LEASE_PAUSE_MS = 100;
 /** Process ids of our own earlier walsenders; the server lets the last ones go soon. */
 const MAX_OWN_PIDS = 100;
 /** While the server cannot be reached, the log says so this often. */
@@ -39,6 +37,8 @@ export interface SourceOptions {
   readonly signal: AbortSignal;
   /** For the jitter between attempts to connect. Default `Math.random`. */
   readonly random?: () => number;
+  /** Default: the system's. */
+  readonly clock?: Clock;
 }
 
 /** What a source has seen, for progress and metrics. */
@@ -101,8 +101,8 @@ class Source implements ReplicationSource {
   readonly #ownPids: Set<number> = new Set();
   /** Another client was seen to hold the slot since the connection was lost. */
   #wasTaken = false;
-  /** In `performance.now()`: when another may have the slot, unless the server says before that it is ours. */
-  #oursUntilMs = Infinity;
+  readonly #clock: Clock;
+  readonly #lease: SlotLease;
   /** Where the timelines ended that the pipeline still works on; each lies behind the one before. */
   readonly #branches: Lsn[] = [];
   #batches: { readonly messages: ReplicationMessage[]; readonly bytes: number }[] = [];
@@ -125,6 +125,8 @@ class Source implements ReplicationSource {
   #setTaken!: (error: PostgresError) => void;
 
   constructor(private readonly options: SourceOptions) {
+    this.#clock = options.clock ?? systemClock;
+    this.#lease = new SlotLease(this.#clock);
     this.taken = new Promise((resolve) => this.#setTaken = resolve);
     this.#ended = AbortSignal.any([options.signal, this.#closing.signal]);
     this.#ended.addEventListener("abort", () => this.#wake?.(), { once: true });
@@ -147,7 +149,7 @@ class Source implements ReplicationSource {
   }
 
   get isOurs(): boolean {
-    return !this.#wasTaken && performance.now() < this.#oursUntilMs;
+    return !this.#wasTaken && this.#lease.isValid;
   }
 
   confirm(): void {
@@ -202,6 +204,7 @@ class Source implements ReplicationSource {
           silent: (ms) => void this.#checkSilence(session, ms),
           flushLsn: () => this.#flushLsn(),
         },
+        this.#clock,
       ),
       slot.silenceMs,
       this.#ended,
@@ -217,7 +220,7 @@ class Source implements ReplicationSource {
     this.#lossReason = undefined;
     this.#place = connection.place;
     this.#wasTaken = false;
-    this.#oursUntilMs = Infinity;
+    this.#lease.begin();
     this.#sessions++;
     // What was acknowledged in the meantime, and what was taken of a first read.
     session.confirm();
@@ -291,34 +294,16 @@ class Source implements ReplicationSource {
     this.#push([{ kind: "timeline", branch }], 0);
   }
 
-  /**
-   * Another may follow the slot as soon as the server has let go of us, and it does so when it has not
-   * heard from us for `wal_sender_timeout`. So it is asked, well within that, whether it still holds
-   * the slot for us, also while the socket is not read.
-   */
   async #keepLease(session: ReplicationSession, watch: ServerWatch): Promise<void> {
     const { walSenderTimeoutMs, senderPid } = session.identity;
-    const leaseMs = walSenderTimeoutMs / 3;
-    if (leaseMs === 0) return;
-    while (true) {
-      const isKept = this.#oursUntilMs !== Infinity;
-      const pauseMs = isKept ? Math.min(leaseMs / 4, LONGEST_LEASE_PAUSE_MS) : FIRST_LEASE_PAUSE_MS;
-      await pause(pauseMs, this.#ended);
-      const askedMs = performance.now();
-      const isHeld = await watch.isHeldBy(this.options.slot.name, senderPid);
-      if (this.#ended.aborted || this.#session !== session || !this.#isConnected) return;
-      if (isHeld) {
-        this.#oursUntilMs = askedMs + leaseMs;
-      } else if (!isKept) {
-        // Nobody to ask, or by that way another server answers: the connection itself must tell.
-        if (isHeld === false) return;
-      } else if (isHeld === false || performance.now() >= this.#oursUntilMs) {
-        const why = isHeld === false
-          ? "the server no longer holds the slot for us"
-          : `for ${Math.round(leaseMs / 1000)} s the server did not say that the slot is ours`;
-        return session.giveUp(failed("the connection to PostgreSQL is lost", new Error(why)));
-      }
-    }
+    const why = await this.#lease.keep({
+      walSenderTimeoutMs,
+      ask: () => watch.isHeldBy(this.options.slot.name, senderPid),
+      isOver: () => this.#session !== session || !this.#isConnected,
+      signal: this.#ended,
+    });
+    if (why === undefined) return;
+    session.giveUp(failed("the connection to PostgreSQL is lost", new Error(why)));
   }
 
   /** Gives whether reading shall stop. */
@@ -355,24 +340,25 @@ class Source implements ReplicationSource {
     this.#isConnected = false;
     this.#watch?.close();
     this.#watch = undefined;
-    if (this.options.slot.standby) this.#oursUntilMs = 0;
+    if (this.options.slot.standby) this.#lease.end();
     if (this.#ended.aborted) return;
     if (error.transient) void this.#reconnect(error);
     else this.#fail(error);
   }
 
   async #reconnect(loss: PostgresError): Promise<void> {
-    const since = new Date();
+    const since = new Date(this.#clock.wall()).toISOString();
+    const lostAtMs = this.#clock.now();
     this.#lossReason = loss.message;
     logger.warn("{loss}; connecting again", { loss: loss.message });
-    let remindedAt = since.getTime();
+    let remindedAtMs = lostAtMs;
     for (let attempt = 0; !this.#ended.aborted; attempt++) {
       await pause(backoffMs(attempt, this.options.random ?? Math.random), this.#ended);
       if (this.#ended.aborted) return;
       try {
         await this.connect();
         logger.info("connected again after {seconds} s; going on from {lsn}", {
-          seconds: (Date.now() - since.getTime()) / 1000,
+          seconds: Math.round(this.#clock.now() - lostAtMs) / 1000,
           lsn: formatLsn(this.#resume!.lsn),
         });
         return;
@@ -381,12 +367,9 @@ class Source implements ReplicationSource {
         if (!(error instanceof PostgresError && error.transient)) return this.#fail(error);
         this.#lossReason = error.message;
         logger.debug("not connected: {why}", { why: error.message });
-        if (Date.now() - remindedAt < REMINDER_MS) continue;
-        remindedAt = Date.now();
-        logger.warn("not connected since {since}: {why}", {
-          since: since.toISOString(),
-          why: error.message,
-        });
+        if (this.#clock.now() - remindedAtMs < REMINDER_MS) continue;
+        remindedAtMs = this.#clock.now();
+        logger.warn("not connected since {since}: {why}", { since, why: error.message });
       }
     }
   }
@@ -394,7 +377,7 @@ class Source implements ReplicationSource {
   #fail(error: unknown): void {
     this.#error = error;
     if (error instanceof PostgresError && error.code === SLOT_TAKEN) {
-      this.#oursUntilMs = 0;
+      this.#lease.end();
       this.#batches = [];
       this.#setTaken(error);
     }

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { type Clock, systemClock } from "../clock.ts";
 import type { PostgresOptions, SlotOptions } from "../options.ts";
 import { backoffMs, pause } from "./backoff.ts";
 import { bounded } from "./bounded.ts";
@@ -36,9 +37,10 @@ export async function standBy(
   slot: SlotOptions,
   signal: AbortSignal,
   isKnown: boolean,
+  clock: Clock = systemClock,
 ): Promise<boolean> {
-  using lookout = new Lookout(postgres, slot.name, signal, isKnown);
-  const reminder = new Reminder();
+  using lookout = new Lookout(postgres, slot.name, signal, isKnown, clock);
+  const reminder = new Reminder(clock);
   let holder: string | undefined;
   for (let wasThere = isKnown;; await pause(LOOK_MS, signal)) {
     const row = await lookout.look();
@@ -56,7 +58,7 @@ export async function standBy(
     // One that is being made has confirmed nothing; without its maker it is gone again.
     wasThere ||= row.confirmed_flush_lsn !== null;
     if (row.active_pid === null) {
-      if (performance.now() < lookout.graceEndsMs) continue;
+      if (clock.now() < lookout.graceEndsMs) continue;
       if (holder !== undefined) logger.info("the slot {slot} is free", { slot: slot.name });
       return wasThere && holder !== undefined;
     }
@@ -73,8 +75,8 @@ export async function standBy(
 
 /** Looks at the slot on an ordinary connection, which is made anew for as long as it takes. */
 class Lookout implements Disposable {
-  /** In `performance.now()`: until then whoever followed the slot may come back to it. */
-  graceEndsMs = 0;
+  /** By the clock's `now`: until then whoever followed the slot may come back to it. */
+  graceEndsMs = -Infinity;
   #connection: Connection | undefined;
   #hasLooked: boolean;
   /** Whether the slot was on a primary; undefined: not known yet. */
@@ -85,6 +87,7 @@ class Lookout implements Disposable {
     private readonly slotName: string,
     private readonly signal: AbortSignal,
     isKnown: boolean,
+    private readonly clock: Clock,
   ) {
     this.#hasLooked = isKnown;
   }
@@ -98,8 +101,8 @@ class Lookout implements Disposable {
    * @throws {PostgresError} what does not heal, and whatever comes at the first look.
    */
   async look(): Promise<TextRow> {
-    const since = new Date().toISOString();
-    const reminder = new Reminder();
+    const since = new Date(this.clock.wall()).toISOString();
+    const reminder = new Reminder(this.clock);
     for (let failures = 0;; failures++) {
       this.signal.throwIfAborted();
       try {
@@ -114,7 +117,7 @@ class Lookout implements Disposable {
         }
       }
       await pause(backoffMs(failures, Math.random), this.signal);
-      this.graceEndsMs = performance.now() + GRACE_MS;
+      this.graceEndsMs = this.clock.now() + GRACE_MS;
     }
   }
 
@@ -148,11 +151,15 @@ function holderOf({ active_pid: pid, application_name: application, client }: Te
 
 /** Says every ten minutes that it is time to tell something again. */
 class Reminder {
-  #lastMs = Date.now();
+  #lastMs: number;
+
+  constructor(private readonly clock: Clock) {
+    this.#lastMs = clock.now();
+  }
 
   isDue(): boolean {
-    if (Date.now() - this.#lastMs < REMINDER_MS) return false;
-    this.#lastMs = Date.now();
+    if (this.clock.now() - this.#lastMs < REMINDER_MS) return false;
+    this.#lastMs = this.clock.now();
     return true;
   }
 }

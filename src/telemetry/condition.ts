@@ -71,7 +71,7 @@ interface Facts {
 }
 
 function condition(now: Snapshot, { word, phrase = word, seconds, why, isGood }: Facts): Condition {
-  const since = new Date(now.atMs - seconds * 1000).toISOString().replace(/\.\d+/, "");
+  const since = new Date(now.wallMs - seconds * 1000).toISOString().replace(/\.\d+/, "");
   const lasted = formatSeconds(seconds);
   return {
     word,

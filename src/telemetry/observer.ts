@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Checkpoint } from "../checkpoint.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import type { WriterStats } from "../kinesis/stats.ts";
 import type { SlotState } from "../postgres/slot_state.ts";
 import type { SourceStats } from "../postgres/source.ts";
@@ -40,23 +41,32 @@ export class RunObserver {
   #lagClock = new LagClock();
   #parts: ObservedParts | undefined;
   #slot: Snapshot["slot"];
-  /** Of the server's clock over ours, in milliseconds. */
+  /** Of the server's clock over `#nowMs`, in milliseconds. */
   #clockAheadMs = 0;
   #state: RunState = "starting";
-  #stateSinceMs = Date.now();
+  #stateSinceMs: number;
+  /** Milliseconds since 1970, as the wall clock had it at the start and by what passed since. */
+  readonly #nowMs: () => number;
 
-  constructor(private readonly names: Omit<RunNames, "region">) {}
+  constructor(
+    private readonly names: Omit<RunNames, "region">,
+    private readonly clock: Clock = systemClock,
+  ) {
+    const startMs = clock.wall() - clock.now();
+    this.#nowMs = () => startMs + clock.now();
+    this.#stateSinceMs = this.#nowMs();
+  }
 
   /** Whether it streams is seen from the parts. */
   enter(state: Exclude<RunState, "streaming" | "reconnecting">): void {
-    this.#change(state, Date.now());
+    this.#change(state, this.#nowMs());
   }
 
   /** The run has all its parts, and follows the slot from now on until this is disposed. */
   attach(parts: ObservedParts): Disposable {
     this.#parts = parts;
     this.#lagClock = new LagClock();
-    this.#change("streaming", Date.now());
+    this.#change("streaming", this.#nowMs());
     const questions = this.#keepAsking(parts);
     return {
       [Symbol.dispose]: () => {
@@ -70,12 +80,12 @@ export class RunObserver {
   /** A transaction's records are all stored; see {@linkcode Checkpoint}. */
   readonly stored = (commitMs: number): void => {
     if (Number.isNaN(commitMs)) return;
-    const ms = Date.now() + this.#clockAheadMs - commitMs;
+    const ms = this.#nowMs() + this.#clockAheadMs - commitMs;
     this.#commitSeconds.observe(ms > 0 ? ms / 1000 : 0);
   };
 
   snapshot(): Snapshot {
-    const nowMs = Date.now();
+    const nowMs = this.#nowMs();
     const stats = this.#parts?.source.stats;
     if (stats !== undefined && (this.#state === "streaming" || this.#state === "reconnecting")) {
       this.#change(stats.isConnected ? "streaming" : "reconnecting", nowMs);
@@ -83,6 +93,7 @@ export class RunObserver {
     const writer = this.#parts?.writer.stats();
     return {
       atMs: nowMs,
+      wallMs: this.clock.wall(),
       state: this.#state,
       sinceMs: this.#stateSinceMs,
       names: { ...this.names, host: stats?.place ?? this.names.host, region: writer?.region },
@@ -134,7 +145,7 @@ export class RunObserver {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async () => {
       try {
-        const askedAtMs = Date.now();
+        const askedAtMs = this.#nowMs();
         const slot = await parts.source.slotState();
         if (slot !== undefined && !isOver) this.#takeAnswer(slot, askedAtMs, parts);
       } catch (error) {
@@ -153,9 +164,9 @@ export class RunObserver {
   }
 
   #takeAnswer(slot: SlotState, askedAtMs: number, { onSlotState }: ObservedParts): void {
-    this.#clockAheadMs = slot.serverMs - (askedAtMs + Date.now()) / 2;
+    this.#clockAheadMs = slot.serverMs - (askedAtMs + this.#nowMs()) / 2;
     this.#lagClock.mark(slot.walEnd, askedAtMs);
-    this.#slot = { ...slot, askedAtMs };
+    this.#slot = { ...slot, askedAtMs: this.clock.wall() };
     onSlotState(slot);
   }
 }

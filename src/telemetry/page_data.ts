@@ -15,6 +15,7 @@ const ESTIMATE_SPAN_MS = 60_000;
 
 /** What the plots show of one moment; null: not known then. */
 export interface Point {
+  /** As a snapshot's `atMs`. */
   readonly t: number;
   readonly lagSeconds: number | null;
   readonly lagBytes: number | null;
@@ -103,6 +104,7 @@ function describe(
     stateSeconds: (now.atMs - now.sinceMs) / 1000,
     notReady: whyNotReady(now, readyLag) ?? null,
     atMs: now.atMs,
+    wallMs: now.wallMs,
     confirmed: position === undefined ? null : formatLsn(position.confirmedLsn),
     lagBytes: lag.bytes ?? null,
     lagSeconds: lag.seconds ?? null,

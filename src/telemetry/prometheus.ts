@@ -1,5 +1,6 @@
 import process from "node:process";
 import { type Metric as PrometheusMetric, Registry } from "prom-client";
+import { systemClock } from "../clock.ts";
 import { VERSION } from "../cli/version.ts";
 import type { Histogram } from "./histogram.ts";
 import { type Metric, METRIC_PREFIX, METRICS, type Sample } from "./metrics.ts";
@@ -74,7 +75,7 @@ function bucketsOf(name: string, { bounds, counts, count, sum }: Histogram): Col
   ];
 }
 
-const STARTED_SECONDS = (Date.now() - performance.now()) / 1000;
+const STARTED_SECONDS = (systemClock.wall() - systemClock.now()) / 1000;
 
 /** The library's own process metrics read Node's insides, which give zeros and NaN under Deno. */
 const PROCESS_METRICS = [

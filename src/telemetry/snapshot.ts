@@ -21,10 +21,15 @@ export interface RunNames {
 
 /** All that is known of a run at a moment: what log, status line, metrics and page are made from. */
 export interface Snapshot {
-  /** Milliseconds since 1970, by this machine's clock. */
+  /**
+   * Milliseconds since 1970, as this machine's clock had it at the start and by what passed since:
+   * two of them tell how much time lies between, whoever set the clock.
+   */
   readonly atMs: number;
+  /** Milliseconds since 1970, as this machine's clock has it now. */
+  readonly wallMs: number;
   readonly state: RunState;
-  /** Since when the state has been this one. */
+  /** Since when the state has been this one, as `atMs`. */
   readonly sinceMs: number;
   readonly names: RunNames;
   readonly progress: Readonly<Progress>;
@@ -32,7 +37,7 @@ export interface Snapshot {
   readonly lag: Lag;
   readonly source: SourceView | undefined;
   readonly writer: WriterStats | undefined;
-  /** As the server told it last, and when that was. */
+  /** As the server told it last, and when that was by this machine's clock. */
   readonly slot: SlotState & { readonly askedAtMs: number } | undefined;
   /** From a commit to the acknowledgement of the transaction's last record, in seconds. */
   readonly commitSeconds: Histogram;

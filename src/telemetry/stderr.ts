@@ -1,3 +1,5 @@
+import { systemClock } from "../clock.ts";
+
 /** Writes to stderr, which log lines and a status line share. */
 
 const encoder = new TextEncoder();
@@ -29,13 +31,13 @@ export function showStatus(text: string): void {
 
 function write(text: string): void {
   let rest = encoder.encode(text);
-  const giveUp = performance.now() + PATIENCE_MS;
+  const giveUp = systemClock.now() + PATIENCE_MS;
   while (rest.length > 0) {
     try {
       rest = rest.subarray(Deno.stderr.writeSync(rest));
     } catch (error) {
       // Somebody else made the pipe non-blocking, and its reader is slow.
-      if (!(error instanceof Deno.errors.WouldBlock) || performance.now() > giveUp) return;
+      if (!(error instanceof Deno.errors.WouldBlock) || systemClock.now() > giveUp) return;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { systemClock } from "../clock.ts";
 import { RunError } from "../errors.ts";
 import { formatLsn, type Lsn } from "../lsn.ts";
 import type { TelemetryOptions } from "../options.ts";
@@ -27,7 +28,7 @@ export class WalGuard {
     private readonly slotName: string,
     private readonly options: Pick<TelemetryOptions, "maxLagBytes" | "onMaxLag">,
     private readonly flushLsn: () => Lsn,
-    private readonly now: () => number = Date.now,
+    private readonly now: () => number = systemClock.now,
   ) {
     this.failure = new Promise((resolve) => this.#fail = resolve);
   }

@@ -1,4 +1,5 @@
 import type { LogRecord } from "@logtape/logtape";
+import { type Clock, systemClock } from "../clock.ts";
 
 /** So many warnings of one kind are told in an interval; of the rest, how many there were. */
 const BURST = 5;
@@ -6,11 +7,10 @@ const INTERVAL_MS = 10_000;
 /** Those that are remembered; a template that is a text of its own each time must not fill memory. */
 const MAX_KINDS = 200;
 
-interface Timer {
-  now(): number;
+type Timer = Pick<Clock, "now" | "wall"> & {
   /** Calls `tell` after `ms`; gives what cancels that. */
   later(tell: () => void, ms: number): () => void;
-}
+};
 
 interface Kind {
   readonly since: number;
@@ -36,11 +36,12 @@ export class WarningLimiter {
   take(record: LogRecord): void {
     if (record.level !== "warning") return this.pass(record);
     const name = `${record.category.join(".")} ${record.rawMessage}`;
+    const nowMs = this.time.now();
     const known = this.#kinds.get(name);
-    if (known === undefined || record.timestamp - known.since >= INTERVAL_MS) {
-      if (known !== undefined) this.#summarize(known, record.timestamp);
-      if (this.#kinds.size >= MAX_KINDS) this.flush(record.timestamp);
-      this.#kinds.set(name, { since: record.timestamp, told: 1, leftOut: 0, last: record });
+    if (known === undefined || nowMs - known.since >= INTERVAL_MS) {
+      if (known !== undefined) this.#summarize(known, nowMs);
+      if (this.#kinds.size >= MAX_KINDS) this.flush();
+      this.#kinds.set(name, { since: nowMs, told: 1, leftOut: 0, last: record });
       return this.pass(record);
     }
     if (known.told < BURST) {
@@ -53,7 +54,8 @@ export class WarningLimiter {
   }
 
   /** Says what was left out and not told of. */
-  flush(nowMs = this.time.now()): void {
+  flush(): void {
+    const nowMs = this.time.now();
     this.#cancel?.();
     this.#cancel = undefined;
     for (const kind of this.#kinds.values()) this.#summarize(kind, nowMs);
@@ -82,7 +84,7 @@ export class WarningLimiter {
     kind.leftOut = 0;
     this.pass({
       ...last,
-      timestamp: nowMs,
+      timestamp: this.time.wall(),
       // Words and values in turns.
       message: [
         "",
@@ -99,7 +101,8 @@ export class WarningLimiter {
 
 /** A log that has something left to say does not keep the program alive; `flush` says it at the end. */
 const systemTimer: Timer = {
-  now: Date.now,
+  now: systemClock.now,
+  wall: systemClock.wall,
   later(tell, ms) {
     const timer = setTimeout(tell, ms);
     Deno.unrefTimer(timer);

@@ -16,6 +16,10 @@ export class VirtualClock implements Clock {
     return this.#nowMs;
   }
 
+  wall(): number {
+    return this.#nowMs;
+  }
+
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {

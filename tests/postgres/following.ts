@@ -1,3 +1,4 @@
+import type { Clock } from "../../src/clock.ts";
 import { type Lsn, parseLsn } from "../../src/lsn.ts";
 import type { OutputPlugin, PostgresOptions, SlotOptions } from "../../src/options.ts";
 import type { ReplicationMessage } from "../../src/postgres/replication_message.ts";
@@ -18,6 +19,7 @@ export class Following implements AsyncDisposable {
     changes: {
       postgres?: Partial<PostgresOptions>;
       slot?: Partial<SlotOptions>;
+      clock?: Clock;
     } = {},
   ): Promise<Following> {
     const following = new Following();
@@ -27,6 +29,7 @@ export class Following implements AsyncDisposable {
       startLsn: 0n,
       flushLsn: () => following.flushLsn,
       signal: following.#stop.signal,
+      ...changes.clock === undefined ? {} : { clock: changes.clock },
     });
     following.#iterator = following.source[Symbol.asyncIterator]();
     return following;

@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { systemClock } from "../../src/clock.ts";
 import { type Lsn, parseLsn } from "../../src/lsn.ts";
+import type { XLogData } from "../../src/postgres/replication_message.ts";
 import { openSource } from "../../src/postgres/source.ts";
 import {
   findDebianPostgres,
@@ -370,4 +372,26 @@ Deno.test("openSource stops reading as soon when messages are larger than a read
   assert(waitingBytes > 1_000_000, `${waitingBytes} bytes wait of ${receivedBytes}`);
   const texts = await following.untilText("COMMIT");
   assertEquals(texts.filter((text) => text.startsWith("table")).length, 50);
+});
+
+Deno.test("a source confirms as soon as ever while the host's clock is set back", async () => {
+  await using db = await freshDatabase(server);
+  await db.sql("create table t (id int primary key)");
+  await db.createSlot("test_decoding");
+  let aheadMs = 0;
+  const clock = { ...systemClock, wall: () => systemClock.wall() + aheadMs };
+  await using following = await Following.start(db, "test_decoding", { clock });
+  for (const id of [1, 2]) {
+    await db.sql(`insert into t values (${id})`);
+    const messages = await following.until((message) => textOf(message).startsWith("COMMIT"));
+    const commit = messages.findLast(({ kind }) => kind === "xlogdata") as XLogData;
+    following.flushLsn = commit.walStart;
+    following.source.confirm();
+    // Long before the next status update, which is due every ten seconds.
+    await waitFor(() => following.source.stats.sentLsn >= commit.walStart, {
+      what: "what is stored to be confirmed",
+      timeoutMs: 4_000,
+    });
+    aheadMs -= 3_600_000;
+  }
 });

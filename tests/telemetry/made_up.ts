@@ -36,6 +36,7 @@ export function madeUpSnapshot(given: MadeUp = {}): Snapshot {
   }));
   return {
     atMs,
+    wallMs: atMs,
     state,
     sinceMs,
     names: {

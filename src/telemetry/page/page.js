@@ -26,6 +26,8 @@ let points = [];
 /** The moment that the pointer is at. */
 let cursorMs = null;
 let lastAnswerMs = Date.now();
+/** What the clock of the run's machine was set ahead since the run began; the points do not know of it. */
+let clockSetMs = 0;
 
 const byId = (id) => document.getElementById(id);
 
@@ -100,7 +102,7 @@ function showNow(now) {
     `slot ${slot} (${plugin}) of database ${database} at ${host}, into stream ${stream}` +
     (region === undefined ? "" : ` in ${region}`);
   document.title = `${condition.word}, lag ${seconds(now.lagSeconds)}: pg2kinesis`;
-  byId("clock").textContent = exactTime(now.atMs);
+  byId("clock").textContent = exactTime(now.wallMs);
   showFacts("tiles", tilesOf(now));
   showFacts("totals", totalsOf(now));
 }
@@ -242,7 +244,9 @@ function drawPlot({ unit, series, svg, keys, when }, at) {
     );
   }
   for (const ms of roundTimes(from, to)) {
-    drawn.push(shape("text", { x: x(ms), y: height - 3, "text-anchor": "middle" }, time(ms)));
+    drawn.push(
+      shape("text", { x: x(ms), y: height - 3, "text-anchor": "middle" }, time(ms + clockSetMs)),
+    );
   }
   // The first series last, above the others.
   series.forEach(([key], place) => {
@@ -259,7 +263,7 @@ function drawPlot({ unit, series, svg, keys, when }, at) {
   series.forEach(([key, name], place) => {
     keys[place].textContent = shown === undefined ? name : `${name}: ${unit(shown[key])}`;
   });
-  when.textContent = at === undefined ? "" : `at ${exactTime(at.t)}`;
+  when.textContent = at === undefined ? "" : `at ${exactTime(at.t + clockSetMs)}`;
 }
 
 /** A line with a gap where a value is not known. */
@@ -311,6 +315,7 @@ async function ask() {
     if (!response.ok) throw new Error(`answer ${response.status}`);
     const answer = await response.json();
     lastAnswerMs = Date.now();
+    clockSetMs = answer.now.wallMs - answer.now.atMs;
     showNow(answer.now);
     if (answer.points.length > 0) {
       // A process that was started again knows nothing of what was before.
