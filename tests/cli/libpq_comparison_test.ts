@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import { resolveConnection } from "../../src/cli/connection_settings.ts";
 import { thisHost } from "../../src/cli/host_view.ts";
 import { findLibpqs } from "./libpq.ts";
@@ -37,7 +38,7 @@ Deno.test({
         const env: Env = { ...base, USER: "root", ...environment };
         const { postgres } = resolveConnection([], env, thisHost);
         const output = await new Deno.Command(Deno.execPath(), {
-          args: ["run", "-A", "--quiet", new URL("libpq.ts", import.meta.url).pathname],
+          args: ["run", "-A", "--quiet", fromFileUrl(new URL("libpq.ts", import.meta.url))],
           env: { ...cleanEnvironment(), ...env } as Record<string, string>,
           clearEnv: true,
         }).output();

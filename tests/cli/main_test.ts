@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import { renderHelp } from "../../src/cli/help.ts";
 import { versionLine } from "../../src/cli/version.ts";
 
-const pathOf = (path: string) => new URL(path, import.meta.url).pathname;
+const pathOf = (path: string) => fromFileUrl(new URL(path, import.meta.url));
 const PROGRAM = pathOf("../../main.ts");
 const FIXTURE = pathOf("main_fixture.ts");
 

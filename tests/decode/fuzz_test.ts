@@ -2,6 +2,7 @@
  * Every decoder against mutations of real messages: a value that the reference parser reads too, or a
  * DecodeError with its place. Seconds here; `deno task fuzz` runs it for minutes.
  */
+import { assert, assertEquals } from "@std/assert";
 import type { OutputPlugin } from "../../src/options.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
 import { DecoderFuzzer } from "./fuzz/fuzz.ts";
@@ -19,5 +20,10 @@ for (const plugin of plugins) {
       `${plugin}: ${tried} inputs, ${values} understood (${compared} as the reference does), ` +
         `${errors} refused`,
     );
+    // None was left out, and both answers, and the comparison, had a share that says something.
+    assert(inputs >= 1000, `PG2KINESIS_FUZZ_INPUTS=${inputs} are too few to say anything`);
+    assert(tried >= inputs, `only ${tried} of ${inputs}`);
+    assertEquals(values + errors, tried);
+    for (const share of [compared, errors]) assert(share > tried / 50, `${share} of ${tried}`);
   });
 }

@@ -40,14 +40,17 @@ async function prepare(db: Awaited<ReturnType<typeof freshDatabase>>, plugin: st
   return oracle;
 }
 
+const noWal2json = !hasWal2json();
+if (noWal2json) console.warn(NO_DEBIAN_POSTGRES);
 for (
   const [label, start, ignore] of [
     ["embedded PostgreSQL 18", startEmbeddedPostgres, false],
-    ["Debian's PostgreSQL 15", startDebianPostgres, !hasWal2json()],
+    ["Debian's PostgreSQL 15", startDebianPostgres, noWal2json],
   ] as const
 ) {
-  Deno.test(`pg2kinesis publishes what the original did from test_decoding, ${label}`, async () => {
-    if (ignore) return console.log(NO_DEBIAN_POSTGRES);
+  Deno.test(`pg2kinesis publishes what the original did from test_decoding, ${label}`, {
+    ignore,
+  }, async () => {
     await using server = await start();
     await using kinesis = await startKinesalite();
     for (const formatter of ["CSV", "CSVPayload"]) {
@@ -71,8 +74,9 @@ for (
   });
 }
 
-Deno.test("pg2kinesis publishes what the original did from wal2json", async () => {
-  if (!hasWal2json()) return console.log(NO_DEBIAN_POSTGRES);
+Deno.test("pg2kinesis publishes what the original did from wal2json", {
+  ignore: noWal2json,
+}, async () => {
   await using server = await startDebianPostgres();
   await using kinesis = await startKinesalite();
   for (const flags of [["-f", "CSV"], [], ["--full-change"]]) {

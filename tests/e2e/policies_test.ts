@@ -95,10 +95,12 @@ Deno.test("pg2kinesis stops at what it cannot publish, and goes on by the policy
   await using embedded = await startEmbeddedPostgres();
   await using debian = hasWal2json() ? await startDebianPostgres() : null;
   for (const obstacle of OBSTACLES) {
-    await t.step(obstacle.what, async () => {
-      const server = obstacle.plugin === "wal2json" ? debian : embedded;
-      if (server === null) return console.log(NO_DEBIAN_POSTGRES);
-      await meet(obstacle, server);
+    const server = obstacle.plugin === "wal2json" ? debian : embedded;
+    if (server === null) console.warn(NO_DEBIAN_POSTGRES);
+    await t.step({
+      name: obstacle.what,
+      ignore: server === null,
+      fn: () => meet(obstacle, server!),
     });
   }
 });

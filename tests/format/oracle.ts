@@ -9,7 +9,6 @@ import type { FormatOptions, OutputPlugin } from "../../src/options.ts";
 import { loadCatalog } from "../../src/postgres/catalog.ts";
 import type { Catalog } from "../../src/postgres/known_table.ts";
 import { makeXLogData } from "../fixtures/fixture.ts";
-import { NO_DEBIAN_POSTGRES } from "../support/debian_postgres.ts";
 import { postgresOptions } from "../postgres/setup.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { Row, TestPostgres } from "../support/test_postgres.ts";
@@ -60,14 +59,12 @@ export interface Published {
 
 /**
  * Runs `use` with slots in a new database in which `prepare` has been done, and with three sessions.
- * Prints why when it has to skip.
  */
 export async function withOracle(
-  server: TestPostgres | undefined,
+  server: TestPostgres,
   setup: Setup,
   use: (oracle: Oracle, sessions: Sessions) => Promise<void>,
 ): Promise<void> {
-  if (server === undefined) return console.log(NO_DEBIAN_POSTGRES);
   await using db = await freshDatabase(server);
   const connect = () => server.connect({ database: db.database });
   const sessions = { a: await connect(), b: await connect(), c: await connect() };

@@ -1,3 +1,4 @@
+import { assert } from "@std/assert";
 import { runScenario, type ScenarioResult } from "./campaign.ts";
 import { randomSeed } from "../support/random.ts";
 
@@ -14,4 +15,6 @@ Deno.test("StreamWriter keeps every promise through random faults and reshards",
     for (const name of Object.keys(total) as (keyof ScenarioResult)[]) total[name] += result[name];
   }
   console.log(`${SCENARIOS} scenarios: ${JSON.stringify(total)}`);
+  const { puts, faults, userRecords, reshards } = total;
+  for (const count of [puts, faults, userRecords, reshards]) assert(count > 0, "nothing was tried");
 });

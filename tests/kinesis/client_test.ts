@@ -1,5 +1,6 @@
 import { cbor as cborCodec } from "@smithy/core/cbor";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import type { KinesisApi, PutRecordRequest } from "../../src/kinesis/api.ts";
 import { connectKinesis } from "../../src/kinesis/client.ts";
 import { classify } from "../../src/kinesis/put_error.ts";
@@ -173,7 +174,7 @@ for (const way of WAYS) {
 
 /** Runs a script in a process with just this home, environment and the permissions that are needed. */
 async function runIn(home: string, script: string, env: Record<string, string>): Promise<string> {
-  const file = (path: string) => new URL(path, import.meta.url).pathname;
+  const file = (path: string) => fromFileUrl(new URL(path, import.meta.url));
   await Deno.writeTextFile(
     `${home}/script.ts`,
     `import { connectKinesis } from "${file("../../src/kinesis/client.ts")}";
@@ -277,12 +278,14 @@ for (const wire of ["json", "cbor"] as const) {
   });
 }
 
+const noNode = !hasNode();
+if (noNode) console.warn(NO_NODE);
 Deno.test({
+  ignore: noNode,
   name: "connectKinesis in cbor stores the same bytes and tells the same errors as in json",
   sanitizeResources: false,
   fn: async () => {
     // Under Deno kinesalite answers CBOR with a single byte.
-    if (!hasNode()) return console.log(NO_NODE);
     await using kinesis = await startKinesisLocal();
     await kinesis.createStream(STREAM, 2);
     const credentials = { accessKeyId: "AKIATEST", secretAccessKey: "test" };

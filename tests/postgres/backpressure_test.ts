@@ -1,12 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { Authority, hasOpenssl, NO_OPENSSL } from "./certificates.ts";
 import { postgresOptions, slotOptions } from "./setup.ts";
 
 const ROWS = 75_000;
-const CHILD = new URL("./backpressure_child.ts", import.meta.url).pathname;
-const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
+const CHILD = fromFileUrl(new URL("./backpressure_child.ts", import.meta.url));
+const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
 
 const ignore = !hasOpenssl() || Deno.build.os !== "linux";
 if (ignore) console.warn(NO_OPENSSL, "or /proc (Linux)");

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { dirname, join } from "@std/path";
+import { dirname, fromFileUrl, join } from "@std/path";
 import { environmentName } from "../../src/cli/flag.ts";
 import { flagList, MASK_SALT_VARIABLE } from "../../src/cli/flags.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 
 /** Variables of the scripts and tests. */
 const OTHER_VARIABLES = [

@@ -1,8 +1,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { denoDir } from "../support/pg2kinesis.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 const SCRIPTS = [
   "scripts/test.sh",
   "scripts/demo.sh",

@@ -1,7 +1,7 @@
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { denoDir } from "./pg2kinesis.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 /** Gives the machine what `deno compile` needs; beside the checkout where this is developed. */
 const PREPARE = join(ROOT, "../shared/standalone/prepare");
 
@@ -13,11 +13,15 @@ export interface Executable extends AsyncDisposable {
   readonly path: string;
 }
 
-/** The one that `PG2KINESIS_BIN` names, else one that is built from this source; undefined: neither. */
-export async function findExecutable(): Promise<Executable | undefined> {
+/** Whether there is one, or can be. */
+export async function canFindExecutable(): Promise<boolean> {
+  return Boolean(Deno.env.get("PG2KINESIS_BIN")) || await canBuild();
+}
+
+/** The one that `PG2KINESIS_BIN` names, else one that is built from this source. */
+export async function findExecutable(): Promise<Executable> {
   const given = Deno.env.get("PG2KINESIS_BIN");
   if (given) return { path: given, [Symbol.asyncDispose]: () => Promise.resolve() };
-  if (!await canBuild()) return undefined;
   const directory = await Deno.makeTempDir({ prefix: "pg2k_build_" });
   const remove = () => Deno.remove(directory, { recursive: true });
   try {

@@ -1,8 +1,8 @@
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { V8_FLAGS } from "../../scripts/build/v8_flags.ts";
 import { waitFor } from "./wait.ts";
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+const MAIN = fromFileUrl(new URL("../../main.ts", import.meta.url));
 
 export interface Pg2kinesisOptions {
   /** Beside what is needed to run: give `kinesis.env`, and `PGPASSWORD` and the like. */
