@@ -49,6 +49,10 @@ export class AggregateQueue implements LaneQueue {
     return this.#bytes;
   }
 
+  get isAggregated(): boolean {
+    return (this.#aggregates[0]?.count ?? 0) > 1;
+  }
+
   add(
     partitionKey: string,
     data: string | Uint8Array,

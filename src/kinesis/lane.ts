@@ -16,6 +16,8 @@ export interface LaneOwner {
   failed(): void;
   /** A put was answered by another shard. The lane waits to be retired. */
   moved(lane: Lane): void;
+  /** Finds out, if it can be had soon, whether lanes' shards are closed, and calls their `stop`. */
+  look(signal: AbortSignal): Promise<void>;
   /** A put was refused: is it to be tried again all the same? Otherwise the run is over. */
   refused(lane: Lane, failure: Refusal, error: unknown): Promise<boolean>;
   /** The lane itself is broken. */
@@ -38,6 +40,8 @@ export interface LaneContext {
 
 /** While nothing may be put, the lane looks so often whether that is over. */
 const HELD_PAUSE_MS = 100;
+/** A shard that was open so long ago may have been closed since. */
+const BELIEVED_OPEN_MS = 10_000;
 
 /**
  * Puts the records of one shard, one request at a time. What fails is sent again, unchanged, before
@@ -53,6 +57,10 @@ export class Lane {
   #running = Promise.resolve();
   #isRunning = false;
   #isRetired = false;
+  #isClosed = false;
+  /** Since the shard was known to be open something came up that may go with its end. */
+  #isInDoubt = false;
+  #knownOpenAtMs: number;
   #isLingering = false;
   /** Nothing that is queued is to linger. */
   #isHurried = false;
@@ -66,7 +74,9 @@ export class Lane {
     private readonly pacer: Pacer,
     private readonly backoff: Backoff,
     readonly trouble: Trouble,
-  ) {}
+  ) {
+    this.#knownOpenAtMs = context.clock.now();
+  }
 
   /** Starts to send what is queued unless that goes on already; `now`: without a linger. */
   send(now = false): void {
@@ -86,8 +96,29 @@ export class Lane {
     return this.#running;
   }
 
+  /** The shard is closed: nothing is put any more, beside a request under way. */
+  stop(): void {
+    this.#isClosed = true;
+    this.#wake.abort();
+  }
+
+  /** The shard may have been closed with another one. */
+  doubt(): void {
+    this.#isInDoubt = true;
+  }
+
   get #isStopped(): boolean {
-    return this.#isRetired || this.movedTo !== undefined;
+    return this.#isRetired || this.#isClosed || this.movedTo !== undefined;
+  }
+
+  /**
+   * Whether to ask first if the shard is still open. An aggregate that a child of it takes lies across
+   * the children; what is not aggregated is right wherever it goes.
+   */
+  get #mustLook(): boolean {
+    if (!this.queue.isAggregated) return false;
+    return this.#isInDoubt ||
+      this.context.clock.now() - this.#knownOpenAtMs > BELIEVED_OPEN_MS;
   }
 
   async #run(): Promise<void> {
@@ -106,6 +137,7 @@ export class Lane {
         }
         const waitMs = this.pacer.waitMs(this.context.clock.now());
         if (waitMs > 0) await this.#pause(waitMs);
+        else if (this.#mustLook) await this.#look();
         else if (await this.#put(this.queue.next(this.pacer.limits(this.context.limits)))) {
           hasLingered = this.context.lingerMs === 0;
         }
@@ -117,6 +149,14 @@ export class Lane {
       this.#isRunning = false;
       this.#isHurried = false;
     }
+  }
+
+  async #look(): Promise<void> {
+    const startedMs = this.context.clock.now();
+    this.#isInDoubt = false;
+    this.#wake = new AbortController();
+    await this.context.owner.look(this.#wake.signal);
+    this.#knownOpenAtMs = startedMs;
   }
 
   async #linger(): Promise<void> {
@@ -148,6 +188,8 @@ export class Lane {
     if (result.movedTo !== undefined) {
       this.movedTo = result.movedTo;
       owner.moved(this);
+    } else {
+      this.#knownOpenAtMs = startedMs;
     }
     if (result.refused !== undefined) {
       const { code, message, records } = result.refused;
@@ -167,6 +209,7 @@ export class Lane {
   async #onError(error: unknown, request: PutRequest, refused: PutAmount): Promise<void> {
     const { clock, owner, asked } = this.context;
     const failure = classify(error, asked);
+    this.#isInDoubt = true;
     if (failure.kind === "refused") {
       this.refusals++;
       this.stats.failures.refused++;

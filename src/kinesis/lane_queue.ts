@@ -48,6 +48,8 @@ export interface LaneQueue {
   /** True when waiting longer would not make the next request any larger. */
   readonly isFull: boolean;
   readonly bytes: number;
+  /** True when what is first in line is an aggregate, which is right only in a shard of all its keys. */
+  readonly isAggregated: boolean;
   /** Never refuses. `everyShard`: the record stands for all keys of the shard. */
   add(
     partitionKey: string,

@@ -28,6 +28,7 @@ const encoder = new TextEncoder();
  * A record for every shard (a TRUNCATE) goes alone and none passes it: it stands for all keys.
  */
 export class RecordQueue implements LaneQueue {
+  readonly isAggregated = false;
   readonly #context: QueueContext;
   readonly #shard: Shard;
   /** By position; what was stored is gone from it. */

@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import type { KinesisApi } from "./api.ts";
 import { Backoff } from "./backoff.ts";
 import type { Clock } from "../clock.ts";
@@ -28,10 +29,23 @@ export interface FollowerContext {
   readonly closing: AbortSignal;
 }
 
+/** A put waits no longer than this for what is only to spare a duplicate. */
+const LOOK_PATIENCE_MS = 1_000;
+/** Lanes that fail together look together: a stream's shards may be listed a thousand times a second. */
+const LOOK_IS_FRESH_MS = 250;
+/** Lanes of closed shards come to rest within a round trip; a request that takes longer is told of. */
+const RESTS_SOON_MS = 5_000;
+
+const log = getLogger(["pg2kinesis", "kinesis"]);
+
 /** Follows splits and merges: reads the shard map until it explains what was seen, then hands it on. */
 export class ShardFollower {
   #isFollowing = false;
   #isBehind = false;
+  /** Resolves when the lanes are those of the open shards again. */
+  #following = Promise.resolve();
+  #looking: Promise<void> | undefined;
+  #lookedAtMs = -Infinity;
   readonly #knownClosed = new Set<string>();
   /** Between puts that land in a shard that the map does not explain. */
   readonly #misplaced: Backoff;
@@ -53,9 +67,52 @@ export class ShardFollower {
     this.#isBehind = true;
     if (this.#isFollowing) return;
     this.#isFollowing = true;
-    this.#follow().catch((error) => {
+    this.#following = this.#follow().catch((error) => {
       if (!this.context.closing.aborted) this.owner.broken(error);
     });
+  }
+
+  /**
+   * Lists the shards once, stops the lanes of those that are closed, and follows. Resolves also when
+   * nothing could be learned: within a second, or when `signal` aborts. A lane may put without, and is
+   * told by the answer.
+   */
+  async glance(signal: AbortSignal): Promise<void> {
+    const enough = new AbortController();
+    const patience = this.context.clock.sleep(
+      LOOK_PATIENCE_MS,
+      AbortSignal.any([enough.signal, signal, this.context.closing]),
+    );
+    await Promise.race([this.#isFollowing ? this.#following : this.#glanceOnce(), patience]);
+    enough.abort();
+  }
+
+  #glanceOnce(): Promise<void> {
+    if (this.#looking !== undefined) return this.#looking;
+    const nowMs = this.context.clock.now();
+    if (nowMs - this.#lookedAtMs < LOOK_IS_FRESH_MS) return Promise.resolve();
+    this.#lookedAtMs = nowMs;
+    this.#looking = this.#stopClosed().finally(() => this.#looking = undefined);
+    return this.#looking;
+  }
+
+  async #stopClosed(): Promise<void> {
+    const { api, streamName, closing } = this.context;
+    try {
+      const map = ShardMap.fromListing(await api.listShards(streamName, closing));
+      // No shard opens again, so whatever else a listing does not know yet, this is true.
+      const closed = this.owner.lanes().filter(({ shard }) => map.byId(shard.id)?.open === false);
+      for (const lane of closed) {
+        this.#knownClosed.add(lane.shard.id);
+        lane.stop();
+      }
+      if (closed.length > 0) this.follow();
+    } catch (error) {
+      log.debug("cannot list the shards of stream {streamName} now: {error}", {
+        streamName,
+        error: String(error),
+      });
+    }
   }
 
   /** Looks whether a lane's shard is closed, and if so follows. */
@@ -80,7 +137,7 @@ export class ShardFollower {
     const map = await this.#read();
     const isOpen = (lane: Lane) => map.byId(lane.shard.id)?.open === true;
     const closed = this.owner.lanes().filter((lane) => !isOpen(lane) || lane.movedTo !== undefined);
-    await Promise.all(closed.map((lane) => lane.retire()));
+    await this.#rest(closed);
     if (this.context.closing.aborted) return;
     if (whyStale(map, closed, this.#knownClosed) !== undefined) {
       // While the lanes came to rest the stream went on; their last answers tell of newer shards.
@@ -95,6 +152,32 @@ export class ShardFollower {
     }
     for (const lane of closed) if (!isOpen(lane)) this.#knownClosed.add(lane.shard.id);
     if (closed.length > 0) this.owner.switchTo(map, closed);
+  }
+
+  /**
+   * Waits until no lane of a closed shard has a request under way: what two merged shards' lanes hold
+   * can only be joined in order when nothing of it can be stored any more.
+   */
+  async #rest(closed: readonly Lane[]): Promise<void> {
+    const { clock, closing, streamName } = this.context;
+    const rested = new AbortController();
+    const busy = new Set(closed);
+    const all = Promise.all(
+      closed.map((lane) => lane.retire().then(() => busy.delete(lane))),
+    ).finally(() => rested.abort());
+    await clock.sleep(RESTS_SOON_MS, AbortSignal.any([rested.signal, closing]));
+    if (busy.size > 0 && !closing.aborted) {
+      log.warn(
+        "stream {stream} was resharded; a put into {shards} is not answered yet, and what the closed " +
+          "shards {closed} have waiting goes on when it is",
+        {
+          stream: streamName,
+          shards: Array.from(busy, ({ shard }) => shard.id).join(", "),
+          closed: closed.map(({ shard }) => shard.id).join(", "),
+        },
+      );
+    }
+    await all;
   }
 
   /** Reads the map until it can be true. */

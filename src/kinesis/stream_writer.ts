@@ -124,7 +124,8 @@ export class StreamWriter implements RecordWriter {
       owner: {
         stored: () => this.#endWaits(),
         failed: () => this.#watch.nudge(),
-        moved: () => this.#follower.follow(),
+        moved: (lane) => this.#onMoved(lane),
+        look: (signal) => this.#follower.glance(signal),
         refused: (lane, failure, error) => this.#onRefused(lane, failure, error),
         broken: (error) => this.#fail(error),
       },
@@ -267,6 +268,12 @@ export class StreamWriter implements RecordWriter {
       : new RecordQueue(this.#queueContext, shard);
     const pacer = new Pacer(stream.summary.mode);
     return new Lane(shard, queue, this.#laneContext, pacer, new Backoff(random), newTrouble());
+  }
+
+  /** The others may have been merged with it: they put no aggregate more before that is known. */
+  #onMoved(moved: Lane): void {
+    for (const lane of this.#lanes) if (lane !== moved) lane.doubt();
+    this.#follower.follow();
   }
 
   #switchTo(map: ShardMap, closed: readonly Lane[]): void {

@@ -2,10 +2,11 @@ import { assert, assertEquals } from "@std/assert";
 import { openStream } from "../../src/kinesis/stream.ts";
 import { StreamWriter } from "../../src/kinesis/stream_writer.ts";
 import type { Ticket } from "../../src/kinesis/writer.ts";
+import { lanesBefore, ShardOrder } from "../../src/tail/shard_order.ts";
 import { FaultPlan } from "../support/fault_server/fault_plan.ts";
 import { FaultyService } from "../support/fault_server/faulty_service.ts";
 import { KinesisService } from "../support/fault_server/kinesis_service.ts";
-import type { StreamState } from "../support/fault_server/stream_state.ts";
+import type { ShardState, StreamState } from "../support/fault_server/stream_state.ts";
 import { randomFrom } from "../support/random.ts";
 import { isHome, type SeenRecord, seenRecords } from "./seen_by_consumer.ts";
 import { SimulatedKinesis } from "./simulated_kinesis.ts";
@@ -176,8 +177,7 @@ export async function runScenario(seed: number): Promise<ScenarioResult> {
   const isForOneKey = ({ text }: SeenRecord) => !added[Number.parseInt(text)]!.everyShard;
   checkOrder(added.filter((record) => !record.everyShard), seen.filter(isForOneKey), stream);
   checkOrder(added, seen.filter((record) => record.isSeenByKcl), stream);
-  // Two lanes' puts that a merge took while both were under way have no order between them.
-  if (aggregation === "kpl" && !mayMerge) checkShardOrder(seen);
+  if (aggregation === "kpl") checkShardOrder(seen, stream);
   const duplicates = countDuplicates(added, seen);
   if (plan.total === 0 && !mayReshard) assertEquals(duplicates, 0);
   return {
@@ -217,16 +217,31 @@ function checkOrder(
   }
 }
 
-/** What a KCL consumer sees first in a shard comes there in the order in which it was added. */
-function checkShardOrder(seen: readonly SeenRecord[]): void {
-  const last = new Map<string, number>();
+/**
+ * What a KCL consumer sees first in a shard comes there in the order in which it was added; but for one
+ * put of each lane that met a merge by it.
+ */
+function checkShardOrder(seen: readonly SeenRecord[], stream: StreamState): void {
+  const covers = (outer: ShardState, inner: ShardState) =>
+    outer.start <= inner.start && inner.end <= outer.end;
+  const overlap = (left: ShardState, right: ShardState) =>
+    left.start <= right.end && right.start <= left.end;
+  const order = new ShardOrder<ShardState, number>((shard) =>
+    lanesBefore(shard, (id) => stream.shard(id), covers, overlap)
+  );
   const known = new Set<string>();
-  for (const { text, shardId, isSeenByKcl, isExplicit } of seen) {
-    if (!isSeenByKcl || isExplicit || known.has(text)) continue;
-    known.add(text);
-    const position = Number.parseInt(text);
-    assert(position > (last.get(shardId) ?? -1), `${position} after ${last.get(shardId)}`);
-    last.set(shardId, position);
+  for (const put of Map.groupBy(seen, ({ arrival }) => arrival).values()) {
+    const firsts = put.filter(({ text, isSeenByKcl, isExplicit }) =>
+      isSeenByKcl && !isExplicit && !known.has(text)
+    );
+    for (const { text } of firsts) known.add(text);
+    const { shardId } = put[0]!;
+    const late = order.add({
+      shard: stream.shard(shardId),
+      positions: firsts.map(({ text }) => Number.parseInt(text)),
+      liesIn: ({ start, end }) => put.every(({ hashKey }) => start <= hashKey && hashKey <= end),
+    });
+    assertEquals(late, [], `late in ${shardId}`);
   }
 }
 

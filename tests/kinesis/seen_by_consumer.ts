@@ -4,7 +4,10 @@ import type { StoredPut, StreamState } from "../support/fault_server/stream_stat
 /** One user record as it lies in the stream. */
 export interface SeenRecord {
   readonly shardId: string;
+  /** Names the Kinesis record that holds it. */
+  readonly arrival: number;
   readonly partitionKey: string;
+  readonly hashKey: bigint;
   readonly text: string;
   /** It was put with, or carries, an explicit hash key. */
   readonly isExplicit: boolean;
@@ -21,7 +24,9 @@ export function seenRecords(put: StoredPut, stream: StreamState): SeenRecord[] {
   );
   return users.map((user) => ({
     shardId: put.shardId,
+    arrival: put.arrival,
     partitionKey: user.partitionKey,
+    hashKey: user.hashKey,
     text: user.text,
     isExplicit: user.explicitHashKey !== undefined ||
       (user.subSequence === undefined && put.explicitHashKey !== undefined),
