@@ -14,23 +14,24 @@ import agg from "aws-kinesis-agg";
  * @typedef {{ eventID: string, kinesis: StoredRecord }} EventRecord
  * @typedef {{ op: string, commit_lsn?: string, seq?: number, schema: string, table: string,
  *   key?: Record<string, unknown>, after?: Record<string, unknown> }} Change
+ * @typedef {(change: Change, position: string | undefined) => Promise<void>} Apply
+ *   Keeps the position with the row. A TRUNCATE removes the table's rows of a lower position, and
+ *   those alone: each shard brings it, a merged one may bring it behind newer rows, and twice.
  * @typedef {{ get(name: string): Promise<string | undefined>,
  *   set(name: string, position: string): Promise<void> }} Store
  *   In DynamoDB, say: one item a name. It must be read consistently.
  */
 
-/** @param {{ store: Store, apply: (change: Change, shard: string) => Promise<void> }} parts */
+/** @param {{ store: Store, apply: Apply }} parts */
 export function createHandler({ store, apply }) {
   /** @param {{ Records: EventRecord[] }} event */
   return async ({ Records }) => {
-    for (const { eventID, kinesis } of Records) {
-      // eventID is the shard's name, a colon and the sequence number.
-      const shard = eventID.split(":")[0] ?? "";
+    for (const { kinesis } of Records) {
       try {
         for (const { partitionKey, data } of takeApart(kinesis)) {
           /** @type {Change} */
           const change = JSON.parse(data);
-          await applyOnce(change, partitionKey, shard);
+          await applyOnce(change, partitionKey);
         }
       } catch (error) {
         console.error(`cannot apply ${kinesis.sequenceNumber}:`, error);
@@ -44,19 +45,17 @@ export function createHandler({ store, apply }) {
   /**
    * @param {Change} change
    * @param {string} partitionKey
-   * @param {string} shard
    */
-  async function applyOnce(change, partitionKey, shard) {
+  async function applyOnce(change, partitionKey) {
     const position = positionOf(change);
-    // A logical message outside of a transaction has no position: it may come twice.
-    if (position === undefined) return await apply(change, shard);
-    // A TRUNCATE is in every shard, and empties what that shard's keys have.
-    const name = change.op === "truncate" ? `${partitionKey} ${shard}` : partitionKey;
-    const highest = await store.get(name);
+    // A logical message outside of a transaction has no position: it may come twice. A TRUNCATE stands
+    // for all keys of the shard that it lies in, and is applied whenever it comes.
+    if (position === undefined || change.op === "truncate") return await apply(change, position);
+    const highest = await store.get(partitionKey);
     if (highest !== undefined && position <= highest) return;
     // In this order: what is interrupted between the two comes again, and `apply` has to bear that.
-    await apply(change, shard);
-    await store.set(name, position);
+    await apply(change, position);
+    await store.set(partitionKey, position);
   }
 }
 

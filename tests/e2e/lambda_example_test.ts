@@ -42,24 +42,14 @@ Deno.test("the Lambda example makes a copy of the table, though batches come twi
   await waitUntilConfirmed(db, program);
   assertEquals(await program.stop(), 0, program.stderr);
 
-  /** The copy: of each shard what lies in it, by key. */
-  const rows = new Map<string, Map<unknown, unknown>>();
-  const positions = new Map<string, string>();
+  const copy = new Copy();
   let applied = 0;
   let failing = 0;
   const handler = createHandler({
-    store: {
-      get: (name) => Promise.resolve(positions.get(name)),
-      set: (name, position) => Promise.resolve(void positions.set(name, position)),
-    },
-    apply: (change, shard) => {
+    store: copy.store,
+    apply: (change, position) => {
       if (++applied === failing) throw new Error("the database of the copy is away");
-      const own = rows.get(shard) ?? new Map();
-      rows.set(shard, own);
-      if (change.op === "truncate") own.clear();
-      else if (change.op === "delete") own.delete(change.key!.id);
-      else own.set(change.key!.id, change.after!.version);
-      return Promise.resolve();
+      return copy.apply(change, position);
     },
   });
 
@@ -73,17 +63,99 @@ Deno.test("the Lambda example makes a copy of the table, though batches come twi
       assert(batchItemFailures.length <= 1);
       failing = 0;
       assertEquals(await handler(batch), { batchItemFailures: [] });
-      const before = applied;
+      const before = copy.applied;
       assertEquals(await handler(batch), { batchItemFailures: [] });
-      assertEquals(applied, before, "a duplicate was applied");
+      assertEquals(copy.applied, before, "a duplicate was applied");
     }
   }
-  const copy = [...rows.values()].flatMap((own) => [...own]).sort(([a], [b]) =>
-    Number(a) - Number(b)
-  );
   const original = await db.sql("select id, version from t order by id");
-  assertEquals(copy, original.map(({ id, version }) => [id, version]));
+  assertEquals(copy.rows, original.map(({ id, version }) => [id, version]));
 });
+
+Deno.test("the Lambda example removes no newer row where a merged shard brings an older TRUNCATE late", async () => {
+  // The low lane was ahead: its TRUNCATE lies in its old shard, a later row in the merged one.
+  const after = await copyOf(
+    ["low", truncate(5)],
+    ["merged", insert(1, 6)],
+    ["merged", insert(9, 4)],
+    ["merged", truncate(5)],
+    ["merged", insert(8, 7)],
+  );
+  assertEquals(after, [[1, 6], [8, 7]]);
+});
+
+Deno.test("the Lambda example removes the older rows that a merged shard brings behind the first TRUNCATE", async () => {
+  const after = await copyOf(
+    ["merged", truncate(5)],
+    ["merged", insert(1, 6)],
+    ["merged", insert(9, 4)],
+    ["merged", truncate(5)],
+  );
+  assertEquals(after, [[1, 6]]);
+});
+
+Deno.test("the Lambda example keeps the newer row where a split leaves an older copy in the other shard", async () => {
+  const after = await copyOf(
+    ["right", insert(1, 4)],
+    ["right", insert(1, 6)],
+    ["left", insert(1, 4)],
+  );
+  assertEquals(after, [[1, 6]]);
+});
+
+type Example = Parameters<typeof createHandler>[0];
+type Change = Parameters<Example["apply"]>[0];
+
+/** What `apply` and `store` are to do: a table of rows with their positions, by key. */
+class Copy {
+  readonly #rows = new Map<unknown, { version: unknown; position: string }>();
+  readonly #positions = new Map<string, string>();
+  /** Changes of rows. */
+  applied = 0;
+
+  readonly store: Example["store"] = {
+    get: (name) => Promise.resolve(this.#positions.get(name)),
+    set: (name, position) => Promise.resolve(void this.#positions.set(name, position)),
+  };
+
+  readonly apply: Example["apply"] = (change, position) => {
+    const rows = this.#rows;
+    if (change.op === "truncate") {
+      for (const [id, row] of rows) if (row.position < position!) rows.delete(id);
+      return Promise.resolve();
+    }
+    this.applied++;
+    if (change.op === "delete") rows.delete(change.key!.id);
+    else rows.set(change.key!.id, { version: change.after!.version, position: position! });
+    return Promise.resolve();
+  };
+
+  get rows(): [unknown, unknown][] {
+    return Array.from(this.#rows, ([id, { version }]): [unknown, unknown] => [id, version])
+      .sort(([a], [b]) => Number(a) - Number(b));
+  }
+}
+
+const insert = (id: number, transaction: number): Change => ({
+  ...{ op: "insert", commit_lsn: `0/${transaction}`, seq: 0, schema: "public", table: "t" },
+  ...{ key: { id }, after: { id, version: transaction } },
+});
+const truncate = (transaction: number): Change => ({
+  ...{ op: "truncate", commit_lsn: `0/${transaction}`, seq: 0, schema: "public", table: "t" },
+});
+
+/** The rows after changes that come in this order, one a batch. */
+async function copyOf(...changes: (readonly [shard: string, Change])[]) {
+  const copy = new Copy();
+  const handler = createHandler(copy);
+  for (const [i, [shard, change]] of changes.entries()) {
+    const partitionKey = change.key === undefined ? "public.t" : `public.t:${change.key.id}`;
+    const kinesis = { partitionKey, sequenceNumber: `${i}`, data: btoa(JSON.stringify(change)) };
+    const answer = await handler({ Records: [{ eventID: `${shard}:${i}`, kinesis }] });
+    assertEquals(answer, { batchItemFailures: [] });
+  }
+  return copy.rows;
+}
 
 /** What Lambda would be given, shard by shard. */
 async function eventsByShard({ client }: TestKinesis, stream: string): Promise<EventRecord[][]> {
