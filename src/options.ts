@@ -19,6 +19,8 @@ export interface PostgresOptions {
     readonly port: number;
     /** Where the host is, without asking the name service. */
     readonly address?: string;
+    /** Nobody named this socket: it is taken only where its owner is one that may run a server. */
+    readonly guessed?: true;
   }[];
   readonly database: string;
   readonly user: string;
@@ -34,6 +36,10 @@ export interface PostgresOptions {
   readonly sslNegotiation: "postgres" | "direct";
   /** `require` fails unless the login is by SCRAM-SHA-256-PLUS. */
   readonly channelBinding: "disable" | "prefer" | "require";
+  /** What the server may ask for, as libpq's `require_auth` has it; undefined: anything. */
+  readonly requireAuth: AuthRequirement | undefined;
+  /** The user of this machine whose Unix socket it must be; undefined: anybody's. */
+  readonly requirePeer: string | undefined;
   readonly targetSessionAttrs: TargetSessionAttrs;
   /** For one host; 0: no limit. */
   readonly connectTimeoutMs: number;
@@ -42,6 +48,25 @@ export interface PostgresOptions {
   /** A password file other than `~/.pgpass`. */
   readonly passwordFile: string | undefined;
   readonly applicationName: string;
+}
+
+/** What `require_auth` names; only the first three and `none` are spoken here. */
+export const AUTH_METHODS = [
+  "password",
+  "md5",
+  "scram-sha-256",
+  "gss",
+  "sspi",
+  "oauth",
+  "none",
+] as const;
+export type AuthMethod = typeof AUTH_METHODS[number];
+
+export interface AuthRequirement {
+  /** As it was given, for messages. */
+  readonly text: string;
+  /** `none`: that the server asks for nothing. */
+  readonly allowed: ReadonlySet<AuthMethod>;
 }
 
 export type TargetSessionAttrs =

@@ -4,6 +4,7 @@ import { choice, integer } from "./flag_value.ts";
 import type { HostView } from "./host_view.ts";
 import { LIBPQ_SETTINGS } from "./libpq_settings.ts";
 import { SSL_MODES } from "./postgres_flags.ts";
+import { requireAuth } from "./require_auth.ts";
 import { findService } from "./service_file.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -47,7 +48,8 @@ export function resolveConnection(
   const look = (keyword: string) => find(layers, keyword);
 
   refuseBrokenPromises(look);
-  const hosts = resolveHosts(look, host);
+  const warnings: string[] = [];
+  const hosts = resolveHosts(look, host, warnings);
   const user = look("user")?.value ?? (env.USER || env.LOGNAME || env.USERNAME || undefined);
   if (user === undefined) {
     throw new UsageError("no role to log in as; give --pg-user (-u) or set PGUSER");
@@ -65,6 +67,8 @@ export function resolveConnection(
       password: look("password")?.value,
       auth,
       ...tls,
+      requireAuth: parsed(look("require_auth"), requireAuth),
+      requirePeer: look("requirepeer")?.value,
       targetSessionAttrs: parsed(look("target_session_attrs"), choice(TARGET_SESSION_ATTRS)) ??
         "any",
       connectTimeoutMs: parsed(look("connect_timeout"), connectTimeout) ??
@@ -74,7 +78,7 @@ export function resolveConnection(
       applicationName: (look("application_name") ?? look("fallback_application_name"))?.value ??
         "pg2kinesis",
     },
-    warnings: [...ignoredSettings(layers), ...ignoredRevocations(tls, home, host)],
+    warnings: [...warnings, ...ignoredSettings(layers), ...ignoredRevocations(tls, home, host)],
   };
 }
 
@@ -167,7 +171,11 @@ function ignoredRevocations(
   return [`${path} is not looked at: this program cannot tell revoked certificates`];
 }
 
-function resolveHosts(look: Look, host: HostView): PostgresOptions["hosts"] {
+function resolveHosts(
+  look: Look,
+  host: HostView,
+  warnings: string[],
+): PostgresOptions["hosts"] {
   const hostaddr = look("hostaddr");
   const named = look("host");
   const hosts = ((named ?? hostaddr)?.value ?? "").split(",");
@@ -191,22 +199,34 @@ function resolveHosts(look: Look, host: HostView): PostgresOptions["hosts"] {
     const text = ports.length === 1 ? ports[0]! : ports[index]!;
     const port = parsed({ value: text || DEFAULT_PORT, name: portSetting?.name ?? "" }, parsePort)!;
     const address = addresses[index] || undefined;
-    return {
-      // An address without a name is the host.
-      host: name || address || defaultHost(port, host),
-      port,
-      ...(name && address ? { address } : {}),
-    };
+    // An address without a name is the host.
+    const given = name || address;
+    if (!given) return defaultPlace(port, host, warnings);
+    return { host: given, port, ...(name && address ? { address } : {}) };
   });
 }
 
 /** Debian's, most others', and PostgreSQL's own. */
 const SOCKET_FOLDERS = ["/var/run/postgresql", "/run/postgresql", "/tmp"];
 
-/** libpq knows the one folder it was built with; this program looks where a server listens. */
-function defaultHost(port: number, host: HostView): string {
-  if (host.os === "windows") return "localhost";
-  return SOCKET_FOLDERS.find((folder) => host.exists(`${folder}/.s.PGSQL.${port}`)) ?? "localhost";
+/**
+ * libpq knows the one folder it was built with; this program looks where a server listens. In a folder
+ * where everybody may make one, a socket is taken only from those who may run a server.
+ */
+function defaultPlace(
+  port: number,
+  host: HostView,
+  warnings: string[],
+): PostgresOptions["hosts"][number] {
+  const folders = host.os === "windows"
+    ? []
+    : SOCKET_FOLDERS.filter((folder) => host.exists(`${folder}/.s.PGSQL.${port}`));
+  for (const folder of folders) {
+    const doubt = host.distrust(`${folder}/.s.PGSQL.${port}`);
+    if (doubt === undefined) return { host: folder, port, guessed: true };
+    warnings.push(`no host is given, and ${doubt}`);
+  }
+  return { host: "localhost", port };
 }
 
 const isSocket = (host: string) => host.startsWith("/");
@@ -231,6 +251,16 @@ function resolveTls(
   if (system && sslMode !== "verify-full") {
     throw new UsageError(
       `${mode?.name}: ${sslMode} is too weak for ${rootCert?.name} system; use verify-full`,
+    );
+  }
+  const guessed = hosts.find(({ guessed }) => guessed);
+  if (guessed !== undefined && sslMode.startsWith("verify")) {
+    throw new UsageError(
+      `${
+        (mode ?? rootCert)?.name
+      }: ${sslMode} checks nothing on a Unix socket, and without a host the ` +
+        `one in ${guessed.host} would be taken; name the server with --pg-host, as the certificate ` +
+        `has it, or the socket with --pg-host ${guessed.host}`,
     );
   }
   const isAlwaysTls = !["disable", "allow", "prefer"].includes(sslMode);

@@ -1,7 +1,11 @@
+import { distrust } from "../postgres/socket_owner.ts";
+
 /** What the command line may look at on this machine; tests give their own. */
 export interface HostView {
   readonly os: "windows" | "other";
   exists(path: string): boolean;
+  /** Why a Unix socket that is there, and that nobody named, is not to be used; undefined: it is. */
+  distrust(socket: string): string | undefined;
   /** Undefined when there is no such file; throws when it cannot be read. */
   readTextFile(path: string): string | undefined;
 }
@@ -17,6 +21,7 @@ export const thisHost: HostView = {
       return false;
     }
   },
+  distrust,
   readTextFile(path) {
     try {
       return Deno.readTextFileSync(path);

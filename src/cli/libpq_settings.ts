@@ -48,6 +48,8 @@ export const LIBPQ_SETTINGS: ReadonlyMap<string, LibpqSetting> = new Map(Object.
   sslkey: used("PGSSLKEY"),
   sslnegotiation: used("PGSSLNEGOTIATION"),
   channel_binding: used("PGCHANNELBINDING"),
+  require_auth: used("PGREQUIREAUTH"),
+  requirepeer: used("PGREQUIREPEER"),
   target_session_attrs: used("PGTARGETSESSIONATTRS"),
 
   client_encoding: ignored(),
@@ -72,8 +74,6 @@ export const LIBPQ_SETTINGS: ReadonlyMap<string, LibpqSetting> = new Map(Object.
   oauth_client_secret: promise(undefined, []),
   oauth_issuer: promise(undefined, []),
   oauth_scope: promise(undefined, []),
-  require_auth: promise("PGREQUIREAUTH", []),
-  requirepeer: promise("PGREQUIREPEER", []),
   scram_client_key: promise(undefined, [], "use a password"),
   scram_server_key: promise(undefined, [], "use a password"),
   ssl_max_protocol_version: promise("PGSSLMAXPROTOCOLVERSION", ["TLSv1.3"]),

@@ -36,7 +36,7 @@ export const connectionFlags = {
     long:
       "The server's name or address, or the folder of its Unix socket when it begins with `/`. " +
       "Several, separated by commas, are tried in order. Without it: `$PGHOST`, else the local " +
-      "socket where there is one, else `localhost`. As in psql, `-h` is the host; help is `--help`.",
+      "socket where root, `postgres` or this user has made one, else `localhost`. As in psql, `-h` is the host; help is `--help`.",
     parse: text,
   }),
   pgPort: optionalFlag({

@@ -2,8 +2,10 @@
 import pg from "pg";
 import type { PostgresOptions } from "../options.ts";
 import { isSocketFolder } from "./encryption.ts";
+import { StrangeAnswer } from "./login_bounds.ts";
 import { LoginRefused } from "./login_watch.ts";
 import { describe, errorCode, isTransient, PostgresError } from "./postgres_error.ts";
+import { SocketRefused } from "./socket_owner.ts";
 
 /** A server of `--pg-host`; the address stands in for what the name service says of the host. */
 export type Place = PostgresOptions["hosts"][number];
@@ -149,6 +151,8 @@ function explainNetwork(error: unknown, attempt: Attempt, options: PostgresOptio
     );
   }
   if (error instanceof LoginRefused) return never(said);
+  // Whoever put himself in the server's place while that is away is not to end a run that waits for it.
+  if (error instanceof SocketRefused || error instanceof StrangeAnswer) return later(said);
   if (error instanceof NoPassword) {
     return never("the server asks for a password; set PGPASSWORD or write it to ~/.pgpass");
   }

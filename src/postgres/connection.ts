@@ -21,7 +21,9 @@ import { type Encryption, isSocketFolder, waysToConnect } from "./encryption.ts"
 import { type LoginStage, LoginWatch } from "./login_watch.ts";
 import { passwordFromFile } from "./password_file.ts";
 import { failed, isTransient, PostgresError } from "./postgres_error.ts";
+import { warnOfPlainPassword } from "./plain_password.ts";
 import { rdsToken } from "./rds_token.ts";
+import { SocketGuard } from "./socket_owner.ts";
 import { fitsSession } from "./target_session.ts";
 import { untilAborted } from "./until_aborted.ts";
 
@@ -207,12 +209,13 @@ async function connectToHost(
     const unanswered = failures.length;
     for (const way of ways) {
       const attempt = { ...place, address, encrypted: way.kind === "tls", kind };
-      const login = startLogin(attempt, way, options, token);
+      let login: Login | undefined;
       try {
-        return await withinTime(options, signal, (stop) => logIn(login, stop));
+        const started = login = startLogin(attempt, way, options, token);
+        return await withinTime(options, signal, (stop) => logIn(started, stop));
       } catch (error) {
         note(error, attempt);
-        next = nextTry(error, login.watch.stage, attempt);
+        next = nextTry(error, login?.watch.stage ?? "connecting", attempt);
       }
       if (next !== "way") break;
     }
@@ -276,16 +279,19 @@ function startLogin(
   token: string | undefined,
 ): Login {
   const { address } = attempt;
+  const guard = guardSocket(attempt, options);
   const socket = new Socket();
   const client = new pg.Client({
     host: address,
     port: attempt.port,
     database: options.database,
     user: options.user,
-    password: () => {
+    password: async () => {
       const refusal = watch.refusal();
       if (refusal !== undefined) throw refusal;
-      return token ?? findPassword(attempt, options);
+      const password = token ?? await findPassword(attempt, options);
+      warnOfPlainPassword(watch.method, way, attempt);
+      return password;
     },
     ssl: way.kind === "tls" ? way.options : false,
     sslnegotiation: options.sslNegotiation,
@@ -299,8 +305,17 @@ function startLogin(
     // "false" keeps an environment variable PGREPLICATION out.
     replication: attempt.kind === "replication" ? "database" : "false",
   } as pg.ClientConfig);
-  const watch = new LoginWatch(client, options);
+  const watch = new LoginWatch(client, options, guard);
   return { watch, connection: new Connection(client, socket, attempt) };
+}
+
+/** @throws {SocketRefused} for a socket of somebody who is not to have what is said to it. */
+function guardSocket(attempt: Attempt, { requirePeer }: PostgresOptions): SocketGuard | undefined {
+  if (!isSocketFolder(attempt.host)) return undefined;
+  if (requirePeer !== undefined) {
+    return new SocketGuard(placeOf(attempt), { kind: "peer", user: requirePeer });
+  }
+  return attempt.guessed ? new SocketGuard(placeOf(attempt), { kind: "guessed" }) : undefined;
 }
 
 async function logIn({ connection, watch }: Login, signal: AbortSignal): Promise<Connection> {

@@ -1,5 +1,6 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { parseCommandLine } from "../../src/cli/parse.ts";
+import { UsageError } from "../../src/errors.ts";
 import type { PostgresOptions } from "../../src/options.ts";
 import { type Env, hostWith, parseRun, usageError } from "./support.ts";
 
@@ -56,6 +57,8 @@ Deno.test("resolveConnection takes every setting from libpq's variables", () => 
     auth: "password",
     sslNegotiation: "direct",
     channelBinding: "require",
+    requireAuth: { text: "password,md5", allowed: new Set(["password", "md5"]) },
+    requirePeer: "pg",
     targetSessionAttrs: "primary",
     connectTimeoutMs: 7000,
     sessionOptions: "-c work_mem=1MB",
@@ -75,6 +78,8 @@ Deno.test("resolveConnection takes every setting from libpq's variables", () => 
       PGSSLKEY: "/key",
       PGSSLNEGOTIATION: "direct",
       PGCHANNELBINDING: "require",
+      PGREQUIREAUTH: "password,md5",
+      PGREQUIREPEER: "pg",
       PGTARGETSESSIONATTRS: "primary",
       PGCONNECT_TIMEOUT: "7",
       PGOPTIONS: "-c work_mem=1MB",
@@ -89,7 +94,7 @@ Deno.test("resolveConnection takes every setting from libpq's variables", () => 
       {
         PG2KINESIS_PG_URL:
           "postgres://u:secret@h:6000/d?sslmode=verify-ca&sslrootcert=/ca&sslcert=/cert&sslkey=/key" +
-          "&sslnegotiation=direct&channel_binding=require&target_session_attrs=primary&connect_timeout=7&options=-c%20work_mem%3D1MB" +
+          "&sslnegotiation=direct&channel_binding=require&require_auth=password,md5&requirepeer=pg&target_session_attrs=primary&connect_timeout=7&options=-c%20work_mem%3D1MB" +
           "&passfile=/pass&application_name=me",
       },
       files,
@@ -112,6 +117,8 @@ Deno.test("resolveConnection has defaults for the rest", () => {
     auth: "password",
     sslNegotiation: "postgres",
     channelBinding: "prefer",
+    requireAuth: undefined,
+    requirePeer: undefined,
     targetSessionAttrs: "any",
     connectTimeoutMs: 10_000,
     sessionOptions: undefined,
@@ -135,6 +142,70 @@ Deno.test("resolveConnection looks for a local socket when no host is named", ()
     hostOf(["--pg-url", "postgres:///d?host="], ["/tmp/.s.PGSQL.5432"], { PGHOST: "h" }),
     "/tmp",
   );
+});
+
+Deno.test("resolveConnection takes no socket of a stranger, and checks no certificate on a guessed one", () => {
+  const both = ["/tmp/.s.PGSQL.5432", "/var/run/postgresql/.s.PGSQL.5432"];
+  const guess = (strange: string[], args: string[] = [], env: Env = {}) => {
+    const command = parseCommandLine(
+      ["-d", "d", ...args],
+      { PGUSER: "u", ...env },
+      hostWith(
+        Object.fromEntries([...both, "/ca"].map((file) => [file, ""])),
+        (path) => strange.includes(path) ? `the socket ${path} is a stranger's` : undefined,
+      ),
+    );
+    if (command.kind !== "run") throw new Error(`is ${command.kind}`);
+    return { place: command.options.postgres.hosts[0], warnings: command.warnings };
+  };
+  assertEquals(guess([]), {
+    place: { host: "/var/run/postgresql", port: 5432, guessed: true },
+    warnings: [],
+  });
+  assertEquals(guess([both[1]!]), {
+    place: { host: "/tmp", port: 5432, guessed: true },
+    warnings: [`no host is given, and the socket ${both[1]} is a stranger's`],
+  });
+  assertEquals(guess(both).place, { host: "localhost", port: 5432 });
+  assertEquals(guess(both, ["-h", "/tmp"]), {
+    place: { host: "/tmp", port: 5432 },
+    warnings: [],
+  });
+  const verify = { PGSSLMODE: "verify-ca", PGSSLROOTCERT: "/ca" };
+  assertEquals(guess(both, [], verify).place, { host: "localhost", port: 5432 });
+  assertEquals(guess([], ["-h", "/tmp"], verify).place, { host: "/tmp", port: 5432 });
+  assertThrows(
+    () => guess([], [], verify),
+    UsageError,
+    "PGSSLMODE: verify-ca checks nothing on a Unix socket, and without a host the one in " +
+      "/var/run/postgresql would be taken; name the server with --pg-host",
+  );
+});
+
+Deno.test("resolveConnection reads require_auth from everywhere, and says what is wrong with it", () => {
+  const allowed = (args: string[], env: Env = {}, files: Record<string, string> = {}) =>
+    [...postgres(args, { HOME: "/home/me", ...env }, files).requireAuth?.allowed ?? ["all"]].join();
+  assertEquals(allowed([]), "all");
+  assertEquals(allowed([], { PGREQUIREAUTH: "" }), "all");
+  assertEquals(allowed([], { PGREQUIREAUTH: "scram-sha-256,none" }), "scram-sha-256,none");
+  assertEquals(
+    allowed(["--pg-url", "postgres://h/d?require_auth=%21password,!md5"], { PGREQUIREAUTH: "md5" }),
+    "scram-sha-256,gss,sspi,oauth,none",
+  );
+  const service = { "/home/me/.pg_service.conf": "[s]\nrequire_auth=md5\nrequirepeer=pg\n" };
+  assertEquals(allowed([], { PGSERVICE: "s", PGREQUIREAUTH: "none" }, service), "md5");
+  assertEquals(
+    postgres([], { HOME: "/home/me", PGSERVICE: "s" }, service).requirePeer,
+    "pg",
+  );
+  const refused = (value: string) => usageError([], { PGREQUIREAUTH: value });
+  assertMatch(
+    refused("scram"),
+    /^PGREQUIREAUTH: "scram" is not one of password, md5, scram-sha-256/,
+  );
+  assertMatch(refused("md5,"), /^PGREQUIREAUTH: "" is not one of/);
+  assertMatch(refused("md5,!none"), /^PGREQUIREAUTH: "md5,!none" mixes methods/);
+  assertMatch(refused("!md5,!md5"), /^PGREQUIREAUTH: "!md5" is given twice/);
 });
 
 Deno.test("resolveConnection matches ports to hosts as libpq does", () => {
@@ -293,7 +364,6 @@ Deno.test("resolveConnection refuses TLS settings that cannot hold", () => {
 Deno.test("resolveConnection refuses what it cannot promise, whatever its source", () => {
   const url = (query: string) => usageError(["--pg-url", `postgres://h/d?${query}`]);
   assertMatch(url("sslcrl=/crl"), /sslcrl with this value is not supported; leave it out$/);
-  assertMatch(url("require_auth=scram-sha-256"), /require_auth/);
   assertMatch(usageError([], { PGGSSENCMODE: "require" }), /^PGGSSENCMODE: .*; use TLS$/);
   assertMatch(usageError([], { PGSSLMINPROTOCOLVERSION: "TLSv1.3" }), /^PGSSLMINPROTOCOLVERSION/);
   assertEquals(

@@ -6,10 +6,14 @@ import { parseCommandLine } from "../../src/cli/parse.ts";
 export type Env = Record<string, string | undefined>;
 
 /** A machine that has just these files. */
-export function hostWith(files: Record<string, string> = {}): HostView {
+export function hostWith(
+  files: Record<string, string> = {},
+  distrust: HostView["distrust"] = () => undefined,
+): HostView {
   return {
     os: "other",
     exists: (path) => Object.hasOwn(files, path),
+    distrust,
     readTextFile: (path) => files[path],
   };
 }

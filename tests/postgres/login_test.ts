@@ -1,7 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { SSL_MODES } from "../../src/cli/postgres_flags.ts";
-import { RunError } from "../../src/errors.ts";
+import { requireAuth } from "../../src/cli/require_auth.ts";
+import { RunError, UsageError } from "../../src/errors.ts";
 import type { PostgresOptions, SslMode } from "../../src/options.ts";
 import { connect } from "../../src/postgres/connection.ts";
 import { isTlsComplete } from "../../src/postgres/encryption.ts";
@@ -242,6 +243,100 @@ Deno.test("connect gets in where libpq gets in, and with TLS where libpq has it"
   }
   assertEquals(findings, []);
   assert(outcomes.has("TLS") && outcomes.has("no TLS") && outcomes.size > 10);
+});
+
+const knowing = oracles.filter((oracle) => oracle.keywords().has("require_auth"));
+if (knowing.length === 0) {
+  console.warn("skipped: comparison of require_auth with libpq, which needs libpq 16 or newer");
+}
+
+Deno.test("require_auth lets in, refuses and is misspelt as in libpq", {
+  ignore: ignore || knowing.length === 0,
+}, async () => {
+  const { server, rightFile } = servers!;
+  const methods = ["password", "md5", "scram-sha-256", "none", "gss", "sspi"];
+  const values = [
+    ...methods,
+    ...methods.map((method) => `!${method}`),
+    "password,md5,scram-sha-256",
+    "!password,!md5",
+    "!password,!md5,!none",
+    "none,scram-sha-256",
+    "gss,sspi",
+    "!gss,!sspi",
+    "!password,!none",
+    "oauth",
+    "!oauth,!password",
+    "password,!md5",
+    "!password,md5",
+    "none,!md5",
+    "password,password",
+    "none,none",
+    "!none,!none",
+    "!md5,!md5",
+    "password,",
+    ",password",
+    ",",
+    "!",
+    "!password,",
+    " password",
+    "Password",
+    "scram",
+    "SCRAM-SHA-256",
+    "!!password",
+    "password, md5",
+    "kerberos",
+  ];
+  const findings: string[] = [];
+  const outcomes = new Set<string>();
+  for (const value of values) {
+    for (const user of ["trusted", "scram", "text", "md5"]) {
+      for (const sslMode of ["disable", "verify-full"] as const) {
+        let ours: string;
+        try {
+          ours = await connectsLike(
+            optionsFor(server, sslMode, {
+              user,
+              sslRootCert: rightFile,
+              requireAuth: requireAuth(value),
+            }),
+          );
+          if (ours.startsWith("cannot")) {
+            assertMatch(ours, /require_auth=.* does not allow this login: the server/);
+            ours = "refused";
+          }
+        } catch (error) {
+          if (!(error instanceof UsageError)) throw error;
+          ours = "misspelt";
+        }
+        outcomes.add(ours);
+        for (const { path, connect } of knowing) {
+          const answer = connect({
+            host: "localhost",
+            hostaddr: "127.0.0.1",
+            port: String(server.port),
+            user,
+            dbname: "postgres",
+            password: PASSWORD,
+            sslmode: sslMode,
+            sslrootcert: rightFile,
+            gssencmode: "disable",
+            require_auth: value,
+          });
+          const theirs = typeof answer === "string"
+            ? answer
+            : /authentication method requirement/.test(answer.said)
+            ? "refused"
+            : /require_auth/.test(answer.said)
+            ? "misspelt"
+            : answer.said;
+          if (ours !== theirs) findings.push(`${value} ${user}: ${ours}; ${path} ${theirs}`);
+        }
+      }
+    }
+  }
+  assertEquals(findings, []);
+  assertEquals([...outcomes].sort(), ["TLS", "misspelt", "no TLS", "refused"]);
 });
 
 async function connectsLike(options: PostgresOptions): Promise<string> {

@@ -23,6 +23,8 @@ export function postgresOptions(
     sslKey: undefined,
     sslNegotiation: "postgres",
     channelBinding: "prefer",
+    requireAuth: undefined,
+    requirePeer: undefined,
     targetSessionAttrs: "any",
     connectTimeoutMs: 10_000,
     sessionOptions: undefined,

@@ -33,6 +33,8 @@ export async function captureMessages(transactions: number): Promise<Captured> {
     auth: "password",
     sslNegotiation: "postgres",
     channelBinding: "prefer",
+    requireAuth: undefined,
+    requirePeer: undefined,
     targetSessionAttrs: "any",
     connectTimeoutMs: 0,
     sessionOptions: undefined,
