@@ -10,8 +10,8 @@ export DENO_TLS_CA_STORE="${DENO_TLS_CA_STORE:-system,mozilla}"
 export DENO_NO_UPDATE_CHECK=1
 
 # Downloads are kept in the user's cache; for a user without a home, in /tmp.
-cache=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}
-if ! mkdir -p "$cache/pg2kinesis" 2>/dev/null || [ ! -w "$cache/pg2kinesis" ]; then
+cache=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+if [ -z "$cache" ] || ! mkdir -p "$cache/pg2kinesis" 2>/dev/null || [ ! -w "$cache/pg2kinesis" ]; then
   cache=${TMPDIR:-/tmp}/cache-$(id -u)
   [ -d "$cache" ] || mkdir -m 700 "$cache"
   [ -O "$cache" ] || {
@@ -60,9 +60,14 @@ deno_from_npm() {
     fi
     echo "taking Deno $npm_deno from npm into $1" >&2
     draft=$(mktemp -d "$1.XXXXXX") || return 1
-    # The package's install script only copies the executable, and npm may skip it.
-    if ! npm install --prefix "$draft" --cache "$draft/cache" --no-audit --no-fund --no-update-notifier \
-      --ignore-scripts --loglevel=error "deno@$npm_deno" >&2; then
+    # A project of its own rather than --prefix, which would move npm's global configuration away, and
+    # with it a company's mirror. The package's install script only copies the executable, and npm may
+    # skip it.
+    if ! (
+      cd "$draft" && echo '{ "private": true }' >package.json &&
+        npm install --global=false --cache "$PWD/cache" --no-audit --no-fund --no-update-notifier \
+          --ignore-scripts --loglevel=error "deno@$npm_deno" >&2
+    ); then
       rm -rf "$draft"
       echo "cannot install deno@$npm_deno with npm; its messages are above" >&2
       return 1

@@ -231,8 +231,9 @@ Deno.test("connect gets in where libpq gets in, and with TLS where libpq has it"
         dbname: options.database,
         password: options.password!,
         sslmode: sslMode,
-        sslrootcert: options.sslRootCert ?? "/nonexistent",
-        sslcert: "/nonexistent",
+        // What libpq would look for in the home folder.
+        sslrootcert: options.sslRootCert ?? `${rightFile}.absent`,
+        sslcert: `${rightFile}.absent`,
         channel_binding: options.channelBinding,
         gssencmode: "disable",
       });

@@ -68,12 +68,59 @@ for (const version of ["2.4.0", "2.10.1", "3.0.0"]) {
     await using scratch = await scratchDir();
     await fakeDeno(scratch.path, version);
     const { code, stdout } = await sh(
-      ["-c", `set -eu; . ${ROOT}/scripts/find_deno.sh; find_deno`],
+      ["-c", "set -eu; . scripts/find_deno.sh; find_deno"],
       { PATH: await toolsWithoutNpm(scratch.path) },
     );
     assertEquals([code, stdout], [0, `${scratch.path}/deno\n`]);
   });
 }
+
+Deno.test("find_deno keeps what it downloads in a folder of its own where there is no HOME", async () => {
+  await using scratch = await scratchDir();
+  const { code, stdout, stderr } = await sh(
+    ["-c", 'set -eu; . scripts/find_deno.sh; echo "$cache"'],
+    // Root could make any folder.
+    { HOME: "", XDG_CACHE_HOME: "", TMPDIR: scratch.path },
+  );
+  assertEquals([code, stdout, stderr], [0, `${scratch.path}/cache-${Deno.uid()}\n`, ""]);
+});
+
+const noNpm = !isThere("npm");
+if (noNpm) console.warn("skipped: npm is not installed");
+Deno.test({
+  name: "find_deno takes Deno from the mirror that npm's global configuration names",
+  ignore: noNpm,
+  fn: async () => {
+    await using scratch = await scratchDir();
+    const asked: string[] = [];
+    await using mirror = Deno.serve(
+      { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+      (request) => {
+        asked.push(new URL(request.url).pathname);
+        return new Response("not here", { status: 404 });
+      },
+    );
+    await Deno.mkdir(join(scratch.path, "etc"));
+    await Deno.writeTextFile(
+      join(scratch.path, "etc/npmrc"),
+      `registry=http://127.0.0.1:${mirror.addr.port}/\nfetch-retries=0\n`,
+    );
+    // What the environment says of npm would go before its configuration.
+    const ours = Object.fromEntries(
+      Object.entries(Deno.env.toObject()).filter(([name]) => !/^npm_config_/i.test(name)),
+    );
+    const tools = await toolsWithoutNpm(scratch.path, ["npm", "node", "env"]);
+    const { code, stderr } = await sh(["-c", "set -eu; . scripts/find_deno.sh; find_deno"], {
+      ...ours,
+      PATH: tools,
+      HOME: scratch.path,
+      XDG_CACHE_HOME: scratch.path,
+      npm_config_prefix: scratch.path,
+    }, true);
+    assertEquals([code, asked], [1, ["/deno"]], stderr);
+    assertMatch(stderr, /cannot install deno@\S+ with npm; its messages are above/);
+  },
+});
 
 Deno.test("demo.sh refuses an argument that it does not know", async () => {
   const { code, stderr } = await sh(["scripts/demo.sh", "--kep"]);
@@ -81,10 +128,15 @@ Deno.test("demo.sh refuses an argument that it does not know", async () => {
   assertEquals(code, 2);
 });
 
-async function sh(args: readonly string[], env: Record<string, string> = {}) {
+async function sh(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  clearEnv = false,
+) {
   const { code, stdout, stderr } = await new Deno.Command("sh", {
     args: [...args],
     cwd: ROOT,
+    clearEnv,
     env: { DENO_DIR: denoDir(), ...env },
     stdin: "null",
   }).output();
@@ -99,12 +151,14 @@ async function fakeDeno(directory: string, version: string): Promise<void> {
   await Deno.chmod(path, 0o755);
 }
 
-/** A `PATH` with that directory and the tools of a bare system, but neither Deno nor npm. */
-async function toolsWithoutNpm(directory: string): Promise<string> {
+/** A `PATH` with that directory and the tools of a bare system, but neither Deno nor npm unless they are among `more`. */
+async function toolsWithoutNpm(directory: string, more: readonly string[] = []): Promise<string> {
   const tools = join(directory, "tools");
   await Deno.mkdir(tools);
-  for (const tool of ["sh", "sed", "mkdir", "dirname", "id", "uname", "rm", "mktemp"]) {
-    for (const place of ["/bin", "/usr/bin"]) {
+  const bare = ["sh", "sed", "mkdir", "dirname", "id", "uname", "rm", "mktemp"];
+  for (const tool of [...bare, ...more]) {
+    const places = more.includes(tool) ? Deno.env.get("PATH")!.split(":") : ["/bin", "/usr/bin"];
+    for (const place of places) {
       try {
         await Deno.stat(join(place, tool));
         await Deno.symlink(join(place, tool), join(tools, tool));
@@ -115,6 +169,14 @@ async function toolsWithoutNpm(directory: string): Promise<string> {
     }
   }
   return `${directory}:${tools}`;
+}
+
+function isThere(command: string): boolean {
+  try {
+    return new Deno.Command(command, { args: ["--version"], stdout: "null" }).outputSync().success;
+  } catch {
+    return false;
+  }
 }
 
 async function scratchDir(): Promise<{ path: string } & AsyncDisposable> {

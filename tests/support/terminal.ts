@@ -38,7 +38,8 @@ export class Terminal implements AsyncDisposable {
     const quoted = [command, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`);
     await terminal.#tmux([
       ...["-f", "/dev/null", "new-session", "-d", "-x", String(columns), "-y", String(rows)],
-      `${quoted.join(" ")}; echo "exit code $?"; exec cat`,
+      // With a trap, a shell outlives the Ctrl-C that ends the command.
+      `trap : INT; ${quoted.join(" ")}; echo "exit code $?"; exec cat`,
     ]);
     return terminal;
   }
@@ -66,7 +67,13 @@ export class Terminal implements AsyncDisposable {
     const { success, stdout, stderr } = await new Deno.Command(TMUX, {
       args: ["-u", "-S", join(this.directory, "socket"), ...args],
       clearEnv: true,
-      env: { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin", TERM: "xterm-256color", ...this.env },
+      env: {
+        PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
+        TERM: "xterm-256color",
+        // Not the login shell, which may be any.
+        SHELL: "/bin/sh",
+        ...this.env,
+      },
     }).output();
     if (!success) throw new Error(`tmux ${args[0]}: ${new TextDecoder().decode(stderr)}`);
     return new TextDecoder().decode(stdout);
