@@ -42,8 +42,10 @@ export async function runPipeline(stages: Stages): Promise<void> {
   function take(message: ReplicationMessage): Promise<void> | undefined {
     if (message.kind === "keepalive") checkpoint.mark(message.walEnd);
     else if (message.kind === "warning") publisher.leftOut(message, placeOf(last));
-    else if (message.kind === "timeline") checkpoint.leaveAt(message.branch);
-    else {
+    else if (message.kind === "timeline") {
+      decoder.timelines = message.timelines;
+      if (message.branch !== undefined) checkpoint.leaveAt(message.branch);
+    } else {
       progress.bytes += message.length;
       let event: TransactionEvent | undefined;
       try {

@@ -1,8 +1,11 @@
 import { formatLsn, type Lsn } from "../lsn.ts";
 import type { XLogData } from "../postgres/replication_message.ts";
+import type { Timelines } from "../timelines.ts";
 import type { TransactionEvent } from "./event.ts";
 
 export interface Decoder {
+  /** The history of the WAL that is decoded from now on; timeline 1 unless set. */
+  set timelines(timelines: Timelines);
   /**
    * Decodes one message of the output plugin; undefined for messages that only teach the decoder
    * (pgoutput's Relation, Type and Origin). Throws a {@linkcode DecodeError} for anything it does

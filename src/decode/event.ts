@@ -51,6 +51,8 @@ export interface Relation {
 export interface TransactionInfo {
   /** Unsigned 32 bits. */
   readonly xid: number;
+  /** On which its commit record was written; with test_decoding, its first change. */
+  readonly timeline: number;
   /** LSN of the commit record; undefined with test_decoding, which does not tell it before the rows. */
   readonly commitLsn: Lsn | undefined;
   /** Commit time in microseconds since 1970-01-01 UTC; undefined with test_decoding. */

@@ -4,6 +4,7 @@ import type { TransactionEvent } from "./event.ts";
 import { failAt, MessageReader, readUint32 } from "./pgoutput_reader.ts";
 import { type PgoutputRelation, RelationCache, type TypeName } from "./pgoutput_relation.ts";
 import { PgoutputRow } from "./pgoutput_row.ts";
+import type { Timelines } from "../timelines.ts";
 import { TransactionSequence } from "./transaction_sequence.ts";
 
 const B = 0x42, C = 0x43, D = 0x44, I = 0x49, K = 0x4B, M = 0x4D, N = 0x4E, O = 0x4F, R = 0x52;
@@ -28,6 +29,10 @@ export class PgoutputDecoder implements Decoder {
 
   constructor(typeName: TypeName) {
     this.#relations = new RelationCache(typeName);
+  }
+
+  set timelines(timelines: Timelines) {
+    this.#sequence.timelines = timelines;
   }
 
   decode(message: XLogData): TransactionEvent | undefined {

@@ -1,5 +1,6 @@
 import { type XLogData, XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
 import { ascii, ByteKeyedCache, hasAt } from "./bytes.ts";
+import type { Timelines } from "../timelines.ts";
 import { DecodeError, type Decoder } from "./decoder.ts";
 import type { Relation, TransactionEvent, Truncate } from "./event.ts";
 import { parsePostgresTimestamp } from "./postgres_timestamp.ts";
@@ -44,6 +45,10 @@ export class TestDecodingDecoder implements Decoder {
   #sequence = new TransactionSequence("test_decoding");
   #tables = new ByteKeyedCache<TestDecodingTable>();
   #cursor = new ColumnCursor();
+
+  set timelines(timelines: Timelines) {
+    this.#sequence.timelines = timelines;
+  }
 
   decode(message: XLogData): TransactionEvent {
     const bytes = message.payload;

@@ -1,5 +1,6 @@
 import type { Lsn } from "../lsn.ts";
 import type { XLogData } from "../postgres/replication_message.ts";
+import { Timelines } from "../timelines.ts";
 import { DecodeError } from "./decoder.ts";
 import type { Begin, Commit, TransactionInfo } from "./event.ts";
 
@@ -10,10 +11,14 @@ import type { Begin, Commit, TransactionInfo } from "./event.ts";
 export class TransactionSequence {
   #open: TransactionInfo | undefined;
   #next = 0;
+  timelines = Timelines.only(1);
 
   constructor(private readonly plugin: string) {}
 
-  begin(message: XLogData, transaction: TransactionInfo): Begin {
+  begin(message: XLogData, begun: Omit<TransactionInfo, "timeline">): Begin {
+    const { xid, commitLsn, commitTime } = begun;
+    const timeline = this.timelines.at(commitLsn ?? message.walStart);
+    const transaction = { xid, timeline, commitLsn, commitTime };
     if (this.#open !== undefined) {
       this.#fail(message, `transaction ${transaction.xid} begins inside ${this.#open.xid}`);
     }

@@ -1,6 +1,7 @@
 import { parseLsn } from "../lsn.ts";
 import { type XLogData, XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
 import { ascii, ByteKeyedCache, hasAt } from "./bytes.ts";
+import type { Timelines } from "../timelines.ts";
 import { DecodeError, type Decoder } from "./decoder.ts";
 import type { LogicalMessage, TransactionEvent, TransactionInfo } from "./event.ts";
 import { jsonStringBytes, jsonStringText, scanJsonNumber, scanJsonString } from "./json_bytes.ts";
@@ -47,6 +48,10 @@ export class Wal2jsonDecoder implements Decoder {
   #begin: Uint8Array = new Uint8Array();
   /** Where its timestamp ends. */
   #headEnd = 0;
+
+  set timelines(timelines: Timelines) {
+    this.#sequence.timelines = timelines;
+  }
 
   decode(message: XLogData): TransactionEvent {
     const bytes = message.payload;

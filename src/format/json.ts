@@ -192,7 +192,7 @@ export class JsonFormatter implements Formatter {
     this.#transaction.writeCommitLsn(transaction, out);
     out.text(',"seq":');
     out.text(String(seq));
-    this.#transaction.writeTime(transaction, out);
+    this.#transaction.writeTimelineAndTime(transaction, out);
   }
 
   #partitionKeyOf(change: RowChange, key: RowKey | undefined): string {

@@ -21,8 +21,8 @@ export class TransactionText {
     out.copy(this.#parts.bytes, this.#xidEnd, this.#commitLsnEnd);
   }
 
-  /** Nothing where the plugin does not tell it before the rows. */
-  writeTime(transaction: TransactionInfo, out: Utf8Writer): void {
+  /** The timeline, and the commit's time where the plugin tells it before the rows. */
+  writeTimelineAndTime(transaction: TransactionInfo, out: Utf8Writer): void {
     this.#prepare(transaction);
     out.copy(this.#parts.bytes, this.#commitLsnEnd, this.#parts.length);
   }
@@ -30,7 +30,7 @@ export class TransactionText {
   #prepare(transaction: TransactionInfo): void {
     if (transaction === this.#transaction) return;
     this.#transaction = transaction;
-    const { xid, commitLsn, commitTime } = transaction;
+    const { xid, timeline, commitLsn, commitTime } = transaction;
     const parts = this.#parts;
     parts.clear();
     parts.text(`,"xid":${xid}`);
@@ -41,6 +41,7 @@ export class TransactionText {
       parts.text('"');
     }
     this.#commitLsnEnd = parts.length;
+    parts.text(`,"timeline":${timeline}`);
     if (commitTime !== undefined) parts.text(`,"ts":"${formatMicroseconds(commitTime)}"`);
   }
 }

@@ -98,9 +98,10 @@ export function messageForUser(
 }
 
 export function transactionForUser(transaction: TransactionInfo): UserTransaction {
-  const { xid, commitLsn, commitTime } = transaction;
+  const { xid, timeline, commitLsn, commitTime } = transaction;
   return {
     xid,
+    timeline,
     commitLsn: commitLsn === undefined ? undefined : formatLsn(commitLsn),
     commitTime: commitTime === undefined ? undefined : formatMicroseconds(commitTime),
   };

@@ -98,6 +98,8 @@ export interface UserColumn {
 
 export interface UserTransaction {
   readonly xid: number;
+  /** Of the WAL; each failover begins a new one. Compare it before LSNs. */
+  readonly timeline: number;
   /** Undefined with test_decoding, which does not tell it before the rows. */
   readonly commitLsn: string | undefined;
   /** `2026-11-22T08:01:02.123456Z`; undefined with test_decoding. */

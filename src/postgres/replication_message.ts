@@ -1,4 +1,5 @@
 import type { Lsn } from "../lsn.ts";
+import type { Timelines } from "../timelines.ts";
 
 /**
  * One XLogData message of the streaming replication protocol: a header of 25 bytes ('w', WAL start,
@@ -66,16 +67,18 @@ export interface ServerWarning {
   readonly code: string;
 }
 
-/**
- * The server goes on with another timeline (a standby was promoted), which left the one before at
- * `branch`: what came behind that is not in its history.
- */
-export interface TimelineSwitch {
+/** What follows was sent by a server whose WAL has this history. */
+export interface TimelineNews {
   readonly kind: "timeline";
-  readonly branch: Lsn;
+  readonly timelines: Timelines;
+  /**
+   * Where its history left that of the server before, as after the promotion of a standby: what came
+   * behind that is not in it. Undefined: nowhere.
+   */
+  readonly branch: Lsn | undefined;
 }
 
-export type ReplicationMessage = XLogData | Keepalive | ServerWarning | TimelineSwitch;
+export type ReplicationMessage = XLogData | Keepalive | ServerWarning | TimelineNews;
 
 const scratch = new Uint8Array(8);
 const scratchView = new DataView(scratch.buffer);

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { type Clock, systemClock } from "../clock.ts";
 import { formatLsn, type Lsn, parseLsn } from "../lsn.ts";
+import type { Timelines } from "../timelines.ts";
 import type { SlotOptions } from "../options.ts";
 import type { Connection, TextRow } from "./connection.ts";
 import { readCopyData, readNotice, writeStandbyStatus } from "./copy_data.ts";
@@ -8,6 +9,7 @@ import { CopyStream } from "./copy_stream.ts";
 import { pluginOptions } from "./plugin_options.ts";
 import { failed, PostgresError } from "./postgres_error.ts";
 import type { Keepalive, ReplicationMessage } from "./replication_message.ts";
+import { readTimelines } from "./read_timelines.ts";
 import { explainSlotFailure } from "./slot_failure.ts";
 import { quoteLiteral } from "./sql_text.ts";
 
@@ -28,6 +30,8 @@ const DROP_MS = 100;
 export interface ServerIdentity {
   readonly systemId: string;
   readonly timeline: number;
+  /** Of its WAL. */
+  readonly timelines: Timelines;
   /** End of the server's WAL when the session began. */
   readonly walEnd: Lsn;
   /** `server_version_num`: 150020. */
@@ -351,9 +355,11 @@ async function identify(connection: Connection): Promise<ServerIdentity> {
   // Behind the other: what is a primary by then has its last timeline. A standby's may be the one
   // before, and were it promoted in between, it would pass for a primary on that.
   const [system] = await connection.query(doing, "IDENTIFY_SYSTEM");
+  const timeline = Number(system!.timeline);
   return {
     systemId: system!.systemid!,
-    timeline: Number(system!.timeline),
+    timeline,
+    timelines: await readTimelines(connection, timeline),
     walEnd: parseLsn(system!.xlogpos!),
     version: Number(settings!.version),
     walSenderTimeoutMs: Number(settings!.timeout),

@@ -28,8 +28,8 @@ export interface GoOn {
   /** For START_REPLICATION. */
   readonly lsn: Lsn;
   /**
-   * The server is on another timeline now, which left the one before here: what was received behind
-   * it is not in this history, and no LSN behind it means what it meant.
+   * The server's history left that of the one before here: what was received behind it is not in this
+   * one, and no LSN behind it means what it meant.
    */
   readonly branch: Lsn | undefined;
 }
@@ -105,7 +105,8 @@ export async function whereToGoOn(
           `changes between ${gap} may be missing; fill the gap from the tables and start again`,
       );
   }
-  if (now.timeline === before.timeline) {
+  const branch = now.timelines.partsFrom(before.timelines);
+  if (branch === "nowhere") {
     // A primary sends nothing that it could lose by a crash. A standby replays anew.
     if (!now.isStandby && now.walEnd < receivedLsn) {
       throw lost(
@@ -117,61 +118,45 @@ export async function whereToGoOn(
     return { lsn: receivedLsn, branch: undefined };
   }
 
-  const branch = await branchPoint(connection, before.timeline, now.timeline);
-  const found = `${place} went from timeline ${before.timeline} to ${now.timeline}` +
-    (branch === undefined ? ", which does not descend from it" : ` at ${formatLsn(branch)}`);
-  if (branch !== undefined && receivedLsn <= branch) {
-    logger.info("{found}; everything received is in it", { found });
+  const found = now.timeline === before.timeline
+    ? `${place} is on another timeline ${now.timeline} than the server before`
+    : `${place} went from timeline ${before.timeline} to ${now.timeline}`;
+  if (branch === undefined) {
+    throw lost(
+      `${found}, which do not descend from one another: it is another server's history, and the ` +
+        "stream has changes that are not in it; compare them and start again",
+    );
+  }
+  const at = `${found}, which parted at ${formatLsn(branch)}`;
+  if (receivedLsn <= branch) {
+    logger.info("{found}; everything received is in it", { found: at });
     return { lsn: receivedLsn, branch };
   }
-  if (branch === undefined || confirmedLsn > branch) {
+  const range = `${formatLsn(branch)} to ${formatLsn(receivedLsn)}`;
+  if (confirmedLsn > branch) {
     throw lost(
-      `${found}, behind ${formatLsn(confirmedLsn)}, which was confirmed: the stream has changes ` +
-        "that the database lost in the failover; compare them and start again",
+      `${at}, before ${
+        formatLsn(confirmedLsn)
+      }, which was confirmed: the database lost its WAL from ` +
+        `${range} in the failover, and the stream has changes of it; compare them and start again`,
     );
   }
   if (progress.isInTransaction) {
     throw lost(
-      `${found}, and a transaction received by half is not in it; start again: the slot goes on ` +
-        `from ${formatLsn(confirmedLsn)} and nothing is lost`,
+      `${at}: the database lost its WAL from ${range} in the failover, and with it a transaction ` +
+        `received by half; start again: the slot goes on from ${formatLsn(confirmedLsn)} and ` +
+        "nothing is lost",
     );
   }
   logger.warn(
-    "{found}: transactions up to {received} were received, and the database lost them in the " +
-      "failover; those of them that are in the stream stay there",
-    { found, received: formatLsn(receivedLsn) },
+    "{found}: the database lost its WAL from {from} to {to} in the failover; transactions of it that are " +
+      "in the stream stay there, and JSON names them by the timeline that was left, {timeline}",
+    {
+      found: at,
+      from: formatLsn(branch),
+      to: formatLsn(receivedLsn),
+      timeline: before.timelines.at(branch),
+    },
   );
   return { lsn: branch, branch };
-}
-
-/**
- * Where the history of `timeline` left `earlier`; undefined when it never was on it.
- * https://www.postgresql.org/docs/current/protocol-replication.html, TIMELINE_HISTORY
- */
-async function branchPoint(
-  connection: Connection,
-  earlier: number,
-  timeline: number,
-): Promise<Lsn | undefined> {
-  const [row] = await connection.query(
-    `read the history of timeline ${timeline}`,
-    `TIMELINE_HISTORY ${timeline}`,
-  );
-  return findBranch(decodeBytea(row!.content!), earlier);
-}
-
-/** Lines of a history file: parent timeline, LSN of the switch, reason. */
-export function findBranch(history: string, earlier: number): Lsn | undefined {
-  for (const line of history.split("\n")) {
-    const [parent, lsn] = line.trim().split(/\s+/);
-    if (parent === String(earlier) && lsn !== undefined) return parseLsn(lsn);
-  }
-  return undefined;
-}
-
-/** The content is sent as text bytes under bytea's type; older servers print it as hex. */
-function decodeBytea(text: string): string {
-  if (!text.startsWith("\\x")) return text;
-  const bytes = text.slice(2).match(/../g)?.map((hex) => parseInt(hex, 16)) ?? [];
-  return new TextDecoder().decode(new Uint8Array(bytes));
 }

@@ -173,7 +173,8 @@ class Source implements ReplicationSource {
         this.#waitingBytes -= batch.bytes;
         yield batch.messages;
         // Whoever comes for more has worked this off.
-        if (batch.messages[0]?.kind === "timeline") this.#branches.shift();
+        const [first] = batch.messages;
+        if (first?.kind === "timeline" && first.branch !== undefined) this.#branches.shift();
         // Half empty, so that reading is not switched at every batch.
         if (this.#waitingBytes <= MAX_WAITING_BYTES / 2) this.#session.resume();
       } else if (this.#error !== undefined) {
@@ -233,6 +234,8 @@ class Source implements ReplicationSource {
 
   /** What the checkpoint has of a timeline that is left says nothing of the next one. */
   #flushLsn(): Lsn {
+    // A server that turns out to be another one keeps all it has.
+    if (this.#resume!.isComparing) return 0n;
     const flushLsn = this.options.flushLsn();
     const [branch] = this.#branches;
     return branch !== undefined && flushLsn > branch ? branch : flushLsn;
@@ -246,10 +249,12 @@ class Source implements ReplicationSource {
     const { startLsn, slot, postgres } = this.options;
     this.#ownPids.add(server.senderPid);
     if (this.#ownPids.size > MAX_OWN_PIDS) this.#ownPids.delete(firstOf(this.#ownPids));
+    const slotLsn = parseLsn(row?.confirmed_flush_lsn ?? "0/0");
+    const { timelines } = server;
     if (this.#resume === undefined || this.#server === undefined) {
-      const first = parseLsn(row?.confirmed_flush_lsn ?? "0/0");
-      this.#confirmedLsn = first > startLsn ? first : startLsn;
+      this.#confirmedLsn = slotLsn > startLsn ? slotLsn : startLsn;
       this.#resume = new ResumePoint(this.#confirmedLsn, slot.plugin);
+      this.#push([{ kind: "timeline", timelines, branch: undefined }], 0);
       return startLsn;
     }
     const { lsn, branch } = await whereToGoOn(connection, server, row, {
@@ -263,9 +268,9 @@ class Source implements ReplicationSource {
       heldBy: (pid) => this.#heldBy(pid),
     });
     if (branch !== undefined) this.#leaveTimeline(branch);
+    this.#push([{ kind: "timeline", timelines, branch }], 0);
     if (lsn < this.#resume.lsn) this.#resume.rewind(lsn);
-    this.#resume.restart();
-    return lsn;
+    return this.#resume.restart(slotLsn);
   }
 
   /** The server has not yet let go of our dead session, or another client was faster. */
@@ -291,7 +296,6 @@ class Source implements ReplicationSource {
     this.#branches.push(branch);
     if (this.#confirmedLsn > branch) this.#confirmedLsn = branch;
     if (this.#receivedLsn > branch) this.#receivedLsn = branch;
-    this.#push([{ kind: "timeline", branch }], 0);
   }
 
   async #keepLease(session: ReplicationSession, watch: ServerWatch): Promise<void> {
@@ -313,10 +317,14 @@ class Source implements ReplicationSource {
     let fresh = messages;
     if (resume.isReplaying) {
       fresh = messages.filter((message) => {
+        const wasComparing = resume.isComparing;
+        if (message.kind === "keepalive") resume.reached(message.walEnd);
         const wasReplaying = resume.isReplaying;
         return message.kind === "xlogdata"
           ? resume.accept(message)
-          : message.kind === "keepalive" || !wasReplaying;
+          : message.kind === "keepalive"
+          ? !wasComparing
+          : !wasReplaying;
       });
     } else {
       for (const message of messages) {

@@ -3,10 +3,20 @@ import { asText } from "./render.ts";
 
 /** What names a change of the JSON format, version 1 (`format/json.ts`). */
 export type ChangeName =
-  /** The pairs of one partition key grow. */
-  | { readonly kind: "ordered"; readonly commitLsn: Lsn; readonly seq: number }
+  /** On one timeline the pairs of one partition key grow; a later timeline is behind an earlier one. */
+  | {
+    readonly kind: "ordered";
+    readonly timeline: number;
+    readonly commitLsn: Lsn;
+    readonly seq: number;
+  }
   /** test_decoding: a name for good, but xids do not grow in the order of the commits. */
-  | { readonly kind: "unordered"; readonly xid: number; readonly seq: number }
+  | {
+    readonly kind: "unordered";
+    readonly timeline: number;
+    readonly xid: number;
+    readonly seq: number;
+  }
   /** A message outside of any transaction: nothing names it. */
   | { readonly kind: "unnamed" };
 
@@ -14,14 +24,16 @@ export type ChangeName =
 const HEAD_BYTES = 192;
 /** As our own formatter writes it; JSON that is written otherwise is parsed as a whole. */
 const HEAD =
-  /^\{"v":1,"op":"[a-z]+","xid":(\d{1,10}),"lsn":"[^"]*"(?:,"commit_lsn":"([^"]*)")?,"seq":(\d{1,15})[,}]/;
+  /^\{"v":1,"op":"[a-z]+","xid":(\d{1,10}),"lsn":"[^"]*"(?:,"commit_lsn":"([^"]*)")?,"seq":(\d{1,15})(?:,"timeline":(\d{1,10}))?[,}]/;
 const latin1 = new TextDecoder("latin1");
 
 /** Undefined: the record is none of the JSON format. */
 export function readChangeName(data: Uint8Array): ChangeName | undefined {
   if (data[0] !== 0x7B) return undefined;
   const head = HEAD.exec(latin1.decode(data.subarray(0, HEAD_BYTES)));
-  if (head !== null) return nameOf(Number(head[1]), head[2], Number(head[3]));
+  if (head !== null) {
+    return nameOf(Number(head[4] ?? 1), Number(head[1]), head[2], Number(head[3]));
+  }
   const text = asText(data);
   if (text === undefined) return undefined;
   let change: Record<string, unknown>;
@@ -30,18 +42,24 @@ export function readChangeName(data: Uint8Array): ChangeName | undefined {
   } catch {
     return undefined;
   }
-  const { v, op, xid, seq, commit_lsn: commitLsn } = change;
+  // Records of before this field was written are of a time when nobody told timelines apart.
+  const { v, op, xid, seq, commit_lsn: commitLsn, timeline = 1 } = change;
   if (v !== 1 || typeof op !== "string") return undefined;
   if (xid === undefined && seq === undefined && op === "message") return { kind: "unnamed" };
-  if (!isCount(seq) || !isCount(xid)) return undefined;
+  if (!isCount(seq) || !isCount(xid) || !isCount(timeline)) return undefined;
   if (commitLsn !== undefined && typeof commitLsn !== "string") return undefined;
-  return nameOf(xid, commitLsn, seq);
+  return nameOf(timeline, xid, commitLsn, seq);
 }
 
-function nameOf(xid: number, commitLsn: string | undefined, seq: number): ChangeName | undefined {
-  if (commitLsn === undefined) return { kind: "unordered", xid, seq };
+function nameOf(
+  timeline: number,
+  xid: number,
+  commitLsn: string | undefined,
+  seq: number,
+): ChangeName | undefined {
+  if (commitLsn === undefined) return { kind: "unordered", timeline, xid, seq };
   try {
-    return { kind: "ordered", commitLsn: parseLsn(commitLsn), seq };
+    return { kind: "ordered", timeline, commitLsn: parseLsn(commitLsn), seq };
   } catch {
     return undefined;
   }

@@ -17,7 +17,7 @@ export type NamedChange = Exclude<ChangeName, { readonly kind: "unnamed" }>;
 /** The greatest pair of a key, or the transaction that it was in last. */
 type Latest =
   | { readonly kind: "ordered"; pair: bigint }
-  | { readonly kind: "unordered"; xid: number; seq: number };
+  | { readonly kind: "unordered"; timeline: number; xid: number; seq: number };
 
 /**
  * Tells of each change whether it is new, late or a duplicate among those of its key: by the greatest
@@ -53,7 +53,7 @@ export class KeyHistories {
     const print = fingerprintOf(key, name);
     if (name.kind === "unordered") return this.#addUnordered(key, name, latest, print);
 
-    const pair = packPair(name.commitLsn, name.seq);
+    const pair = packPosition(name);
     if (latest?.kind !== "ordered") {
       this.#latest.set(key, { kind: "ordered", pair });
     } else if (pair > latest.pair) {
@@ -72,17 +72,19 @@ export class KeyHistories {
   /** Order shows within a transaction only. */
   #addUnordered(
     key: string,
-    { xid, seq }: Extract<NamedChange, { kind: "unordered" }>,
+    { timeline, xid, seq }: Extract<NamedChange, { kind: "unordered" }>,
     latest: Latest | undefined,
     print: number,
   ): Standing {
     if (this.#recent.has(print)) return "duplicate";
     this.#recent.add(print);
     if (latest?.kind !== "unordered") {
-      this.#latest.set(key, { kind: "unordered", xid, seq });
+      this.#latest.set(key, { kind: "unordered", timeline, xid, seq });
       return "new";
     }
-    if (xid === latest.xid && seq < latest.seq) return "late";
+    const isSameTransaction = timeline === latest.timeline && xid === latest.xid;
+    if (isSameTransaction && seq < latest.seq) return "late";
+    latest.timeline = timeline;
     latest.xid = xid;
     latest.seq = seq;
     return "new";
@@ -96,10 +98,12 @@ export class KeyHistories {
 
 function fingerprintOf(key: string, name: NamedChange): number {
   const major = name.kind === "ordered" ? name.commitLsn : `xid ${name.xid}`;
-  return fingerprint(`${major} ${name.seq} ${key}`);
+  return fingerprint(`${name.timeline} ${major} ${name.seq} ${key}`);
 }
 
-/** Two numbers as one, which compares as the pair does. */
-function packPair(major: bigint, minor: number): bigint {
-  return (major << 53n) | BigInt(minor);
+/** Timeline, LSN and number as one, which compares as the three do. */
+function packPosition(
+  { timeline, commitLsn, seq }: Extract<ChangeName, { kind: "ordered" }>,
+): bigint {
+  return (((BigInt(timeline) << 64n) | commitLsn) << 53n) | BigInt(seq);
 }

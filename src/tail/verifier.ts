@@ -64,6 +64,7 @@ export class Verifier {
    * by what tells that they are stored again.
    */
   readonly #awaited = new Map<string | number, TailedRecord>();
+  /** By timeline and commit LSN, or timeline and xid, as one number. */
   readonly #gaps = new SequenceGaps<bigint>();
   readonly #gapsByXid = new SequenceGaps<number>();
 
@@ -145,8 +146,9 @@ export class Verifier {
   }
 
   #count(name: NamedChange): void {
-    if (name.kind === "ordered") this.#gaps.add(name.commitLsn, name.seq);
-    else this.#gapsByXid.add(name.xid, name.seq);
+    const { timeline, seq } = name;
+    if (name.kind === "ordered") this.#gaps.add((BigInt(timeline) << 64n) | name.commitLsn, seq);
+    else this.#gapsByXid.add(timeline * 2 ** 32 + name.xid, seq);
   }
 
   /** To be called when all was read: looks for what is missing. */
@@ -163,10 +165,15 @@ export class Verifier {
       );
     }
     for (const { transaction, ranges } of this.#gaps.missing()) {
-      this.#tellGap(`transaction ${formatLsn(transaction)}`, ranges);
+      const lsn = formatLsn(BigInt.asUintN(64, transaction));
+      this.#tellGap(`transaction ${lsn}${onTimeline(Number(transaction >> 64n))}`, ranges);
     }
     for (const { transaction, ranges } of this.#gapsByXid.missing()) {
-      this.#tellGap(`transaction with xid ${transaction}`, ranges);
+      const timeline = Math.floor(transaction / 2 ** 32);
+      this.#tellGap(
+        `transaction with xid ${transaction % 2 ** 32}${onTimeline(timeline)}`,
+        ranges,
+      );
     }
   }
 
@@ -214,7 +221,11 @@ function place({ shardId, sequenceNumber, subSequence }: TailedRecord): string {
 const quote = ({ partitionKey }: TailedRecord) => JSON.stringify(partitionKey);
 
 function describe(name: NamedChange): string {
+  const where = onTimeline(name.timeline);
   return name.kind === "ordered"
-    ? `the pair (${formatLsn(name.commitLsn)}, ${name.seq})`
-    : `(xid ${name.xid}, seq ${name.seq})`;
+    ? `the pair (${formatLsn(name.commitLsn)}, ${name.seq})${where}`
+    : `(xid ${name.xid}, seq ${name.seq})${where}`;
 }
+
+/** Nearly all databases are on their first one. */
+const onTimeline = (timeline: number) => timeline === 1 ? "" : ` on timeline ${timeline}`;

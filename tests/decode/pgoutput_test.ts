@@ -53,6 +53,7 @@ Deno.test("PgoutputDecoder gives begin, changes with positions, and commit with 
   assertEquals(present.flatMap((event) => "seq" in event ? [event.seq] : []), [0, 1, -1, 3, 4]);
   assertEquals(events[0]!.transaction, {
     xid: 4294967295,
+    timeline: 1,
     commitLsn: 0xFFFF_FFFF_FFFF_FFF0n,
     // One microsecond before 2000-01-01.
     commitTime: BigInt(Date.UTC(2000, 0)) * 1000n - 1n,

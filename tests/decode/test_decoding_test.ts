@@ -51,6 +51,7 @@ Deno.test("TestDecodingDecoder gives begin, changes with positions, and commit w
   const [begin, row, , outside, , , commit] = events;
   assertEquals(begin?.transaction, {
     xid: 4294967295,
+    timeline: 1,
     commitLsn: undefined,
     commitTime: undefined,
   });

@@ -45,6 +45,7 @@ Deno.test("Wal2jsonDecoder gives begin, changes with positions, and commit with 
   assertEquals(events.flatMap((event) => "seq" in event ? [event.seq] : []), [0, 1, -1, 2, 3]);
   assertEquals(events[0]!.transaction, {
     xid: 4294967295,
+    timeline: 1,
     commitLsn: 0x16_B374_D848n,
     commitTime: BigInt(Date.UTC(2026, 0, 1, 21, 34, 5)) * 1000n + 678901n,
   });

@@ -181,15 +181,16 @@ Deno.test("JSON through the program: the fields of every kind of change, from al
   for (const [plugin, records] of stored) {
     const seen = records.map((record) => [
       record.partitionKey,
-      without(parse(record), "v", "xid", "lsn", "commit_lsn", "ts", "schema"),
+      without(parse(record), "v", "xid", "lsn", "timeline", "commit_lsn", "ts", "schema"),
     ]);
     assertEquals(seen, expected.map(([key, record]) => [key, asTold(plugin, record)]), plugin);
 
     let last = 0n, transaction = -1;
     const commits = WORK.flatMap(([, ...records], i) => records.map(() => i));
     records.map(parse).forEach((record, i) => {
-      const { v, xid, lsn, commit_lsn, ts, schema, op } = record;
+      const { v, xid, lsn, timeline, commit_lsn, ts, schema, op } = record;
       assertEquals([v, schema], ["1", op === "message" ? undefined : "public"]);
+      assertEquals(timeline, "1");
       assertMatch(xid, /^\d+$/);
       if (plugin === "test_decoding") {
         assertEquals([commit_lsn, ts], [undefined, undefined]);

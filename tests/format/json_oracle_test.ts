@@ -124,8 +124,8 @@ Deno.test("JSON is the same when a slot is read again", { ignore }, async () => 
       assertEquals(oracle.published[plugin].slice(first[plugin].length), first[plugin], plugin);
     }
     assertEquals(
-      fields(oracle, "pgoutput", "commit_lsn", "seq", "ts", "xid"),
-      fields(oracle, "wal2json", "commit_lsn", "seq", "ts", "xid"),
+      fields(oracle, "pgoutput", "commit_lsn", "seq", "timeline", "ts", "xid"),
+      fields(oracle, "wal2json", "commit_lsn", "seq", "timeline", "ts", "xid"),
     );
     assertEquals(fields(oracle, "test_decoding", "seq"), fields(oracle, "pgoutput", "seq"));
   });

@@ -34,7 +34,8 @@ Deno.test("JSON of an insert, byte for byte", async () => {
   });
   assertEquals(format(await make(), change), [{
     key: "public.orders:1",
-    data: '{"v":1,"op":"insert","xid":731,"lsn":"0/16B3748","commit_lsn":"0/16B3800","seq":5,' +
+    data:
+      '{"v":1,"op":"insert","xid":731,"lsn":"0/16B3748","commit_lsn":"0/16B3800","seq":5,"timeline":1,' +
       '"ts":"2026-11-22T08:01:02.123456Z","schema":"public","table":"orders","key":{"id":1},' +
       '"after":{"id":1,"note":"a\\"b"}}',
     route: undefined,
@@ -42,7 +43,7 @@ Deno.test("JSON of an insert, byte for byte", async () => {
 });
 
 Deno.test("JSON with test_decoding has neither commit_lsn nor ts", async () => {
-  const transaction = { xid: 731, commitLsn: undefined, commitTime: undefined };
+  const transaction = { xid: 731, timeline: 1, commitLsn: undefined, commitTime: undefined };
   const change = row("insert", { ...orders, transaction, newRow: [["id", "bigint", "1"]] });
   const [record] = format(await make("test_decoding"), change);
   assertEquals(Object.keys(parse(record)).slice(0, 5), ["v", "op", "xid", "lsn", "seq"]);
@@ -296,7 +297,8 @@ Deno.test("JSON of logical messages: UTF-8 as text, anything else as base64", as
   const [text] = format(formatter, message("\uFEFFé"));
   assertEquals(text, {
     key: "message:audit",
-    data: '{"v":1,"op":"message","xid":731,"lsn":"0/16B3748","commit_lsn":"0/16B3800","seq":3,' +
+    data:
+      '{"v":1,"op":"message","xid":731,"lsn":"0/16B3748","commit_lsn":"0/16B3800","seq":3,"timeline":1,' +
       '"ts":"2026-11-22T08:01:02.123456Z","prefix":"audit","content":"\uFEFFé"}',
     route: undefined,
   });

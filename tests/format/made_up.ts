@@ -16,6 +16,7 @@ export type ColumnSpec = readonly [name: string, type: string, value: ColumnValu
 
 export const TRANSACTION: TransactionInfo = {
   xid: 731,
+  timeline: 1,
   commitLsn: 0x16B3800n,
   commitTime: 1_795_334_462_123_456n,
 };

@@ -98,6 +98,7 @@ Deno.test("a user's formatter is given the change and its transaction", async ()
     });
     assertEquals(transaction, {
       xid: 731,
+      timeline: 1,
       commitLsn: "0/16B3800",
       commitTime: "2026-11-22T08:01:02.123456Z",
     });

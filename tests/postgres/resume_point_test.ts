@@ -3,7 +3,6 @@ import type { OutputPlugin } from "../../src/options.ts";
 import { PostgresError } from "../../src/postgres/postgres_error.ts";
 import { XLogData } from "../../src/postgres/replication_message.ts";
 import { ResumePoint } from "../../src/postgres/resume_point.ts";
-import { findBranch } from "../../src/postgres/same_server.ts";
 
 function message(walStart: bigint, text: string): XLogData {
   const data = new TextEncoder().encode(text);
@@ -25,13 +24,13 @@ const SPOKEN: Readonly<Record<OutputPlugin, (xid: number, end: bigint) => XLogDa
     message(end - 30n, `{"action":"B","xid":${xid}}`),
     message(end - 30n, '{"action":"I"}'),
     message(end - 20n, '{"action":"I"}'),
-    message(end, '{"action":"C"}'),
+    message(end, `{"action":"C","xid":${xid}}`),
   ],
   pgoutput: (xid, end) => [
     message(end - 30n, `B${xid}`),
     message(end - 30n, "I1"),
     message(end - 20n, "I2"),
-    message(end, "C"),
+    message(end, `C${xid}`),
   ],
 };
 
@@ -43,10 +42,12 @@ for (const plugin of Object.keys(SPOKEN) as OutputPlugin[]) {
         const resume = new ResumePoint(50n, plugin);
         const passed: XLogData[] = [];
         for (const cut of [first, second, all.length]) {
-          resume.restart();
+          // The slot may have confirmed all that was received, some of it, or none.
+          const slotLsn = BigInt([0, 50, 100, 200][(first + second + cut) % 4]!);
+          const startLsn = resume.restart(slotLsn < resume.lsn ? slotLsn : resume.lsn);
           // What the server sends: every transaction that ends behind the LSN.
           const begin = all.findIndex(({ walStart }, index) =>
-            index % 4 === 3 && walStart > resume.lsn
+            index % 4 === 3 && walStart > startLsn
           );
           const sent = begin === -1 ? [] : all.slice(begin - 3);
           for (const each of sent.slice(0, Math.max(0, cut - (begin - 3)))) {
@@ -69,7 +70,7 @@ Deno.test("ResumePoint lets pgoutput teach a new session what it taught the old 
   ];
   const relation = message(0n, "R1");
   assertEquals([begin, relation, insert].map((each) => resume.accept(each)), [true, true, true]);
-  resume.restart();
+  resume.restart(resume.lsn);
   const again = [begin, relation, insert, other, commit].map((each) => resume.accept(each));
   assertEquals(again, [false, true, false, true, true]);
   assertEquals(resume.lsn, 100n);
@@ -95,14 +96,56 @@ Deno.test("ResumePoint stops when another transaction comes, or the same one dif
   for (const other of others) {
     const resume = new ResumePoint(0n, "test_decoding");
     for (const each of sent.slice(0, 2)) resume.accept(each);
-    resume.restart();
+    resume.restart(resume.lsn);
     assertThrows(() => other.forEach((each) => resume.accept(each)), PostgresError, "start again");
   }
 });
 
-Deno.test("findBranch reads where a timeline left another", () => {
-  const history = "1\t0/3000158\tno recovery target specified\n\n2\t0/5000A0\tbefore\n";
-  assertEquals(findBranch(history, 1), 0x3000158n);
-  assertEquals(findBranch(history, 2), 0x5000A0n);
-  assertEquals(findBranch(history, 3), undefined);
+/** Feeds a session's messages to a source's point, as far as it takes them. */
+function receive(resume: ResumePoint, messages: readonly XLogData[]): boolean[] {
+  return messages.map((each) => resume.accept(each));
+}
+
+for (const plugin of Object.keys(SPOKEN) as OutputPlugin[]) {
+  Deno.test(`ResumePoint stops at a server that has other WAL than what was received (${plugin})`, () => {
+    const speak = SPOKEN[plugin];
+    const last = speak(702, 300n);
+    const others: Record<string, () => void> = {
+      "another transaction that ends at the same LSN": () =>
+        receive(resume, [...speak(701, 200n), ...speak(799, 300n)]),
+      "one that ends behind it": () => receive(resume, [...speak(701, 200n), ...speak(703, 310n)]),
+      "none": () => {
+        receive(resume, speak(701, 200n));
+        resume.reached(299n);
+        resume.reached(300n);
+        resume.reached(301n);
+      },
+    };
+    let resume: ResumePoint;
+    for (const [what, other] of Object.entries(others)) {
+      resume = new ResumePoint(50n, plugin);
+      receive(resume, [...speak(700, 100n), ...speak(701, 200n), ...last]);
+      assertEquals(resume.restart(100n), 100n);
+      assertEquals(resume.isComparing, true);
+      const error = assertThrows(other, PostgresError, "ended at 0/12C any more", what);
+      assertEquals(error.transient, false);
+    }
+    resume = new ResumePoint(50n, plugin);
+    receive(resume, last);
+    resume.restart(300n);
+    assertEquals(resume.isComparing, false, "a slot that has confirmed all has nothing to compare");
+  });
+}
+
+Deno.test("ResumePoint passes messages outside transactions once, and what is new behind them", () => {
+  const outside = (end: bigint) =>
+    message(end, "message: transactional: 0 prefix: p, sz: 1 content:x");
+  const first = SPOKEN.test_decoding(7, 100n);
+  const second = SPOKEN.test_decoding(8, 300n);
+  const resume = new ResumePoint(0n, "test_decoding");
+  receive(resume, [outside(0x20n), ...first, outside(150n), outside(200n), ...second.slice(0, 2)]);
+  assertEquals(resume.restart(0n), 0n);
+  const again = [outside(0x20n), ...first, outside(150n), outside(200n), ...second, outside(400n)];
+  const isNew = [...Array(9).fill(false), true, true, true];
+  assertEquals(receive(resume, again), isNew);
 });

@@ -3,6 +3,7 @@ import type { Lsn } from "../../src/lsn.ts";
 import type { Connection } from "../../src/postgres/connection.ts";
 import { PostgresError } from "../../src/postgres/postgres_error.ts";
 import type { ServerIdentity } from "../../src/postgres/replication_session.ts";
+import { Timelines } from "../../src/timelines.ts";
 import { whereToGoOn } from "../../src/postgres/same_server.ts";
 
 const OPTIONS = {
@@ -21,6 +22,7 @@ function goOn(walEnd: Lsn, isStandby = false) {
   const server: ServerIdentity = {
     systemId: "1",
     timeline: 1,
+    timelines: Timelines.only(1),
     walEnd,
     version: 180000,
     walSenderTimeoutMs: 60_000,

@@ -206,8 +206,9 @@ Deno.test("Verifier tells twenty findings of a kind, and counts them all", () =>
   assertEquals([told.length, counts.late], [20, 49]);
 });
 
-const named = (lsn: number, seq = 0): NamedChange => ({
+const named = (lsn: number, seq = 0, timeline = 1): NamedChange => ({
   kind: "ordered",
+  timeline,
   commitLsn: BigInt(lsn),
   seq,
 });
@@ -250,7 +251,7 @@ Deno.test("KeyHistories sees the order of unordered names within a transaction o
   const histories = new KeyHistories();
   const names = [[5, 2], [5, 3], [4, 0], [4, 7], [4, 6], [4, 6], [5, 3], [6, 0]] as const;
   assertEquals(
-    names.map(([xid, seq]) => histories.add("k", { kind: "unordered", xid, seq })),
+    names.map(([xid, seq]) => histories.add("k", { kind: "unordered", timeline: 1, xid, seq })),
     ["new", "new", "new", "new", "late", "duplicate", "duplicate", "new"],
   );
 });
@@ -305,4 +306,17 @@ Deno.test("SequenceGaps is what a set of all numbers would say", () => {
     assertEquals(found, missing, `seed ${seed}, round ${round}`);
   }
   assert([...new SequenceGaps().missing()].length === 0);
+});
+
+Deno.test("KeyHistories takes a change of a later timeline for a later one, whatever its LSN", () => {
+  const histories = new KeyHistories();
+  const add = (lsn: number, seq: number, timeline: number) =>
+    histories.add("k", named(lsn, seq, timeline));
+  assertEquals(
+    [add(0x900, 5, 1), add(0x500, 0, 2), add(0x500, 0, 2), add(0x500, 1, 2), add(0x900, 4, 1)],
+    ["new", "new", "duplicate", "new", "late"],
+  );
+  const unordered = (xid: number, timeline: number) =>
+    histories.add("m", { kind: "unordered", timeline, xid, seq: 0 });
+  assertEquals([unordered(7, 1), unordered(7, 2), unordered(7, 1)], ["new", "new", "duplicate"]);
 });
