@@ -12,8 +12,8 @@ import agg from "aws-kinesis-agg";
 /**
  * @typedef {{ partitionKey: string, sequenceNumber: string, data: string }} StoredRecord
  * @typedef {{ eventID: string, kinesis: StoredRecord }} EventRecord
- * @typedef {{ op: string, commit_lsn?: string, seq?: number, schema: string, table: string,
- *   key?: Record<string, unknown>, after?: Record<string, unknown> }} Change
+ * @typedef {{ op: string, timeline?: number, commit_lsn?: string, seq?: number, schema: string,
+ *   table: string, key?: Record<string, unknown>, after?: Record<string, unknown> }} Change
  * @typedef {(change: Change, position: string | undefined) => Promise<void>} Apply
  *   Keeps the position with the row. A TRUNCATE removes the table's rows of a lower position, and
  *   those alone: each shard brings it, a merged one may bring it behind newer rows, and twice.
@@ -60,13 +60,14 @@ export function createHandler({ store, apply }) {
 }
 
 /**
- * `commit_lsn` and `seq` as a text that sorts as they do.
- * @param {Pick<Change, "commit_lsn" | "seq">} change
+ * `timeline`, `commit_lsn` and `seq` as a text that sorts as they do.
+ * @param {Pick<Change, "timeline" | "commit_lsn" | "seq">} change
  */
-export function positionOf({ commit_lsn, seq }) {
+export function positionOf({ timeline = 1, commit_lsn, seq }) {
   if (commit_lsn === undefined || seq === undefined) return undefined;
   const [high = "", low = ""] = commit_lsn.split("/");
-  return `${high.padStart(8, "0")}${low.padStart(8, "0")}/${String(seq).padStart(16, "0")}`;
+  const lsn = high.padStart(8, "0") + low.padStart(8, "0");
+  return `${String(timeline).padStart(10, "0")}/${lsn}/${String(seq).padStart(16, "0")}`;
 }
 
 /**
