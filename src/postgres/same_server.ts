@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { formatLsn, type Lsn, parseLsn } from "../lsn.ts";
 import type { SlotOptions } from "../options.ts";
-import type { Connection, TextRow } from "./connection.ts";
+import type { TextRow } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
 import type { ServerIdentity } from "./replication_session.ts";
 import { slotProblem } from "./slot_problem.ts";
@@ -39,18 +39,17 @@ export const SLOT_TAKEN = "55006";
 
 /**
  * Checks that what answers now is what answered before, with all that was not received yet; gives
- * the LSN to go on from.
+ * the LSN to go on from. `place` names the server for a person.
  * @throws {PostgresError} that says what was lost; with the code {@linkcode SLOT_TAKEN} when another
  * client has moved the slot; transient when this server may yet become what it was before.
  */
-export async function whereToGoOn(
-  connection: Connection,
+export function whereToGoOn(
+  place: string,
   now: ServerIdentity,
   slot: TextRow | undefined,
   progress: Progress,
-): Promise<GoOn> {
+): GoOn {
   const { before, receivedLsn, confirmedLsn, options } = progress;
-  const { place } = connection;
   const name = JSON.stringify(options.name);
   const lost = (message: string, code?: string) =>
     new PostgresError(message, { transient: false, code });

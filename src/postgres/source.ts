@@ -241,11 +241,11 @@ class Source implements ReplicationSource {
     return branch !== undefined && flushLsn > branch ? branch : flushLsn;
   }
 
-  async #whereToStart(
+  #whereToStart(
     connection: Connection,
     server: ServerIdentity,
     row: TextRow | undefined,
-  ): Promise<Lsn> {
+  ): Lsn {
     const { startLsn, slot, postgres } = this.options;
     this.#ownPids.add(server.senderPid);
     if (this.#ownPids.size > MAX_OWN_PIDS) this.#ownPids.delete(firstOf(this.#ownPids));
@@ -257,7 +257,7 @@ class Source implements ReplicationSource {
       this.#push([{ kind: "timeline", timelines, branch: undefined }], 0);
       return startLsn;
     }
-    const { lsn, branch } = await whereToGoOn(connection, server, row, {
+    const { lsn, branch } = whereToGoOn(connection.place, server, row, {
       options: slot,
       database: postgres.database,
       before: this.#server,

@@ -21,7 +21,8 @@ Deno.test("pg2kinesis with --slot-failover and two hosts goes on on the promoted
   const hosts = [standby, primary].map(({ host, port }) => `${host}:${port}`).join();
   const url = `postgresql://postgres@${hosts}/${db.database}?target_session_attrs=primary`;
   await using program = await Pg2kinesis.start([
-    ...["--pg-url", url, "-s", db.slot, "-k", stream, "-f", "CSV"],
+    ...["--pg-url", url, "-s", db.slot, "-k", stream, "-f", "JSON"],
+    ...["--pg-slot-output-plugin", "pgoutput", "--create-publication"],
     ...["--create-slot", "--slot-failover"],
   ], { env: kinesis.env });
   await program.waitForLog(/following slot/);
@@ -42,6 +43,7 @@ Deno.test("pg2kinesis with --slot-failover and two hosts goes on on the promoted
     return slot?.done;
   }, { what: "the slot on the standby", timeoutMs: 90_000, found: () => program.stderr });
   await waitUntilConfirmed(db, program);
+  const before = committed.length;
   await primary.kill9();
   await program.waitForLog(/connecting again/);
   await standby.sql("select pg_promote()");
@@ -50,6 +52,8 @@ Deno.test("pg2kinesis with --slot-failover and two hosts goes on on the promoted
   await waitUntilConfirmed(there, program);
   assertMatch(program.stderr, /went from timeline 1 to 2/);
   assertEquals(await program.stop(), 0, program.stderr);
-  const ids = (await storedTexts(kinesis, stream)).map((text) => Number(text.split(",").at(-1)));
-  assertEquals(ids, committed);
+  const stored = (await storedTexts(kinesis, stream)).map((text) => JSON.parse(text));
+  assertEquals(stored.map(({ after }) => after.id), committed);
+  // A position of the new timeline is above all of the one that was left.
+  assertEquals(stored.map(({ timeline }) => timeline), committed.map((id) => id > before ? 2 : 1));
 });

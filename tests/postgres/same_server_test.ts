@@ -1,6 +1,5 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import type { Lsn } from "../../src/lsn.ts";
-import type { Connection } from "../../src/postgres/connection.ts";
 import { PostgresError } from "../../src/postgres/postgres_error.ts";
 import type { ServerIdentity } from "../../src/postgres/replication_session.ts";
 import { Timelines } from "../../src/timelines.ts";
@@ -30,7 +29,7 @@ function goOn(walEnd: Lsn, isStandby = false) {
     senderPid: 1,
   };
   const slot = { plugin: "pgoutput", database: "d", slot_type: "logical", active: "f" };
-  return whereToGoOn({ place: "here:5432" } as Connection, server, slot, {
+  return whereToGoOn("here:5432", server, slot, {
     options: OPTIONS,
     database: "d",
     before: server,
@@ -44,9 +43,9 @@ function goOn(walEnd: Lsn, isStandby = false) {
   });
 }
 
-Deno.test("whereToGoOn refuses a primary whose WAL ends before what was received from it", async () => {
-  assertEquals(await goOn(0x100n), { lsn: 0x100n, branch: undefined });
-  const error = await assertRejects(
+Deno.test("whereToGoOn refuses a primary whose WAL ends before what was received from it", () => {
+  assertEquals(goOn(0x100n), { lsn: 0x100n, branch: undefined });
+  const error = assertThrows(
     () => goOn(0xFFn),
     PostgresError,
     "ends at 0/FF now, before 0/100",
@@ -54,6 +53,6 @@ Deno.test("whereToGoOn refuses a primary whose WAL ends before what was received
   assertEquals(error.transient, false);
 });
 
-Deno.test("whereToGoOn lets a standby replay anew what it had replayed before", async () => {
-  assertEquals(await goOn(0xFFn, true), { lsn: 0x100n, branch: undefined });
+Deno.test("whereToGoOn lets a standby replay anew what it had replayed before", () => {
+  assertEquals(goOn(0xFFn, true), { lsn: 0x100n, branch: undefined });
 });
