@@ -14,10 +14,11 @@ cache=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
 if [ -z "$cache" ] || ! mkdir -p "$cache/pg2kinesis" 2>/dev/null || [ ! -w "$cache/pg2kinesis" ]; then
   cache=${TMPDIR:-/tmp}/cache-$(id -u)
   [ -d "$cache" ] || mkdir -m 700 "$cache"
-  [ -O "$cache" ] || {
-    echo "$cache belongs to another user: remove it" >&2
+  # Anybody could have made it first, or a link to a folder of ours.
+  if [ -L "$cache" ] || [ ! -O "$cache" ]; then
+    echo "$cache is a link, or belongs to another user: remove it" >&2
     exit 1
-  }
+  fi
   mkdir -p "$cache/pg2kinesis"
   export DENO_DIR="${DENO_DIR:-$cache/deno}"
 fi

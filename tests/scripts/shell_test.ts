@@ -82,7 +82,20 @@ Deno.test("find_deno keeps what it downloads in a folder of its own where there 
     // Root could make any folder.
     { HOME: "", XDG_CACHE_HOME: "", TMPDIR: scratch.path },
   );
-  assertEquals([code, stdout, stderr], [0, `${scratch.path}/cache-${Deno.uid()}\n`, ""]);
+  const cache = `${scratch.path}/cache-${Deno.uid()}`;
+  assertEquals([code, stdout, stderr], [0, `${cache}\n`, ""]);
+
+  // In /tmp, another user may have been there first.
+  await Deno.rename(cache, `${scratch.path}/ours`);
+  await Deno.symlink(`${scratch.path}/ours`, cache);
+  const linked = await sh(
+    ["-c", "set -eu; . scripts/find_deno.sh"],
+    { HOME: "", XDG_CACHE_HOME: "", TMPDIR: scratch.path },
+  );
+  assertEquals([linked.code, linked.stderr], [
+    1,
+    `${cache} is a link, or belongs to another user: remove it\n`,
+  ]);
 });
 
 const noNpm = !isThere("npm");
