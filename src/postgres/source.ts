@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { formatLsn, type Lsn, parseLsn } from "../lsn.ts";
 import type { PostgresOptions, SlotOptions } from "../options.ts";
 import { backoffMs, pause } from "./backoff.ts";
+import { BatchQueue } from "./batch_queue.ts";
 import { bounded } from "./bounded.ts";
 import { connect, type Connection, type TextRow } from "./connection.ts";
 import { failed, PostgresError } from "./postgres_error.ts";
@@ -105,8 +106,7 @@ class Source implements ReplicationSource {
   readonly #lease: SlotLease;
   /** Where the timelines ended that the pipeline still works on; each lies behind the one before. */
   readonly #branches: Lsn[] = [];
-  #batches: { readonly messages: ReplicationMessage[]; readonly bytes: number }[] = [];
-  #waitingBytes = 0;
+  readonly #queue = new BatchQueue();
   #receivedBytes = 0;
   #receivedLsn: Lsn = 0n;
   /** By us, or before us. */
@@ -116,8 +116,6 @@ class Source implements ReplicationSource {
   #lossReason: string | undefined;
   #place = "";
   #error: unknown;
-  /** Wakes the consumer that waits for a batch. */
-  #wake: (() => void) | undefined;
   /** Aborts with the options' signal, and when this source is closed. */
   readonly #closing = new AbortController();
   readonly #ended: AbortSignal;
@@ -129,7 +127,7 @@ class Source implements ReplicationSource {
     this.#lease = new SlotLease(this.#clock);
     this.taken = new Promise((resolve) => this.#setTaken = resolve);
     this.#ended = AbortSignal.any([options.signal, this.#closing.signal]);
-    this.#ended.addEventListener("abort", () => this.#wake?.(), { once: true });
+    this.#ended.addEventListener("abort", () => this.#queue.wake(), { once: true });
   }
 
   get stats(): SourceStats {
@@ -138,7 +136,7 @@ class Source implements ReplicationSource {
       receivedBytes: this.#receivedBytes,
       receivedLsn: receivedLsn > this.#receivedLsn ? receivedLsn : this.#receivedLsn,
       sentLsn: sentLsn > this.#confirmedLsn ? sentLsn : this.#confirmedLsn,
-      waitingBytes: this.#waitingBytes,
+      waitingBytes: this.#queue.bytes,
       isReading: this.#session.isReading,
       isConnected: this.#isConnected,
       lossReason: this.#lossReason,
@@ -166,24 +164,26 @@ class Source implements ReplicationSource {
     await this.#session.close();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<ReplicationMessage[]> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<readonly ReplicationMessage[]> {
     while (!this.#ended.aborted) {
-      const batch = this.#batches.shift();
-      if (batch !== undefined) {
-        this.#waitingBytes -= batch.bytes;
-        yield batch.messages;
+      const messages = this.#queue.shift();
+      if (messages !== undefined) {
+        yield messages;
         // Whoever comes for more has worked this off.
-        const [first] = batch.messages;
+        const [first] = messages;
         if (first?.kind === "timeline" && first.branch !== undefined) this.#branches.shift();
         // Half empty, so that reading is not switched at every batch.
-        if (this.#waitingBytes <= MAX_WAITING_BYTES / 2) this.#session.resume();
+        if (this.#hasRoom) this.#session.resume();
       } else if (this.#error !== undefined) {
         throw this.#error;
       } else {
-        await new Promise<void>((resolve) => this.#wake = resolve);
-        this.#wake = undefined;
+        await this.#queue.wait();
       }
     }
+  }
+
+  get #hasRoom(): boolean {
+    return this.#queue.bytes <= MAX_WAITING_BYTES / 2;
   }
 
   async connect(): Promise<void> {
@@ -225,7 +225,7 @@ class Source implements ReplicationSource {
     this.#sessions++;
     // What was acknowledged in the meantime, and what was taken of a first read.
     session.confirm();
-    if (this.#waitingBytes <= MAX_WAITING_BYTES / 2) session.resume();
+    if (this.#hasRoom) session.resume();
     const watch = new ServerWatch(postgres, connection.attempt, (error) => session.giveUp(error));
     this.#watch = watch;
     if (slot.standby) void this.#keepLease(session, watch);
@@ -254,7 +254,7 @@ class Source implements ReplicationSource {
     if (this.#resume === undefined || this.#server === undefined) {
       this.#confirmedLsn = slotLsn > startLsn ? slotLsn : startLsn;
       this.#resume = new ResumePoint(this.#confirmedLsn, slot.plugin);
-      this.#push([{ kind: "timeline", timelines, branch: undefined }], 0);
+      this.#queue.push([{ kind: "timeline", timelines, branch: undefined }], 0);
       return startLsn;
     }
     const { lsn, branch } = whereToGoOn(connection.place, server, row, {
@@ -268,7 +268,7 @@ class Source implements ReplicationSource {
       heldBy: (pid) => this.#heldBy(pid),
     });
     if (branch !== undefined) this.#leaveTimeline(branch);
-    this.#push([{ kind: "timeline", timelines, branch }], 0);
+    this.#queue.push([{ kind: "timeline", timelines, branch }], 0);
     if (lsn < this.#resume.lsn) this.#resume.rewind(lsn);
     return this.#resume.restart(slotLsn);
   }
@@ -331,14 +331,8 @@ class Source implements ReplicationSource {
         if (message.kind === "xlogdata") resume.accept(message);
       }
     }
-    if (fresh.length > 0) this.#push(fresh, bytes);
-    return this.#waitingBytes >= MAX_WAITING_BYTES;
-  }
-
-  #push(messages: ReplicationMessage[], bytes: number): void {
-    this.#waitingBytes += bytes;
-    this.#batches.push({ messages, bytes });
-    this.#wake?.();
+    if (fresh.length > 0) this.#queue.push(fresh, bytes);
+    return this.#queue.bytes >= MAX_WAITING_BYTES;
   }
 
   #lost(error: PostgresError): void {
@@ -386,10 +380,10 @@ class Source implements ReplicationSource {
     this.#error = error;
     if (error instanceof PostgresError && error.code === SLOT_TAKEN) {
       this.#lease.end();
-      this.#batches = [];
+      this.#queue.clear();
       this.#setTaken(error);
     }
-    this.#wake?.();
+    this.#queue.wake();
   }
 
   async #checkSilence(session: ReplicationSession, ms: number): Promise<void> {
