@@ -145,7 +145,7 @@ export class StreamWriter implements RecordWriter {
         switchTo: (map, closed) => this.#switchTo(map, closed),
         broken: (error) => this.#fail(error),
       },
-      { api, streamName: stream.name, clock, random, trouble: newTrouble(), closing },
+      { api, streamName: stream.name, clock, random, trouble: new Trouble(log), closing },
     );
     this.#watch.run().then((error) => error && this.#fail(error), (error) => this.#fail(error));
   }
@@ -267,7 +267,7 @@ export class StreamWriter implements RecordWriter {
       ? new AggregateQueue(this.#queueContext, shard, this.#limits)
       : new RecordQueue(this.#queueContext, shard);
     const pacer = new Pacer(stream.summary.mode);
-    return new Lane(shard, queue, this.#laneContext, pacer, new Backoff(random), newTrouble());
+    return new Lane(shard, queue, this.#laneContext, pacer, new Backoff(random), new Trouble(log));
   }
 
   /** The others may have been merged with it: they put no aggregate more before that is known. */
@@ -381,11 +381,4 @@ export class StreamWriter implements RecordWriter {
       else this.#waiters.push(waiter);
     }
   }
-}
-
-function newTrouble(): Trouble {
-  return new Trouble(
-    (text) => log.warn("{text}", { text }),
-    (text) => log.info("{text}", { text }),
-  );
 }

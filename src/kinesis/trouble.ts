@@ -1,3 +1,5 @@
+import type { Logger } from "@logtape/logtape";
+
 /** A trouble that lasts is told again this often. */
 const REPEAT_MS = 10_000;
 /** One that lasted less is over without a word. */
@@ -19,10 +21,7 @@ export class Trouble {
     return this.#since === undefined ? undefined : { sinceMs: this.#since, reason: this.#reason };
   }
 
-  constructor(
-    private readonly warn: (text: string) => void,
-    private readonly inform: (text: string) => void,
-  ) {}
+  constructor(private readonly log: Pick<Logger, "warn" | "info">) {}
 
   /** `what` failed for this reason; it will be tried again. */
   failed(nowMs: number, what: string, reason: string): void {
@@ -33,14 +32,18 @@ export class Trouble {
     this.#toldAtMs = nowMs;
     this.#wasTold = true;
     const soFar = this.#tries === 1 ? "" : `, ${this.#tries} tries in ${this.#seconds(nowMs)} s`;
-    this.warn(`${what} failed and is tried again (${reason}${soFar})`);
+    this.log.warn("{what} failed and is tried again ({reason}{soFar})", { what, reason, soFar });
   }
 
   /** `what` went well. */
   over(nowMs: number, what: string): void {
     if (this.#since === undefined) return;
     if (this.#wasTold && nowMs - this.#since >= WORTH_TELLING_MS) {
-      this.inform(`${what} works again after ${this.#seconds(nowMs)} s, ${this.#tries} failures`);
+      this.log.info("{what} works again after {seconds} s, {tries} failures", {
+        what,
+        seconds: this.#seconds(nowMs),
+        tries: this.#tries,
+      });
     }
     this.#since = undefined;
     this.#tries = 0;

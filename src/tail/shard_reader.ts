@@ -102,10 +102,7 @@ export async function* readShard(
 function attempts(context: ReadContext, shardId: string) {
   const { clock, signal, api, streamName, follow, random } = context;
   const backoff = new Backoff(random);
-  const trouble = new Trouble(
-    (text) => log.warn("{text}", { text }),
-    (text) => log.info("{text}", { text }),
-  );
+  const trouble = new Trouble(log);
   return async <T>(verb: string, action: string, call: () => Promise<T>): Promise<T> => {
     const asked = {
       verb: `${verb} shard ${shardId} of`,

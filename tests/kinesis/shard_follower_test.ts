@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import { assertEquals, assertMatch } from "@std/assert";
 import type { KinesisApi } from "../../src/kinesis/api.ts";
 import { systemClock } from "../../src/clock.ts";
@@ -36,7 +37,7 @@ Deno.test("ShardFollower looks again when it is called while the last look comes
       streamName: "s",
       clock: systemClock,
       random: () => 0,
-      trouble: new Trouble(() => {}, () => {}),
+      trouble: new Trouble(getLogger("test")),
       closing: closing.signal,
     });
     let asked = 0;
@@ -70,7 +71,7 @@ Deno.test("ShardFollower ends the run where it may not list the shards, and says
       streamName: "s",
       clock: systemClock,
       random: () => 0,
-      trouble: new Trouble(() => {}, () => {}),
+      trouble: new Trouble(getLogger("test")),
       closing: new AbortController().signal,
     }).follow()
   );

@@ -1,9 +1,19 @@
 import { assertEquals } from "@std/assert";
+import type { Logger } from "@logtape/logtape";
 import { Trouble } from "../../src/kinesis/trouble.ts";
+
+/** What it logs, with an exclamation mark before warnings. */
+function troubleTold(told: string[]): Trouble {
+  const rendering = (mark: string) => (template: string, values: Record<string, unknown>) =>
+    void told.push(mark + template.replace(/\{(\w+)\}/g, (_, name) => String(values[name])));
+  return new Trouble(
+    { warn: rendering("! "), info: rendering("") } as Pick<Logger, "warn" | "info">,
+  );
+}
 
 Deno.test("Trouble tells the first failure, then every ten seconds, then the end", () => {
   const told: string[] = [];
-  const trouble = new Trouble((text) => told.push(`! ${text}`), (text) => told.push(text));
+  const trouble = troubleTold(told);
   for (let nowMs = 0; nowMs <= 25_000; nowMs += 500) trouble.failed(nowMs, "putting", "E: no");
   trouble.over(26_000, "putting");
   trouble.over(27_000, "putting");
@@ -17,7 +27,7 @@ Deno.test("Trouble tells the first failure, then every ten seconds, then the end
 
 Deno.test("Trouble that comes and goes is told no more often", () => {
   const told: string[] = [];
-  const trouble = new Trouble((text) => told.push(`! ${text}`), (text) => told.push(text));
+  const trouble = troubleTold(told);
   for (let nowMs = 0; nowMs < 30_000; nowMs += 1_000) {
     trouble.failed(nowMs, "putting", "E: no");
     trouble.over(nowMs + 100, "putting");
