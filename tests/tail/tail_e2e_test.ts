@@ -287,3 +287,24 @@ Deno.test("tail --verify says when there is nothing that it could verify", async
   assertEquals([code, linesOf(stdout).length], [1, 1]);
   assertMatch(stderr, /nothing could be verified: of 1 record none is of the JSON format/);
 });
+
+Deno.test("tail --verify says after the first records what it cannot verify of their format", async () => {
+  await using kinesis = await startKinesalite();
+  await kinesis.createStream("csv", 1);
+  await kinesis.createStream("json", 1);
+  await putPlain(kinesis, "csv", { key: "public.t:1", data: "0,CDC,731,public.t,INSERT,1" });
+  const unordered = { v: 1, op: "insert", xid: 7, lsn: "0/1", seq: 0, timeline: 1 };
+  await putPlain(kinesis, "json", { key: "public.t:1", data: JSON.stringify(unordered) });
+  for (
+    const [stream, remark] of [
+      ["csv", /WARNING the first records are not of the JSON format/],
+      ["json", /WARNING the first records have no commit_lsn \(JSON from test_decoding\)/],
+    ] as const
+  ) {
+    await using program = await Pg2kinesis.start(["tail", "-k", stream, "--verify", "-f"], {
+      env: kinesis.env,
+    });
+    await program.waitForLog(remark);
+    await program.stop();
+  }
+});
