@@ -1,4 +1,5 @@
 import process from "node:process";
+import { trustSystemAuthorities } from "../aws/authorities.ts";
 import type { RunOptions } from "../options.ts";
 import { RunError, UsageError } from "../errors.ts";
 import { redact, registerSecret } from "../telemetry/redaction.ts";
@@ -32,6 +33,7 @@ export async function main(
   for (const name of SECRET_VARIABLES) registerSecret(env[name]);
   // Deno 2.4 remarks on a module of its own whenever a host's name is looked up.
   process.noDeprecation = true;
+  trustSystemAuthorities();
   try {
     return await obey(parseCommandLine(args, env), loadRun);
   } catch (error) {

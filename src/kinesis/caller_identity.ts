@@ -1,3 +1,9 @@
+import type { STSClientConfig } from "@aws-sdk/client-sts";
+import { HttpHandler } from "../aws/http_handler.ts";
+import { readSharedConfig } from "../aws/shared_config.ts";
+
+type RequestHandler = NonNullable<STSClientConfig["requestHandler"]>;
+
 /** Whose credentials the AWS settings lead to. */
 export interface CallerIdentity {
   readonly account: string;
@@ -12,18 +18,14 @@ const TIMEOUT_MS = 5_000;
  * @throws the SDK's error.
  */
 export async function callerIdentity(region: string, signal: AbortSignal): Promise<CallerIdentity> {
-  const [sdk, { NodeHttpHandler }] = await Promise.all([
-    import("@aws-sdk/client-sts"),
-    import("@smithy/node-http-handler"),
-  ]);
+  const sdk = await import("@aws-sdk/client-sts");
   const client = new sdk.STSClient({
     region,
     maxAttempts: 1,
-    requestHandler: new NodeHttpHandler({
-      connectionTimeout: TIMEOUT_MS,
-      requestTimeout: TIMEOUT_MS,
-      throwOnRequestTimeout: true,
-    }),
+    requestHandler: new HttpHandler({
+      timeoutMs: TIMEOUT_MS,
+      caBundle: (await readSharedConfig()).profile.ca_bundle,
+    }) as unknown as RequestHandler,
   });
   try {
     const { Account = "unknown", Arn = "unknown" } = await client.send(

@@ -10,6 +10,8 @@ import {
   PutRecordsCommand,
 } from "@aws-sdk/client-kinesis";
 import { getLogger } from "@logtape/logtape";
+import { HttpHandler } from "../aws/http_handler.ts";
+import { readSharedConfig } from "../aws/shared_config.ts";
 import { RunError } from "../errors.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./api.ts";
 import { useNativeBase64 } from "./base64_body.ts";
@@ -18,11 +20,10 @@ import type { KinesisReadApi, RecordPage, ShardPosition } from "./read_api.ts";
 import { renewCredentials } from "./renew_credentials.ts";
 import type { ListedShard } from "./shard_map.ts";
 
-/** The first Deno whose node:http is known to keep connections open and to notice when they break. */
-const FIRST_DENO_WITH_NODE_HTTP = [2, 9] as const;
-const CONNECT_TIMEOUT_MS = 10_000;
-/** For a request with up to a mebibyte of data, and again for each further one. */
-const REQUEST_TIMEOUT_MS = 30_000;
+/** For a request that carries no records. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** For one with up to a mebibyte of records, and again for each further one. */
+const RECORDS_TIMEOUT_MS = 30_000;
 const MIB = 1024 * 1024;
 /** Where DescribeStreamSummary says nothing: the limit that every stream begins with. */
 const DEFAULT_MAX_RECORD_KIB = 1024;
@@ -34,8 +35,6 @@ const MAX_PAGE_BYTES = 10 * MIB;
 
 export interface ConnectSettings
   extends Pick<KinesisClientConfig, "endpoint" | "region" | "credentials"> {
-  /** Default: the one that this Deno does well. */
-  readonly transport?: "node:http" | "fetch";
   /** How puts are written. Default: JSON. */
   readonly wire?: "json" | "cbor";
 }
@@ -45,9 +44,12 @@ export interface ConnectSettings
  * AWS_ENDPOINT_URL_KINESIS, IMDS …), over which `settings` win.
  */
 export async function connectKinesis(
-  { transport = bestTransport(), wire = "json", ...settings }: ConnectSettings = {},
+  { wire = "json", ...settings }: ConnectSettings = {},
 ): Promise<KinesisApi & KinesisReadApi> {
-  const requestHandler = await (transport === "fetch" ? newFetchHandler() : newNodeHandler());
+  const requestHandler = new HttpHandler({
+    timeoutMs: REQUEST_TIMEOUT_MS,
+    caBundle: (await readSharedConfig()).profile.ca_bundle,
+  }) as unknown as KinesisClientConfig["requestHandler"];
   const newClient = (more: Partial<KinesisClientConfig> = {}) =>
     rememberUserAgent(
       new KinesisClient({
@@ -94,34 +96,6 @@ function rememberUserAgent(client: KinesisClient): KinesisClient {
   let userAgent: ReturnType<typeof provide> | undefined;
   config.defaultUserAgentProvider = (...args) => userAgent ??= provide(...args);
   return client;
-}
-
-function bestTransport(): "node:http" | "fetch" {
-  const [major = 0, minor = 0] = Deno.version.deno.split(".").map(Number);
-  const [firstMajor, firstMinor] = FIRST_DENO_WITH_NODE_HTTP;
-  return major > firstMajor || (major === firstMajor && minor >= firstMinor)
-    ? "node:http"
-    : "fetch";
-}
-
-/** HTTP/1.1: the SDK's default, HTTP/2, fails against the usual mocks and takes more time. */
-async function newNodeHandler(): Promise<KinesisClientConfig["requestHandler"]> {
-  const { NodeHttpHandler } = await import("@smithy/node-http-handler");
-  // One connection for each lane.
-  const agent = { keepAlive: true, maxSockets: Infinity };
-  return new NodeHttpHandler({
-    connectionTimeout: CONNECT_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    throwOnRequestTimeout: true,
-    socketTimeout: REQUEST_TIMEOUT_MS,
-    httpAgent: agent,
-    httpsAgent: agent,
-  });
-}
-
-async function newFetchHandler(): Promise<KinesisClientConfig["requestHandler"]> {
-  const { FetchHandler } = await import("./fetch_handler.ts");
-  return new FetchHandler(REQUEST_TIMEOUT_MS) as unknown as KinesisClientConfig["requestHandler"];
 }
 
 /** AWS_DEFAULT_REGION, which the SDK does not know, counts when AWS_REGION is not set. */
@@ -333,7 +307,7 @@ function iteratorType(from: ShardPosition) {
 }
 
 function timeoutFor(bytes: number): number {
-  return REQUEST_TIMEOUT_MS * Math.max(1, Math.ceil(bytes / MIB));
+  return RECORDS_TIMEOUT_MS * Math.max(1, Math.ceil(bytes / MIB));
 }
 
 function present<T>(operation: string, field: string, value: T | undefined): T {

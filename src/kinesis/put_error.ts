@@ -67,6 +67,12 @@ const CREDENTIALS_TO_RENEW = new Set([
   "ProviderError",
 ]);
 
+/**
+ * What is not Kinesis' answer: our own name for it, and what the SDK makes of an answer without an error
+ * of the service or without the service's form.
+ */
+const FOREIGN = new Set(["ForeignAnswer", "Unknown", "UnknownError", "SyntaxError"]);
+
 /** Errors of this program, not of a connection. */
 const BUGS = new Set(["RangeError", "ReferenceError", "TypeError"]);
 
@@ -103,10 +109,11 @@ const ADVICE: Readonly<Record<string, (asked: Asked) => string>> = {
 /** What an error means. Errors with a 4xx status that are not known are refusals. */
 export function classify(error: unknown, asked: Asked): Failure {
   const { name, status, code, message } = readError(error);
-  // What the SDK makes of an answer without an error of the service: mostly somebody else's.
-  const isForeign = status !== undefined && /^Unknown(Error)?$/.test(name);
-  const detail = isForeign
-    ? `HTTP status ${status}, without an error of Kinesis`
+  const isForeign = status !== undefined && FOREIGN.has(name);
+  const detail = name === "ForeignAnswer"
+    ? message
+    : isForeign
+    ? `HTTP status ${status}, without an answer of Kinesis`
     : `${name === "Error" && code ? code : name}: ${message.replace(/\.$/, "")}`;
   if (THROTTLED.has(name) || status === 429) return { kind: "retry", reason: "throttled", detail };
   if (CREDENTIALS_TO_RENEW.has(name)) return { kind: "retry", reason: "credentials", detail };

@@ -30,21 +30,12 @@ function startServer(faults: readonly Fault[], slowMs = 100): FaultServer {
   return serveFaults(new FaultyService(service, new FaultPlan({ script, slowMs }), sleep));
 }
 
-interface Way {
-  readonly transport: "node:http" | "fetch";
-  readonly wire: "json" | "cbor";
-}
+type Wire = "json" | "cbor";
+const WIRES: readonly Wire[] = ["json", "cbor"];
 
-const WAYS: readonly Way[] = [
-  { transport: "node:http", wire: "json" },
-  { transport: "node:http", wire: "cbor" },
-  { transport: "fetch", wire: "json" },
-  { transport: "fetch", wire: "cbor" },
-];
-
-function connect(endpoint: string, way: Way): Promise<KinesisApi> {
+function connect(endpoint: string, wire: Wire): Promise<KinesisApi> {
   const credentials = { accessKeyId: "AKIATEST", secretAccessKey: "test" };
-  return connectKinesis({ endpoint, region: "us-east-1", credentials, ...way });
+  return connectKinesis({ endpoint, region: "us-east-1", credentials, wire });
 }
 
 function request(data: Uint8Array, partitionKey = "key"): PutRecordRequest {
@@ -57,25 +48,16 @@ function request(data: Uint8Array, partitionKey = "key"): PutRecordRequest {
   };
 }
 
-const isOldDeno = Deno.version.deno.startsWith("2.4.");
-
-for (const way of WAYS) {
-  const { transport, wire } = way;
-  const options = {
-    ignore: isOldDeno && transport === "node:http",
-    // Both keep idle connections open until they are closed.
-    sanitizeResources: false,
-  };
-  if (options.ignore) {
-    console.log("skipped: Deno 2.4's node:http is not used, it misses cut connections");
-  }
+for (const wire of WIRES) {
+  // Idle connections are kept open until they are closed.
+  const options = { sanitizeResources: false };
 
   Deno.test({
     ...options,
-    name: `connectKinesis puts and describes over ${transport} in ${wire}, from 0 bytes to 10 MiB`,
+    name: `connectKinesis puts and describes in ${wire}, from 0 bytes to 10 MiB`,
     fn: async () => {
       await using server = startServer([]);
-      const api = await connect(server.endpoint, way);
+      const api = await connect(server.endpoint, wire);
       const stream = server.faulty.service.stream(STREAM);
       const sizes = [0, 1, 2, 3, 100_000, MIB, 10 * MIB - 3];
       for (const size of sizes) {
@@ -120,11 +102,11 @@ for (const way of WAYS) {
   for (const [fault, reason, stored] of met) {
     Deno.test({
       ...options,
-      name: `connectKinesis tells ${fault} over ${transport} in ${wire}, and works afterwards`,
+      name: `connectKinesis tells ${fault} in ${wire}, and works afterwards`,
       fn: async () => {
         // A put whose connection is cut is sent once more by some versions of the runtime itself.
         await using server = startServer([fault, ...fault.startsWith("cut") ? [fault] : []]);
-        const api = await connect(server.endpoint, way);
+        const api = await connect(server.endpoint, wire);
         const { plan, service } = server.faulty;
         const began = performance.now();
         const error = await assertRejects(() => api.putRecord(request(new Uint8Array(9)), signal));
@@ -141,10 +123,10 @@ for (const way of WAYS) {
 
   Deno.test({
     ...options,
-    name: `connectKinesis breaks off a put over ${transport} in ${wire} when its signal aborts`,
+    name: `connectKinesis breaks off a put in ${wire} when its signal aborts`,
     fn: async () => {
       await using server = startServer(["slow-after"], 1_000);
-      const api = await connect(server.endpoint, way);
+      const api = await connect(server.endpoint, wire);
       const stop = new AbortController();
       const put = api.putRecord(request(new Uint8Array(9)), stop.signal);
       stop.abort();
@@ -155,12 +137,12 @@ for (const way of WAYS) {
 
   Deno.test({
     ...options,
-    name: `connectKinesis tells over ${transport} in ${wire} that nobody listens`,
+    name: `connectKinesis tells in ${wire} that nobody listens`,
     fn: async () => {
       const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
       const { port } = listener.addr as Deno.NetAddr;
       listener.close();
-      const api = await connect(`http://127.0.0.1:${port}`, way);
+      const api = await connect(`http://127.0.0.1:${port}`, wire);
       const error = await assertRejects(() => api.describeStream(STREAM, signal));
       const failure = classify(error, ASKED);
       assertEquals([failure.kind, failure.kind === "retry" && failure.reason], [
@@ -328,8 +310,7 @@ Deno.test({
     const page = { status: 503, contentType: "text/html", body: "<html>no</html>" };
     await using server = serveHttp(0, () => Promise.resolve(page));
     for (const wire of ["json", "cbor"] as const) {
-      const way: Way = { transport: isOldDeno ? "fetch" : "node:http", wire };
-      const api = await connect(`http://127.0.0.1:${server.port}`, way);
+      const api = await connect(`http://127.0.0.1:${server.port}`, wire);
       const error = await assertRejects(() => api.putRecord(request(new Uint8Array(9)), signal));
       assertEquals(classify(error, ASKED).kind, "retry", wire);
       api.close();
