@@ -54,6 +54,29 @@ for (const [path, text] of documents) {
   });
 }
 
+Deno.test("the tests and sources that documents name are there", async () => {
+  let named = 0;
+  for (const [path, text] of documents) {
+    for (const [file] of text.matchAll(/\b(?:tests|src|scripts|docs)\/[\w./-]+\.\w+/g)) {
+      named++;
+      await Deno.stat(join(ROOT, file)).catch(() => {
+        throw new Error(`${path} names ${file}, which is not there`);
+      });
+    }
+  }
+  assert(named > 20, `only ${named} were found`);
+});
+
+Deno.test("every promise of docs/security.md says against whom it is and names what tried it", async () => {
+  const text = await Deno.readTextFile(join(ROOT, "docs/security.md"));
+  const rows = text.split("\n").filter((line) => line.startsWith("| ")).slice(2);
+  assert(rows.length > 10);
+  for (const row of rows) {
+    const [against, promise, tried] = row.split("|").slice(1, -1).map((cell) => cell.trim());
+    assert(against && promise && /`tests\/[\w/]+_test\.ts`/.test(tried ?? ""), row);
+  }
+});
+
 Deno.test("every document is linked from README.md or CONTRIBUTING.md", () => {
   const linked = new Set<string>();
   const open = ["README.md", "CONTRIBUTING.md"];
