@@ -1,4 +1,5 @@
 import type { Remedy } from "../problem.ts";
+import { printable, printableJson } from "../printable.ts";
 import { countOf } from "../quantity.ts";
 import type { Finding, Verdict } from "./finding.ts";
 
@@ -19,7 +20,7 @@ export function renderText(findings: readonly Finding[], inColour = false): stri
     inColour ? `\x1b[${COLOURS[verdict]}m${text}\x1b[0m` : text;
   const lines = findings.map(({ check, verdict, found, remedy }) => {
     const mend = remedy === undefined ? "" : ` → ${remedyText(remedy)}`;
-    return paint(verdict, MARKS[verdict]) + " " + oneLine(`${check}: ${found}${mend}`);
+    return paint(verdict, MARKS[verdict]) + " " + printable(`${check}: ${found}${mend}`);
   });
   const worst = VERDICTS.findLast((verdict) => countOfVerdict(findings, verdict) > 0) ?? "ok";
   lines.push(paint(worst, `${MARKS[worst]} verdict: ${verdictOn(findings)}`));
@@ -61,7 +62,7 @@ export function renderJson(findings: readonly Finding[]): string {
         : remedy,
     })),
   };
-  return JSON.stringify(report, null, 2) + "\n";
+  return printableJson(JSON.stringify(report, null, 2)) + "\n";
 }
 
 export function remedyText(remedy: Remedy): string {
@@ -89,12 +90,4 @@ const andThen = (then: string | undefined) => then === undefined ? "" : ` (then 
 
 function policyStatement({ actions, resource }: Extract<Remedy, { kind: "policy" }>) {
   return { Effect: "Allow", Action: actions, Resource: resource };
-}
-
-/** Names of tables may hold anything; a terminal is not to be steered by them. */
-function oneLine(text: string): string {
-  return text.replace(
-    /[\p{Cc}\u2028\u2029]/gu,
-    (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0"),
-  );
 }

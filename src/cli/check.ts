@@ -1,4 +1,5 @@
 import { findProblems } from "../check/check.ts";
+import type { Finding } from "../check/finding.ts";
 import { renderJson, renderText } from "../check/report.ts";
 import type { RunOptions } from "../options.ts";
 import { redact } from "../telemetry/redaction.ts";
@@ -9,8 +10,16 @@ import { onStopSignal } from "./stop_signal.ts";
 export async function check(options: RunOptions, json: boolean): Promise<boolean> {
   using stop = onStopSignal();
   const findings = await findProblems(options, stop.signal);
-  writeOut(redact(json ? renderJson(findings) : renderText(findings, mayColour())));
+  const shown = redactAll(findings);
+  await writeOut(json ? renderJson(shown) : renderText(shown, mayColour()), stop.signal);
   return findings.every(({ verdict }) => verdict !== "stop");
+}
+
+/** The same findings, of which no text holds a secret. */
+function redactAll(findings: readonly Finding[]): Finding[] {
+  return JSON.parse(
+    JSON.stringify(findings, (_key, value) => typeof value === "string" ? redact(value) : value),
+  );
 }
 
 /** https://no-color.org: a variable that is not empty. */

@@ -2,7 +2,9 @@ import process from "node:process";
 import { trustSystemAuthorities } from "../aws/authorities.ts";
 import type { RunOptions } from "../options.ts";
 import { RunError, UsageError } from "../errors.ts";
-import { redact, registerSecret } from "../telemetry/redaction.ts";
+import { printable } from "../printable.ts";
+import { redact, registerPublicName, registerSecret } from "../telemetry/redaction.ts";
+import { lastWords, writeLine } from "../telemetry/stderr.ts";
 import { takeApart } from "./arguments.ts";
 import { EXIT } from "./exit.ts";
 import { MASK_SALT_VARIABLE } from "./flags.ts";
@@ -38,6 +40,8 @@ export async function main(
     return await obey(parseCommandLine(args, env), loadRun);
   } catch (error) {
     return await failed(error, args);
+  } finally {
+    await lastWords();
   }
 }
 
@@ -47,25 +51,25 @@ async function obey(
 ): Promise<number> {
   switch (command.kind) {
     case "help":
-      writeOut((await import("./help.ts")).renderHelp(command.command));
+      await writeOut((await import("./help.ts")).renderHelp(command.command));
       return EXIT.ok;
     case "completions":
-      writeOut((await import("./completions.ts")).renderCompletions(command.shell));
+      await writeOut((await import("./completions.ts")).renderCompletions(command.shell));
       return EXIT.ok;
     case "man":
-      writeOut((await import("./man_page.ts")).renderManPage());
+      await writeOut((await import("./man_page.ts")).renderManPage());
       return EXIT.ok;
     case "version":
-      writeOut((await import("./version.ts")).versionLine() + "\n");
+      await writeOut((await import("./version.ts")).versionLine() + "\n");
       return EXIT.ok;
     case "run":
-      registerSecret(command.options.postgres.password);
+      registerNames(command.options);
       return await perform(command, async () => {
         await (await loadRun()).run(command.options);
         return EXIT.ok;
       });
     case "check":
-      registerSecret(command.options.postgres.password);
+      registerNames(command.options);
       return await perform(command, async () => {
         const { check } = await import("./check.ts");
         return await check(command.options, command.json) ? EXIT.ok : EXIT.runFailed;
@@ -78,6 +82,14 @@ async function obey(
     default:
       return command satisfies never;
   }
+}
+
+/** What of the options is secret, and what is not and may be the same text. */
+function registerNames({ postgres, slot, stream }: RunOptions): void {
+  registerSecret(postgres.password);
+  const { user, database, applicationName, hosts } = postgres;
+  const names = [user, database, applicationName, slot.name, stream.name, ...slot.publications];
+  for (const name of [...names, ...hosts.map(({ host }) => host)]) registerPublicName(name);
 }
 
 /** Does a command's work, with the log set up and every error seen. Gives the exit code. */
@@ -130,7 +142,8 @@ const verbatim = (text: string) => text.replaceAll("{", "{{").replaceAll("}", "}
 
 /** A line to stderr when there is no log yet. Never more than one, whatever is in the message. */
 function complain(message: string): void {
-  console.error(redact(`pg2kinesis: ${message.replace(/\s*[\r\n]+\s*/g, " ")}`));
+  const line = message.replace(/\s*[\r\n]+\s*/g, " ");
+  writeLine(printable(redact(`pg2kinesis: ${line}`)));
 }
 
 /** Errors that no `await` is waiting for end the run too. */

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { lastWords } from "../telemetry/stderr.ts";
 import { EXIT } from "./exit.ts";
 
 const logger = getLogger(["pg2kinesis", "run"]);
@@ -17,7 +18,8 @@ export function onStopSignal(): Disposable & { readonly signal: AbortSignal } {
         logger.warn("{signal} again: leaving at once; what was not confirmed comes again", {
           signal: name,
         });
-        Deno.exit(EXIT.runFailed);
+        void lastWords().finally(() => Deno.exit(EXIT.runFailed));
+        return;
       }
       logger.info("{signal}: stopping; once more leaves at once", { signal: name });
       controller.abort(new Error(`stopped by ${name}`));

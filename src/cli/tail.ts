@@ -3,6 +3,7 @@ import { connectKinesis } from "../kinesis/client.ts";
 import { systemClock } from "../clock.ts";
 import { tail as readBack } from "../tail/tail.ts";
 import type { TailOptions } from "../tail/tail_options.ts";
+import { openStdout } from "./output.ts";
 import { onStopSignal } from "./stop_signal.ts";
 
 /** Kinesis refuses times in the future; clocks differ a little. */
@@ -22,7 +23,7 @@ export async function tail(options: TailOptions): Promise<void> {
   try {
     await readBack(options, {
       api,
-      sink: Deno.stdout,
+      sink: openStdout(stop.signal),
       clock: systemClock,
       now: systemClock.wall,
       random: Math.random,

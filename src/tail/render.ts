@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { printableJson } from "../printable.ts";
 import type { TailedRecord } from "./user_record.ts";
 
 const encoder = new TextEncoder();
@@ -14,9 +15,9 @@ export function renderRecord(record: TailedRecord, json: boolean): Uint8Array {
 }
 
 /**
- * A record's data as one line, its line feed included. Text stands as it is. What would end the line or
- * steer a terminal is written as `\n`, `\r` or `\x1b`, and so is each byte that is no UTF-8; a backslash
- * stays alone, so that JSON stays JSON. Whoever needs the exact bytes asks for `renderJson`.
+ * A record's data as one line, its line feed included. Text stands as it is. What would end the line,
+ * steer a terminal or turn its text round is written as `\n`, `\r`, `\x1b` or `\u202e`, and each byte
+ * that is no UTF-8 as `\xff`; a backslash stays alone, so that JSON stays the same JSON. Whoever needs the exact bytes asks for `renderJson`.
  */
 export function renderText(data: Uint8Array): Uint8Array {
   let isPlain = true;
@@ -34,31 +35,33 @@ export function renderText(data: Uint8Array): Uint8Array {
   return line;
 }
 
-/** C0 without tab, DEL, C1, and what Unicode takes for the end of a line. */
+/** C0 without tab. JSON has none of them but as it is written here or between its values. */
 // deno-lint-ignore no-control-regex
-const UNSAFE = /[\x00-\x08\x0A-\x1F\x7F-\x9F\u2028\u2029]/g;
+const CONTROLS = /[\x00-\x08\x0A-\x1F]/g;
 
 function escaped(data: Uint8Array): string {
   const text = asText(data);
-  if (text !== undefined) return text.replace(UNSAFE, escapeCharacter);
+  if (text !== undefined) return safe(text);
   // Piece by piece: what is UTF-8 stays readable.
   let line = "";
   for (let i = 0; i < data.length;) {
     const length = sequenceLength(data, i);
     if (length === 0) line += hex(data[i++]!);
     else {
-      line += strictUtf8.decode(data.subarray(i, i + length)).replace(UNSAFE, escapeCharacter);
+      line += safe(strictUtf8.decode(data.subarray(i, i + length)));
       i += length;
     }
   }
   return line;
 }
 
-function escapeCharacter(character: string): string {
-  if (character === "\n") return "\\n";
-  if (character === "\r") return "\\r";
-  const code = character.charCodeAt(0);
-  return code < 0x100 ? hex(code) : "\\u" + code.toString(16);
+/** What stands in the strings of JSON is escaped as there, so that the line is the same JSON. */
+function safe(text: string): string {
+  return printableJson(text.replace(CONTROLS, (character) => {
+    if (character === "\n") return "\\n";
+    if (character === "\r") return "\\r";
+    return hex(character.charCodeAt(0));
+  }));
 }
 
 const hex = (byte: number) => "\\x" + byte.toString(16).padStart(2, "0");
@@ -95,7 +98,7 @@ export function renderJson(record: TailedRecord): Uint8Array {
     arrival: arrivedAtMs === undefined ? undefined : new Date(arrivedAtMs).toISOString(),
     ...text === undefined ? { data: base64(data), encoding: "base64" } : { data: text },
   });
-  return encoder.encode(line + "\n");
+  return encoder.encode(printableJson(line) + "\n");
 }
 
 function base64(data: Uint8Array): string {

@@ -1,20 +1,26 @@
-import { configureSync, type LogRecord } from "@logtape/logtape";
+import { formatWithOptions } from "node:util";
+import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
+import { systemClock } from "../clock.ts";
 import type { LogOptions } from "../options.ts";
+import { isPlainWord, printable, printableJson } from "../printable.ts";
+import { nounFor } from "../quantity.ts";
 import { redact } from "./redaction.ts";
-import { writeLine } from "./stderr.ts";
+import { sayDroppedWith, writeLine } from "./stderr.ts";
 import { WarningLimiter } from "./warning_limiter.ts";
 
 export { registerSecret } from "./redaction.ts";
 
 /**
- * Sends everything that is logged under `pg2kinesis` to stderr, one line each. Lines are written
- * before the logging call returns, so the last one is there even when `Deno.exit` follows. To be
- * disposed at the end, when it says how many repeated warnings were left out.
+ * Sends everything that is logged under `pg2kinesis` to stderr, one line each, and what libraries and
+ * formatters say to the console. Logging never waits for whoever reads the log: `lastWords` does, for
+ * a moment, before the process ends. To be disposed at the end, when it says how many repeated
+ * warnings were left out.
  */
 export function configureLog(options: LogOptions): Disposable {
   const format = options.format === "json" ? jsonLine : textLine;
   const withStacks = options.level === "debug";
   const limiter = new WarningLimiter((record) => writeLine(format(record, withStacks)));
+  sayDroppedWith((count) => format(droppedRecord(count), withStacks));
   configureSync({
     reset: true,
     sinks: { stderr: (record) => limiter.take(record) },
@@ -24,14 +30,56 @@ export function configureLog(options: LogOptions): Disposable {
       { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["stderr"] },
     ],
   });
-  return { [Symbol.dispose]: () => limiter.flush() };
+  const releaseConsole = takeConsole();
+  return {
+    [Symbol.dispose]: () => {
+      releaseConsole();
+      limiter.flush();
+    },
+  };
+}
+
+function droppedRecord(count: number): LogRecord {
+  const text = ` ${
+    nounFor(count, "log line")
+  } dropped here: nobody read the log, or it could not be written`;
+  return {
+    category: ["pg2kinesis", "log"],
+    level: "warning",
+    message: ["", count, text],
+    rawMessage: `{dropped}${text}`,
+    properties: { dropped: count },
+    timestamp: systemClock.wall(),
+  };
+}
+
+const CONSOLE_LEVELS = {
+  debug: "debug",
+  log: "info",
+  info: "info",
+  warn: "warn",
+  error: "error",
+} as const;
+
+/**
+ * What goes to the console is not ours, and is written as Deno does: past the log's form, waiting for
+ * its reader, and some of it to stdout. Gives what ends that.
+ */
+function takeConsole(): () => void {
+  const logger = getLogger(["pg2kinesis", "console"]);
+  const before = { ...console };
+  for (const [method, level] of Object.entries(CONSOLE_LEVELS)) {
+    console[method as keyof typeof CONSOLE_LEVELS] = (...said: unknown[]) =>
+      logger[level]("{said}", { said: formatWithOptions({ colors: false }, ...said) });
+  }
+  return () => void Object.assign(console, before);
 }
 
 /** `2026-11-22T08:01:02.123Z INFO the message key=value`, without the line's end. */
 export function textLine(record: LogRecord, withStacks: boolean): string {
   const message = messageOf(record);
   const said = placeholdersOf(record);
-  const words = [timeOf(record), record.level.toUpperCase(), oneLine(redact(message))];
+  const words = [timeOf(record), record.level.toUpperCase(), printable(redact(message))];
   for (const [key, value] of Object.entries(record.properties)) {
     if (said.has(key) || saysError(message, value)) continue;
     words.push(`${key}=${quoted(asText(value))}`);
@@ -58,7 +106,11 @@ export function jsonLine(record: LogRecord, withStacks: boolean): string {
   }
   const stacks = withStacks ? errorsOf(record).map(stackOf) : [];
   if (stacks.length > 0) line.stack = stacks.join("\n");
-  return redact(JSON.stringify(line));
+  return printableJson(JSON.stringify(line, redacted));
+}
+
+function redacted(_key: string, value: unknown): unknown {
+  return typeof value === "string" ? redact(value) : value;
 }
 
 /** A clock that is off the calendar must not be what stops a run. */
@@ -132,15 +184,5 @@ function stackOf(error: Error): string {
 /** A value with blanks, quotes or `=` in quotes, so that it can be told where it ends. */
 function quoted(text: string): string {
   const safe = redact(text);
-  return /^[^\s"=\\\p{Cc}]+$/u.test(safe) ? safe : oneLine(JSON.stringify(safe));
-}
-
-/** Whatever ends a line for anyone, and what could move a terminal's cursor, is escaped. */
-function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]/gu, (character) => {
-    if (character === "\n") return "\\n";
-    if (character === "\r") return "\\r";
-    if (character === "\t") return "\\t";
-    return "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
-  });
+  return isPlainWord(safe) ? safe : printable(JSON.stringify(safe));
 }

@@ -3,9 +3,11 @@ import { formatLsn } from "../lsn.ts";
 import type { LogOptions } from "../options.ts";
 import { conditionOf } from "./condition.ts";
 import { History } from "./history.ts";
+import { printable } from "../printable.ts";
 import type { RunObserver } from "./observer.ts";
 import { answeredPuts, catchUpWords, estimateCatchUp, ratesBetween } from "./rates.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { redact } from "./redaction.ts";
 import { renderStatus } from "./status_line.ts";
 import { showStatus } from "./stderr.ts";
 
@@ -34,20 +36,14 @@ function showStatusLine(observer: RunObserver): Disposable {
     const rates = ratesBetween(history.before(RATE_SPAN_MS) ?? now, now);
     const catchUp = estimateCatchUp(history.first ?? now, now);
     // In the last column a terminal would go on to the next line.
-    showStatus(renderStatus(now, rates, catchUp, columns() - 1));
+    showStatus(printable(redact(renderStatus(now, rates, catchUp, columns() - 1))));
   };
   const timer = setInterval(show, STATUS_EVERY_MS);
-  const hide = () => {
-    clearInterval(timer);
-    showStatus("");
-  };
-  // A second signal leaves at once.
-  addEventListener("unload", hide);
   show();
   return {
     [Symbol.dispose]: () => {
-      removeEventListener("unload", hide);
-      hide();
+      clearInterval(timer);
+      showStatus("");
     },
   };
 }

@@ -1,44 +1,31 @@
-import { systemClock } from "../clock.ts";
+/** What goes to stderr, which log lines and a status line share. */
+import { LineWriter } from "./line_writer.ts";
 
-/** Writes to stderr, which log lines and a status line share. */
+/** For whoever reads the log to take some of its last lines. */
+const LAST_WORDS_MS = 2_000;
 
-const encoder = new TextEncoder();
+/** By threads of their own: neither the run nor its end waits for a reader that has stopped. */
+const writer = new LineWriter({ write: (bytes) => Deno.stderr.write(bytes) });
+let isOver = false;
 
-/** Milliseconds after which a log reader that takes nothing loses lines. */
-const PATIENCE_MS = 1000;
-
-/** To the beginning of the line, and all of it gone. */
-const CLEAR_LINE = "\r\x1b[K";
-
-/** What stands in the terminal's last line; empty: nothing. */
-let status = "";
-
-/**
- * Writes a line before it returns; a status line moves on below it. A log nobody reads any more does
- * not stop the run.
- */
+/** Writes a line soon, below what was written before and above the status line. */
 export function writeLine(line: string): void {
-  if (status === "") write(line + "\n");
-  else write(`${CLEAR_LINE}${line}\n${status}`);
+  writer.writeLine(line);
+}
+
+/** Makes the line that says how many are missing at its place. */
+export function sayDroppedWith(sayDropped: (count: number) => string): void {
+  writer.sayDropped = sayDropped;
 }
 
 /** Shows `text` in the terminal's last line, in the place of what stood there; empty: takes it away. */
 export function showStatus(text: string): void {
-  if (text === status) return;
-  status = text;
-  write(CLEAR_LINE + text);
+  if (!isOver) writer.showStatus(text);
 }
 
-function write(text: string): void {
-  let rest = encoder.encode(text);
-  const giveUp = systemClock.now() + PATIENCE_MS;
-  while (rest.length > 0) {
-    try {
-      rest = rest.subarray(Deno.stderr.writeSync(rest));
-    } catch (error) {
-      // Somebody else made the pipe non-blocking, and its reader is slow.
-      if (!(error instanceof Deno.errors.WouldBlock) || systemClock.now() > giveUp) return;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-    }
-  }
+/** Writes what is still to be written, and waits a few seconds at most. To be called before the process ends. */
+export async function lastWords(): Promise<void> {
+  isOver = true;
+  writer.showStatus("");
+  await writer.flush(LAST_WORDS_MS);
 }

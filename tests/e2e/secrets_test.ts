@@ -43,6 +43,12 @@ const LOGINS: readonly FailingLogin[] = [
     says: /wrong password/,
   },
   {
+    what: "a wrong password that is a word of the message",
+    args: () => ["-u", "by_scram"],
+    env: () => ({ PGPASSWORD: "password" }),
+    says: /wrong password/,
+  },
+  {
     what: "a wrong password in the password file, by MD5",
     args: () => ["-u", "by_md5"],
     env: ({ dir }) => ({ PGPASSFILE: join(dir, "pgpass") }),

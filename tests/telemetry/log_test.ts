@@ -125,7 +125,7 @@ Deno.test("registerSecret keeps a value out of every line, in any spelling", () 
 });
 
 Deno.test("registerSecret hides a secret that holds another one as a whole", () => {
-  registerSecret("tomato");
-  registerSecret("tomatosoup");
-  assertEquals(redact("tomatosoup and tomato"), "*** and ***");
+  registerSecret("tomato1");
+  registerSecret("tomato1soup");
+  assertEquals(redact("tomato1soup and tomato1"), "*** and ***");
 });
