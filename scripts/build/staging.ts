@@ -1,4 +1,4 @@
-import { dirname, join } from "@std/path";
+import { join } from "@std/path";
 import { type LockFile, splitKey } from "./lock_file.ts";
 import type { PackageCache } from "./package_cache.ts";
 
@@ -63,6 +63,6 @@ async function setTimes(path: string): Promise<void> {
 /** Lets the runtime that `deno compile` downloads stay with this machine's other downloads. */
 async function keepDownloads(from: string, to: string): Promise<void> {
   await Deno.mkdir(join(from, "dl"), { recursive: true });
-  await Deno.mkdir(dirname(join(to, "dl")), { recursive: true });
+  await Deno.mkdir(to, { recursive: true });
   await Deno.symlink(join(from, "dl"), join(to, "dl"));
 }
