@@ -18,7 +18,8 @@ export async function checkEncryption(
   const { host } = connection.attempt;
   const [row] = await connection.query(
     "ask how the connection is encrypted",
-    "SELECT ssl::text, version, cipher FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()",
+    `SELECT ssl::pg_catalog.text, version, cipher FROM pg_catalog.pg_stat_ssl
+      WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()`,
   );
   const verify: Remedy = {
     kind: "options",

@@ -9,19 +9,19 @@ export async function checkHeartbeat(context: ServerContext): Promise<void> {
   if (policy.heartbeatMs === 0) return;
   try {
     const connection = await connect(
-      { ...postgres, targetSessionAttrs: "read-write" },
+      { ...postgres, targetSessionAttrs: "primary" },
       "ordinary",
       signal,
     );
     try {
       const [emit] = await connection.query(
         "look for pg_logical_emit_message",
-        `SELECT p.oid::pg_catalog.regprocedure::text AS name,
-                pg_catalog.has_function_privilege(p.oid, 'EXECUTE')::text AS may
+        `SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text AS name,
+                pg_catalog.has_function_privilege(p.oid, 'EXECUTE')::pg_catalog.text AS may
            FROM pg_catalog.pg_proc p
-          WHERE p.proname = 'pg_logical_emit_message'
-            AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
-            AND p.proargtypes[2] = 'pg_catalog.text'::pg_catalog.regtype`,
+          WHERE p.proname OPERATOR(pg_catalog.=) 'pg_logical_emit_message'
+            AND p.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace
+            AND p.proargtypes[2] OPERATOR(pg_catalog.=) 'pg_catalog.text'::pg_catalog.regtype`,
       );
       if (emit === undefined) {
         findings.stop("heartbeat", `${connection.place} has no pg_logical_emit_message()`, {

@@ -42,7 +42,8 @@ async function isInstalled(
   // Whoever made a slot with it had it.
   const [slots] = await connection.query(
     "look for slots with the plugin",
-    `SELECT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE plugin = $1)::text AS found`,
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_replication_slots 
+                     WHERE plugin OPERATOR(pg_catalog.=) $1)::pg_catalog.text AS found`,
     [plugin],
   );
   if (slots?.found === "true") return true;
@@ -50,10 +51,11 @@ async function isInstalled(
     const [row] = await connection.query(
       "look for the plugin's library",
       `SELECT EXISTS (SELECT FROM pg_catalog.pg_config() c, pg_catalog.pg_ls_dir(c.setting) f
-                       WHERE c.name = 'PKGLIBDIR' AND f ~ ('^' || $1 || '\\.(so|dylib|dll)$'))::text
-                AS found,
-              (pg_catalog.current_setting('dynamic_library_path') <> '$libdir')::text AS elsewhere`,
-      [plugin],
+                       WHERE c.name OPERATOR(pg_catalog.=) 'PKGLIBDIR' AND f OPERATOR(pg_catalog.=) ANY ($1))
+                ::pg_catalog.text AS found,
+              (pg_catalog.current_setting('dynamic_library_path') OPERATOR(pg_catalog.<>) '$libdir')
+                ::pg_catalog.text AS elsewhere`,
+      [["so", "dylib", "dll"].map((ending) => `${plugin}.${ending}`)],
     );
     if (row?.found === "true") return true;
     return row?.elsewhere === "true" ? undefined : false;

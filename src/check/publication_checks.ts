@@ -19,18 +19,23 @@ export async function checkPublication(context: ServerContext, plan: SlotPlan): 
   const { connection, options: { slot } } = context;
   const rows = await connection.query(
     "look for the publications",
-    `SELECT p.pubname AS name, p.puballtables::text AS all_tables, p.pubinsert::text AS insert,
-            p.pubupdate::text AS update, p.pubdelete::text AS delete,
-            COALESCE(pg_catalog.to_jsonb(p)->>'pubtruncate', 'true') AS truncate,
+    `SELECT p.pubname AS name, p.puballtables::pg_catalog.text AS all_tables,
+            p.pubinsert::pg_catalog.text AS insert,
+            p.pubupdate::pg_catalog.text AS update, p.pubdelete::pg_catalog.text AS delete,
+            COALESCE(pg_catalog.to_jsonb(p) OPERATOR(pg_catalog.->>) 'pubtruncate', 'true') AS truncate,
             -- Made or changed since the oldest state of the catalog that the slot still needs.
-            (SELECT (pg_catalog.age(p.xmin) <= pg_catalog.age(s.catalog_xmin))::text
-               FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = $2) AS younger,
+            (SELECT (pg_catalog.age(p.xmin) OPERATOR(pg_catalog.<=) pg_catalog.age(s.catalog_xmin))
+                      ::pg_catalog.text
+               FROM pg_catalog.pg_replication_slots s
+              WHERE s.slot_name OPERATOR(pg_catalog.=) $2) AS younger,
             -- A slot that is made begins with the oldest state that any other one needs.
             (SELECT EXISTS (SELECT FROM pg_catalog.pg_replication_slots o
-                             WHERE o.slot_name <> s.slot_name
-                               AND pg_catalog.age(o.catalog_xmin) >= pg_catalog.age(s.catalog_xmin))::text
-               FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = $2) AS borrowed
-       FROM pg_catalog.pg_publication p WHERE p.pubname = ANY ($1)`,
+                             WHERE o.slot_name OPERATOR(pg_catalog.<>) s.slot_name
+                               AND pg_catalog.age(o.catalog_xmin)
+                                   OPERATOR(pg_catalog.>=) pg_catalog.age(s.catalog_xmin))::pg_catalog.text
+               FROM pg_catalog.pg_replication_slots s
+              WHERE s.slot_name OPERATOR(pg_catalog.=) $2) AS borrowed
+       FROM pg_catalog.pg_publication p WHERE p.pubname OPERATOR(pg_catalog.=) ANY ($1)`,
     [slot.publications, slot.name],
   );
   const tables = await publishableTables(connection);
@@ -150,8 +155,8 @@ async function reportTables(
 ): Promise<void> {
   const published = await connection.query(
     "look for the publications' tables",
-    `SELECT DISTINCT schemaname || '.' || tablename AS name
-       FROM pg_catalog.pg_publication_tables WHERE pubname = ANY ($1)`,
+    `SELECT DISTINCT pg_catalog.concat(schemaname, '.', tablename) AS name
+       FROM pg_catalog.pg_publication_tables WHERE pubname OPERATOR(pg_catalog.=) ANY ($1)`,
     [slot.publications],
   );
   const names = slot.publications.map((name) => JSON.stringify(name)).join(", ");
@@ -186,14 +191,15 @@ async function reportTables(
 async function reportFilters({ connection, findings, options }: ServerContext): Promise<void> {
   const rows = await connection.query(
     "look for the publications' filters",
-    `SELECT n.nspname || '.' || c.relname AS name,
-            (pg_catalog.to_jsonb(r)->>'prqual' IS NOT NULL)::text AS rows,
-            (pg_catalog.to_jsonb(r)->>'prattrs' IS NOT NULL)::text AS columns
+    `SELECT pg_catalog.concat(n.nspname, '.', c.relname) AS name,
+            ((pg_catalog.to_jsonb(r) OPERATOR(pg_catalog.->>) 'prqual') IS NOT NULL)::pg_catalog.text AS rows,
+            ((pg_catalog.to_jsonb(r) OPERATOR(pg_catalog.->>) 'prattrs') IS NOT NULL)::pg_catalog.text
+              AS columns
        FROM pg_catalog.pg_publication_rel r
-       JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
-       JOIN pg_catalog.pg_class c ON c.oid = r.prrelid
-       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE p.pubname = ANY ($1)`,
+       JOIN pg_catalog.pg_publication p ON p.oid OPERATOR(pg_catalog.=) r.prpubid
+       JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.prrelid
+       JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+      WHERE p.pubname OPERATOR(pg_catalog.=) ANY ($1)`,
     [options.slot.publications],
   );
   for (const what of ["rows", "columns"] as const) {

@@ -27,7 +27,7 @@ async function checkWalSender(
 ): Promise<Timeout | undefined> {
   const [row] = await connection.query(
     "count the walsenders",
-    `SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication)::text AS used,
+    `SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication)::pg_catalog.text AS used,
             pg_catalog.current_setting('max_wal_senders') AS max`,
   );
   const max = Number(row!.max);
@@ -36,7 +36,8 @@ async function checkWalSender(
     try {
       const [setting] = await replication.query(
         "ask for wal_sender_timeout",
-        "SELECT setting, source FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'",
+        `SELECT setting, source FROM pg_catalog.pg_settings
+          WHERE name OPERATOR(pg_catalog.=) 'wal_sender_timeout'`,
       );
       findings.ok("wal_senders", `${row!.used} of ${max} walsenders are in use; one more was had`);
       const { setting: ms, source } = setting!;
@@ -89,7 +90,8 @@ async function checkKeepSize({ connection, findings, facts }: ServerContext): Pr
   const rows = await connection.query(
     "ask for the limits of retained WAL",
     `SELECT name, setting FROM pg_catalog.pg_settings
-      WHERE name IN ('max_slot_wal_keep_size', 'idle_replication_slot_timeout')`,
+      WHERE name OPERATOR(pg_catalog.=)
+            ANY ('{max_slot_wal_keep_size,idle_replication_slot_timeout}'::pg_catalog.text[])`,
   );
   const settings = new Map(rows.map(({ name, setting }) => [name, Number(setting)]));
   const keepMb = settings.get("max_slot_wal_keep_size");

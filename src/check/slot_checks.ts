@@ -85,7 +85,7 @@ function checkFailover({ findings, facts, options }: ServerContext, plan: SlotPl
 async function checkRoom({ connection, findings }: ServerContext): Promise<void> {
   const [row] = await connection.query(
     "count the replication slots",
-    `SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots)::text AS used,
+    `SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots)::pg_catalog.text AS used,
             pg_catalog.current_setting('max_replication_slots') AS max,
             (SELECT pg_catalog.string_agg(s.slot_name, ', ') FROM pg_catalog.pg_replication_slots s
               WHERE NOT s.active) AS idle`,
@@ -108,12 +108,12 @@ async function checkRetainedWal(
   const { connection, findings, options: { slot } } = context;
   const [row] = await connection.query(
     "ask what the slot retains",
-    `SELECT pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::int8::text AS retained,
-            pg_catalog.pg_wal_lsn_diff(now.lsn, s.confirmed_flush_lsn)::int8::text AS behind
+    `SELECT pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::pg_catalog.int8::pg_catalog.text AS retained,
+            pg_catalog.pg_wal_lsn_diff(now.lsn, s.confirmed_flush_lsn)::pg_catalog.int8::pg_catalog.text AS behind
        FROM pg_catalog.pg_replication_slots s,
             (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
                     ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) now
-      WHERE s.slot_name = $1`,
+      WHERE s.slot_name OPERATOR(pg_catalog.=) $1`,
     [slot.name],
   );
   if (row?.retained === null || row?.retained === undefined) return;

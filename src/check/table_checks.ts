@@ -146,10 +146,11 @@ async function reportFailing(
 ): Promise<void> {
   const rows = await connection.query(
     "look for tables whose updates or deletes are published",
-    `SELECT DISTINCT t.schemaname || '.' || t.tablename AS name, p.puballtables::text AS all_tables
+    `SELECT DISTINCT pg_catalog.concat(t.schemaname, '.', t.tablename) AS name,
+            p.puballtables::pg_catalog.text AS all_tables
        FROM pg_catalog.pg_publication_tables t
-       JOIN pg_catalog.pg_publication p ON p.pubname = t.pubname
-      WHERE p.pubname = ANY ($1) AND (p.pubupdate OR p.pubdelete)`,
+       JOIN pg_catalog.pg_publication p ON p.pubname OPERATOR(pg_catalog.=) t.pubname
+      WHERE p.pubname OPERATOR(pg_catalog.=) ANY ($1) AND (p.pubupdate OR p.pubdelete)`,
     [slot.publications],
   );
   const published = new Set(rows.map(({ name }) => name!));
@@ -184,7 +185,7 @@ async function checkOtherPublications(
   const rows = await connection.query(
     "look for publications of all tables",
     `SELECT p.pubname AS name FROM pg_catalog.pg_publication p
-      WHERE p.puballtables AND (p.pubupdate OR p.pubdelete) AND p.pubname <> ALL ($1)`,
+      WHERE p.puballtables AND (p.pubupdate OR p.pubdelete) AND p.pubname OPERATOR(pg_catalog.<>) ALL ($1)`,
     [own],
   );
   const failing = all.filter(({ hasIdentity }) => !hasIdentity);

@@ -17,20 +17,22 @@ export async function checkTransactions(
 ): Promise<void> {
   const rows = await connection.query(
     "look for open transactions",
-    `SELECT a.pid::text AS pid, NULL AS gid, a.usename AS owner,
-            pg_catalog.date_part('epoch', pg_catalog.now() - a.xact_start)::int8::text AS seconds
+    `SELECT a.pid::pg_catalog.text AS pid, NULL AS gid, a.usename AS owner,
+            pg_catalog.date_part('epoch', pg_catalog.now() OPERATOR(pg_catalog.-) a.xact_start)
+              ::pg_catalog.int8::pg_catalog.text AS seconds
        FROM pg_catalog.pg_stat_activity a
-      WHERE a.backend_xid IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid()
+      WHERE a.backend_xid IS NOT NULL AND a.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
       UNION ALL
      SELECT NULL, p.gid, p.owner,
-            pg_catalog.date_part('epoch', pg_catalog.now() - p.prepared)::int8::text
+            pg_catalog.date_part('epoch', pg_catalog.now() OPERATOR(pg_catalog.-) p.prepared)
+              ::pg_catalog.int8::pg_catalog.text
        FROM pg_catalog.pg_prepared_xacts p`,
   );
   rows.sort((a, b) => Number(b.seconds) - Number(a.seconds));
   const [right] = await connection.query(
     "ask what the role may see",
-    `SELECT (r.rolsuper OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'))::text AS sees
-       FROM pg_catalog.pg_roles r WHERE r.rolname = current_user`,
+    `SELECT (r.rolsuper OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'))::pg_catalog.text AS sees
+       FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user`,
   );
   const blind = right?.sees === "true"
     ? ""

@@ -5,6 +5,7 @@ import type { HostView } from "./host_view.ts";
 import { LIBPQ_SETTINGS } from "./libpq_settings.ts";
 import { SSL_MODES } from "./postgres_flags.ts";
 import { requireAuth } from "./require_auth.ts";
+import { startupOption } from "../postgres/session_settings.ts";
 import { findService } from "./service_file.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -73,13 +74,19 @@ export function resolveConnection(
         "any",
       connectTimeoutMs: parsed(look("connect_timeout"), connectTimeout) ??
         DEFAULT_CONNECT_TIMEOUT_MS,
-      sessionOptions: look("options")?.value,
+      sessionOptions: withTimeZone(look("options")?.value, env.PGTZ),
       passwordFile: look("passfile")?.value,
       applicationName: (look("application_name") ?? look("fallback_application_name"))?.value ??
         "pg2kinesis",
     },
     warnings: [...warnings, ...ignoredSettings(layers), ...ignoredRevocations(tls, home, host)],
   };
+}
+
+/** As in libpq, where the variable comes behind the options and so wins. */
+function withTimeZone(options: string | undefined, zone: string | undefined): string | undefined {
+  if (!zone) return options;
+  return [options ?? "", startupOption("TimeZone", zone)].join(" ").trim();
 }
 
 interface Setting {

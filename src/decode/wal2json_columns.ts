@@ -16,6 +16,8 @@ interface ColumnHeader {
   readonly name: string;
   readonly type: string;
   readonly form: ValueForm;
+  /** Where a quoted value showed that the type is a user's: the header that was read first. */
+  readonly builtIn?: ColumnHeader;
 }
 
 /** The headers of a table's columns as they were last seen, by their position. */
@@ -30,7 +32,7 @@ export function newColumnHeaders(): ColumnHeaders {
 }
 
 /** How wal2json writes the values of a type; `bytea` loses its `\x`. */
-type ValueForm = "number" | "boolean" | "bytea" | "string" | "number or string";
+type ValueForm = "number" | "boolean" | "bytea" | "string";
 
 const QUOTE = 0x22, BACKSLASH = 0x5C, COMMA = 0x2C, CLOSE_BRACKET = 0x5D, CLOSE_BRACE = 0x7D;
 
@@ -200,7 +202,7 @@ export class ColumnCursor implements RowBytes {
   #readValue(at: number, form: ValueForm): number {
     const bytes = this.#bytes;
     if (bytes[at] === QUOTE) {
-      if (form === "number" || form === "boolean") this.#fail(at, `a string for a ${form}`);
+      if (form === "number" || form === "boolean") return this.#readString(at, this.#toUsersType());
       return this.#readString(at, form);
     }
     if (hasAt(bytes, at, NULL)) {
@@ -209,8 +211,7 @@ export class ColumnCursor implements RowBytes {
     }
     this.#kind = "text";
     switch (form) {
-      case "number":
-      case "number or string": {
+      case "number": {
         const end = scanJsonNumber(bytes, at);
         if (end === -1) this.#fail(at, "no number");
         return this.#span(at, end);
@@ -221,9 +222,27 @@ export class ColumnCursor implements RowBytes {
         return this.#span(at, at + length);
       }
       case "string":
+        if (this.#header.builtIn === undefined) this.#fail(at, "no string");
+        return this.#readValue(at, this.#toType(this.#header.builtIn));
       case "bytea":
         this.#fail(at, "no string");
     }
+  }
+
+  /**
+   * wal2json prints a user's type that is called `"boolean"` like the built-in one, but its values as
+   * strings. Its name is given in quotes, so that nobody after this takes it for the other.
+   */
+  #toUsersType(): ValueForm {
+    const { bytes, name, type } = this.#header;
+    return this.#toType({ bytes, name, type: `"${type}"`, form: "string", builtIn: this.#header });
+  }
+
+  #toType(header: ColumnHeader): ValueForm {
+    this.#header = header;
+    this.#headers.list[this.#index - 1] = header;
+    this.#headers.columns = undefined;
+    return header.form;
   }
 
   #readString(at: number, form: ValueForm): number {
@@ -274,8 +293,7 @@ const FORMS: ReadonlyMap<string, ValueForm> = new Map([
   ["real", "number"],
   ["double precision", "number"],
   ["numeric", "number"],
-  // The only name of these that is no keyword: a type of the user's may be printed as `oid` too.
-  ["oid", "number or string"],
+  ["oid", "number"],
   ["boolean", "boolean"],
   ["bytea", "bytea"],
 ]);

@@ -7,6 +7,7 @@ import type { PostgresOptions } from "../options.ts";
 import { connect, type Connection, type TextRow } from "./connection.ts";
 import type { Catalog, KnownTable } from "./known_table.ts";
 import { PostgresError } from "./postgres_error.ts";
+import { PRINTING_PATH } from "./session_settings.ts";
 import { parseSnapshot, type Snapshot } from "./snapshot.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
@@ -166,10 +167,14 @@ class LoadedCatalog implements PgCatalog {
     const wanted = [...this.#wantedTypes.values()];
     const [seen] = await connection.query("read what the catalog shows", SNAPSHOT_QUERY);
     const tables = await connection.query("read the catalog's tables", TABLES_QUERY);
-    const types = await connection.query("read the catalog's types", TYPES_QUERY, [
-      wanted.map(([oid]) => oid),
-      wanted.map(([, typmod]) => typmod),
-    ]);
+    const types = await asPrinted(
+      connection,
+      () =>
+        connection.query("read the catalog's types", TYPES_QUERY, [
+          wanted.map(([oid]) => oid),
+          wanted.map(([, typmod]) => typmod),
+        ]),
+    );
     // What was wanted in the meantime is asked for the next time.
     for (const [oid, typmod] of wanted) this.#wantedTypes.delete(`${oid} ${typmod}`);
     return { snapshot: parseSnapshot(seen!.snapshot!), tables, types };
@@ -214,6 +219,20 @@ class LoadedCatalog implements PgCatalog {
       this.#gone.set(name, { ...gone, keys: joinKeys(gone.keys, renamed.keys) });
     }
   }
+}
+
+/**
+ * Runs a query that finds names as plugins do: what the walsender's path shows depends on rights, too.
+ * An error ends the transaction with the connection.
+ */
+async function asPrinted<T>(connection: Connection, query: () => Promise<T>): Promise<T> {
+  await connection.query(
+    "look at names as plugins do",
+    `BEGIN READ ONLY; SET LOCAL search_path = ${PRINTING_PATH}`,
+  );
+  const result = await query();
+  await connection.query("look at names as before", "COMMIT");
+  return result;
 }
 
 interface CatalogRows {

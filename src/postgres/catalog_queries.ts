@@ -1,37 +1,48 @@
 /**
  * What is asked of `pg_catalog`. Never of `information_schema`, which hides what the role may not
  * read; these take AccessShare locks on the catalog alone.
+ *
+ * As everywhere here, every operator, function and type is named with its schema: a name alone could
+ * find what a user of the database made. So no IN, LIKE, BETWEEN, IS DISTINCT FROM, CASE x WHEN or
+ * USING, which look for an operator by its bare name. tests/e2e/search_path_test.ts finds the rest.
  */
 
 /** Tables that can be in the WAL: permanent ones, and partitioned and materialized ones. */
-const FOLLOWED = `c.relkind IN ('r', 'p', 'm') AND c.relpersistence = 'p'
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')`;
+const FOLLOWED = `c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m}'::pg_catalog."char"[])
+  AND c.relpersistence OPERATOR(pg_catalog.=) 'p'
+  AND n.nspname OPERATOR(pg_catalog.<>)
+      ALL ('{pg_catalog,information_schema,pg_toast}'::pg_catalog.name[])`;
 
 /** A JSON list of an index's key columns in key order; INCLUDE columns follow those. */
 function keyColumns(condition: string): string {
-  return `(SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)::text
+  return `(SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)::pg_catalog.text
      FROM pg_catalog.pg_index i
-     CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
-     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-    WHERE i.indrelid = c.oid AND ${condition}
+     CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, place)
+     JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
+                                   AND a.attnum OPERATOR(pg_catalog.=) k.attnum
+    WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND ${condition}
       -- PostgreSQL 10 has no INCLUDE and no indnkeyatts.
-      AND k.place <= COALESCE((pg_catalog.to_jsonb(i)->>'indnkeyatts')::int, i.indnatts))`;
+      AND k.place OPERATOR(pg_catalog.<=) COALESCE(
+            (pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'indnkeyatts')::pg_catalog.int4,
+            i.indnatts))`;
 }
 
 /** The index that is the replica identity; a deferrable primary key cannot be it. */
-const IDENTITY = `(c.relreplident = 'd' AND i.indisprimary AND i.indimmediate
-  OR c.relreplident = 'i' AND i.indisreplident)`;
+const IDENTITY = `(c.relreplident OPERATOR(pg_catalog.=) 'd' AND i.indisprimary AND i.indimmediate
+  OR c.relreplident OPERATOR(pg_catalog.=) 'i' AND i.indisreplident)`;
 
 /** Which transactions a query sees that begins later: `xmin:xmax:xip,xip`, xids of 64 bits. */
-export const SNAPSHOT_QUERY = "SELECT pg_catalog.txid_current_snapshot()::text AS snapshot";
+export const SNAPSHOT_QUERY =
+  "SELECT pg_catalog.txid_current_snapshot()::pg_catalog.text AS snapshot";
 
 /** `attgenerated` and its "v" are younger than PostgreSQL 10; whatever is generated has a default. */
 const VIRTUAL_COLUMNS = `CASE
-  WHEN pg_catalog.current_setting('server_version_num')::int >= 180000 THEN
-   (SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum)::text
+  WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4
+       OPERATOR(pg_catalog.>=) 180000 THEN
+   (SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum)::pg_catalog.text
       FROM pg_catalog.pg_attribute a
-     WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.atthasdef
-       AND pg_catalog.to_jsonb(a)->>'attgenerated' = 'v')
+     WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND a.atthasdef
+       AND (pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated') OPERATOR(pg_catalog.=) 'v')
   END`;
 
 /**
@@ -39,36 +50,40 @@ const VIRTUAL_COLUMNS = `CASE
  * lists.
  */
 export const TABLES_QUERY = `
-SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relreplident AS identity,
+SELECT c.oid::pg_catalog.text AS oid, n.nspname AS schema, c.relname AS name, c.relreplident AS identity,
        ${keyColumns("i.indisprimary")} AS key,
        ${keyColumns(IDENTITY)} AS identity_key,
        ${VIRTUAL_COLUMNS} AS virtual,
-       (SELECT pg_catalog.json_build_array(pn.nspname, pc.relname)::text
+       (SELECT pg_catalog.json_build_array(pn.nspname, pc.relname)::pg_catalog.text
           FROM pg_catalog.pg_inherits h
-          JOIN pg_catalog.pg_class pc ON pc.oid = h.inhparent AND pc.relkind = 'p'
-          JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
-         WHERE h.inhrelid = c.oid) AS parent
+          JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) h.inhparent
+                                     AND pc.relkind OPERATOR(pg_catalog.=) 'p'
+          JOIN pg_catalog.pg_namespace pn ON pn.oid OPERATOR(pg_catalog.=) pc.relnamespace
+         WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) AS parent
   FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
  WHERE ${FOLLOWED}`;
 
 /**
  * Columns: oid, typmod, name. Every type bare, but for the row types of tables; the types of all
  * present columns as they are declared; and the pairs given as two arrays, as far as they exist.
+ * `format_type` names a type as the session's search path shows it: to be run under the walsender's.
  */
 export const TYPES_QUERY = `
-SELECT t.oid::text AS oid, '-1' AS typmod, pg_catalog.format_type(t.oid, NULL) AS name
+SELECT t.oid::pg_catalog.text AS oid, '-1' AS typmod, pg_catalog.format_type(t.oid, NULL) AS name
   FROM pg_catalog.pg_type t
-  LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
- WHERE t.typtype <> 'c' AND e.typtype IS DISTINCT FROM 'c'
+  LEFT JOIN pg_catalog.pg_type e ON e.oid OPERATOR(pg_catalog.=) t.typelem
+ WHERE t.typtype OPERATOR(pg_catalog.<>) 'c'
+   AND (e.oid IS NULL OR e.typtype OPERATOR(pg_catalog.<>) 'c')
 UNION ALL
-SELECT u.oid::text, u.typmod::text, pg_catalog.format_type(u.oid, u.typmod)
+SELECT u.oid::pg_catalog.text, u.typmod::pg_catalog.text, pg_catalog.format_type(u.oid, u.typmod)
   FROM (SELECT a.atttypid AS oid, a.atttypmod AS typmod
           FROM pg_catalog.pg_attribute a
-          JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE a.attnum > 0 AND NOT a.attisdropped AND ${FOLLOWED}
+          JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.attrelid
+          JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+         WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND ${FOLLOWED}
         UNION
         SELECT w.oid, w.typmod
-          FROM ROWS FROM (pg_catalog.unnest($1::oid[]), pg_catalog.unnest($2::int4[])) AS w (oid, typmod)
-          JOIN pg_catalog.pg_type t ON t.oid = w.oid) u`;
+          FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.int4[]))
+               AS w (oid, typmod)
+          JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) w.oid) u`;

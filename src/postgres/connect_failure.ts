@@ -97,6 +97,9 @@ function explainServer(error: pg.DatabaseError, attempt: Attempt, options: Postg
       return /max_wal_senders/.test(error.message)
         ? `all max_wal_senders are in use; end one, or raise the setting. The server said: ${said}`
         : `the server has no connection left; end some, or raise max_connections. The server said: ${said}`;
+    case "08P01":
+      return "what answers there does not take the settings that a session starts with, as a " +
+        `connection pooler may not; connect to PostgreSQL itself. It said: ${said}`;
     case "57P03":
       return `the server is starting up or shutting down; try again. The server said: ${said}`;
   }

@@ -23,6 +23,12 @@ import { passwordFromFile } from "./password_file.ts";
 import { failed, isTransient, PostgresError } from "./postgres_error.ts";
 import { warnOfPlainPassword } from "./plain_password.ts";
 import { rdsToken } from "./rds_token.ts";
+import {
+  type ConnectionKind,
+  searchPath,
+  startupOptions,
+  statementAfterLogin,
+} from "./session_settings.ts";
 import { SocketGuard } from "./socket_owner.ts";
 import { fitsSession } from "./target_session.ts";
 import { untilAborted } from "./until_aborted.ts";
@@ -32,20 +38,7 @@ const logger = getLogger(["pg2kinesis", "postgres"]);
 /** A row as the server's text: no value passes through a float or a Date. */
 export type TextRow = Record<string, string | null>;
 
-/** `replication` is a walsender of the database, which also takes simple queries. */
-export type ConnectionKind = "replication" | "ordinary";
-
-/** How plugins print values, whatever the database's own settings are (invariant 8). */
-const SESSION_SETTINGS = [
-  "DateStyle=ISO",
-  "IntervalStyle=postgres",
-  "extra_float_digits=1",
-  "bytea_output=hex",
-  "client_encoding=UTF8",
-];
-
-/** Ordinary connections ask short questions of the catalog; none of them may hang for ever. */
-const QUESTION_SETTINGS = ["statement_timeout=60s", "lock_timeout=10s"];
+export type { ConnectionKind };
 
 const KEEPALIVE_DELAY_MS = 30_000;
 
@@ -154,7 +147,7 @@ export async function connect(
         const connection = await connectToHost(place, options, kind, signal);
         const misfit = await bounded(
           connection,
-          fitsSession(connection, wanted),
+          settle(connection, kind).then(() => fitsSession(connection, wanted)),
           options.connectTimeoutMs,
           signal,
         );
@@ -175,6 +168,35 @@ export async function connect(
     code: failures.at(-1)?.code,
     cause: failures,
   });
+}
+
+/**
+ * Makes sure that our settings arrived with the login, and sets those that cannot come with it.
+ * @throws {PostgresError} where something in between kept them.
+ */
+async function settle(connection: Connection, kind: ConnectionKind): Promise<void> {
+  const { place } = connection;
+  try {
+    const [row] = await connection.query(
+      `ask ${place} for its version`,
+      "SELECT pg_catalog.current_setting('search_path') AS path, " +
+        "pg_catalog.current_setting('server_version_num') AS version",
+    );
+    if (row!.path !== searchPath(kind)) {
+      throw new PostgresError(
+        `what answers at ${place} keeps back the settings that a session starts with (search_path is ` +
+          `${
+            JSON.stringify(row!.path)
+          }), as a connection pooler does; connect to PostgreSQL itself`,
+        { transient: false },
+      );
+    }
+    const statement = statementAfterLogin(kind, Number(row!.version));
+    await connection.query(`set up the session at ${place}`, statement);
+  } catch (error) {
+    connection.destroy();
+    throw error;
+  }
 }
 
 /** As in libpq, a server that refuses the login ends the search: the next would be a surprise. */
@@ -298,7 +320,7 @@ function startLogin(
     enableChannelBinding: way.kind === "tls" && way.mayBind,
     stream: () => socket,
     application_name: options.applicationName,
-    options: sessionOptions(attempt.kind, options),
+    options: startupOptions(attempt.kind, options.sessionOptions),
     keepAlive: !isSocketFolder(address),
     keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
     types: { getTypeParser: () => (value: string) => value },
@@ -333,15 +355,6 @@ async function logIn({ connection, watch }: Login, signal: AbortSignal): Promise
     method: watch.method,
   });
   return connection;
-}
-
-function sessionOptions(kind: ConnectionKind, options: PostgresOptions): string {
-  const settings = kind === "ordinary"
-    ? [...SESSION_SETTINGS, ...QUESTION_SETTINGS]
-    : SESSION_SETTINGS;
-  // The last of several options counts, so what the user gave stands before ours.
-  return [options.sessionOptions ?? "", ...settings.map((setting) => `-c ${setting}`)].join(" ")
-    .trim();
 }
 
 /** Asked only when the server asks; at every connect, so that a changed file counts. */

@@ -83,7 +83,7 @@ export class Heartbeat implements Disposable {
     const emitting = this.#connection.query(
       "emit a heartbeat",
       "SELECT pg_catalog.set_config('synchronous_commit', 'off', false), " +
-        `pg_catalog.pg_logical_emit_message(true, '${HEARTBEAT_PREFIX}', ''::text)`,
+        `pg_catalog.pg_logical_emit_message(true, '${HEARTBEAT_PREFIX}', ''::pg_catalog.text)`,
     );
     await bounded(this.#connection, emitting, ANSWER_TIMEOUT_MS, signal);
   }
@@ -92,7 +92,7 @@ export class Heartbeat implements Disposable {
   async #connect(signal: AbortSignal): Promise<Connection> {
     const { postgres } = this.options;
     const connection = await connect(
-      { ...postgres, targetSessionAttrs: "read-write" },
+      { ...postgres, targetSessionAttrs: "primary" },
       "ordinary",
       signal,
     );

@@ -29,20 +29,24 @@ const PARTITIONED_VERSION = 130000;
 
 /** Permanent tables of users; materialized views cannot be in a publication. */
 const TABLES_QUERY = `
-SELECT c.oid::text AS oid, n.nspname || '.' || c.relname AS name,
+SELECT c.oid::pg_catalog.text AS oid, pg_catalog.concat(n.nspname, '.', c.relname) AS name,
        pg_catalog.format('%I.%I', n.nspname, c.relname) AS quoted,
-       (c.relkind = 'p')::text AS partitioned,
-       (SELECT h.inhparent::text FROM pg_catalog.pg_inherits h
-         WHERE h.inhrelid = c.oid AND c.relispartition LIMIT 1) AS parent,
-       (c.relreplident = 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid
-          AND (c.relreplident = 'd' AND i.indisprimary AND i.indimmediate
-            OR c.relreplident = 'i' AND i.indisreplident)))::text AS identity,
-       EXISTS (SELECT FROM pg_catalog.pg_index i
-         WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate)::text AS key
+       (c.relkind OPERATOR(pg_catalog.=) 'p')::pg_catalog.text AS partitioned,
+       (SELECT h.inhparent::pg_catalog.text FROM pg_catalog.pg_inherits h
+         WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid AND c.relispartition LIMIT 1) AS parent,
+       (c.relreplident OPERATOR(pg_catalog.=) 'f' OR EXISTS (SELECT FROM pg_catalog.pg_index i
+         WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid
+           AND (c.relreplident OPERATOR(pg_catalog.=) 'd' AND i.indisprimary AND i.indimmediate
+             OR c.relreplident OPERATOR(pg_catalog.=) 'i' AND i.indisreplident)))::pg_catalog.text
+         AS identity,
+       EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid
+         AND i.indisprimary AND i.indimmediate)::pg_catalog.text AS key
   FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
-   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+ WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
+   AND c.relpersistence OPERATOR(pg_catalog.=) 'p'
+   AND n.nspname OPERATOR(pg_catalog.<>)
+       ALL ('{pg_catalog,information_schema,pg_toast}'::pg_catalog.name[])
  ORDER BY n.nspname, c.relname`;
 
 export async function publishableTables(connection: Connection): Promise<PublishableTable[]> {

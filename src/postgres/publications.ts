@@ -51,8 +51,8 @@ export async function checkPublications(
   }
   const published = await connection.query(
     "look for the publications' tables",
-    `SELECT DISTINCT schemaname || '.' || tablename AS name
-       FROM pg_catalog.pg_publication_tables WHERE pubname = ANY ($1)`,
+    `SELECT DISTINCT pg_catalog.concat(schemaname, '.', tablename) AS name
+       FROM pg_catalog.pg_publication_tables WHERE pubname OPERATOR(pg_catalog.=) ANY ($1)`,
     [publications],
   );
   const names = publications.join(", ");
@@ -126,8 +126,9 @@ async function findPublications(
             pg_catalog.concat_ws(', ', CASE WHEN NOT p.pubinsert THEN 'inserts' END,
               CASE WHEN NOT p.pubupdate THEN 'updates' END,
               CASE WHEN NOT p.pubdelete THEN 'deletes' END,
-              CASE WHEN pg_catalog.to_jsonb(p)->>'pubtruncate' = 'false' THEN 'truncates' END) AS without
-       FROM pg_catalog.pg_publication p WHERE p.pubname = ANY ($1)`,
+              CASE WHEN (pg_catalog.to_jsonb(p) OPERATOR(pg_catalog.->>) 'pubtruncate')
+                          OPERATOR(pg_catalog.=) 'false' THEN 'truncates' END) AS without
+       FROM pg_catalog.pg_publication p WHERE p.pubname OPERATOR(pg_catalog.=) ANY ($1)`,
     [names],
   );
 }

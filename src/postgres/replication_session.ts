@@ -349,8 +349,8 @@ async function identify(connection: Connection): Promise<ServerIdentity> {
   const [settings] = await connection.query(
     doing,
     "SELECT pg_catalog.current_setting('server_version_num') AS version, " +
-      "(SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout') AS timeout, " +
-      "pg_catalog.pg_is_in_recovery()::text AS standby, pg_catalog.pg_backend_pid() AS pid",
+      "(SELECT setting FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'wal_sender_timeout') AS timeout, " +
+      "pg_catalog.pg_is_in_recovery()::pg_catalog.text AS standby, pg_catalog.pg_backend_pid() AS pid",
   );
   // Behind the other: what is a primary by then has its last timeline. A standby's may be the one
   // before, and were it promoted in between, it would pass for a primary on that.
@@ -371,7 +371,8 @@ async function identify(connection: Connection): Promise<ServerIdentity> {
 async function readSlot(connection: Connection, name: string): Promise<TextRow | undefined> {
   const [row] = await connection.query(
     `look for the slot ${JSON.stringify(name)}`,
-    `SELECT * FROM pg_catalog.pg_replication_slots WHERE slot_name = ${quoteLiteral(name)}`,
+    `SELECT * FROM pg_catalog.pg_replication_slots
+      WHERE slot_name OPERATOR(pg_catalog.=) ${quoteLiteral(name)}`,
   );
   return row;
 }

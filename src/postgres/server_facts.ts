@@ -57,17 +57,18 @@ export async function readServerFacts(connection: Connection): Promise<ServerFac
             pg_catalog.current_setting('wal_level') AS wal_level,
             pg_catalog.current_database() AS database,
             pg_catalog.current_setting('server_encoding') AS encoding,
-            pg_catalog.pg_is_in_recovery()::text AS standby,
+            pg_catalog.pg_is_in_recovery()::pg_catalog.text AS standby,
             -- current_setting() would fail for a role that may not see it.
             (SELECT setting FROM pg_catalog.pg_settings
-              WHERE name = 'output_plugin_libraries') AS libraries,
-            r.rolname AS role, (r.rolsuper OR r.rolreplication)::text AS may_replicate,
+              WHERE name OPERATOR(pg_catalog.=) 'output_plugin_libraries') AS libraries,
+            r.rolname AS role, (r.rolsuper OR r.rolreplication)::pg_catalog.text AS may_replicate,
             EXISTS (SELECT FROM pg_catalog.pg_roles g
-                     WHERE g.rolname = 'rds_replication')::text AS rds,
+                     WHERE g.rolname OPERATOR(pg_catalog.=) 'rds_replication')::pg_catalog.text AS rds,
             -- On Amazon RDS the right comes from membership in this role.
-            EXISTS (SELECT FROM pg_catalog.pg_roles g WHERE g.rolname = 'rds_replication'
-                    AND pg_catalog.pg_has_role(g.oid, 'MEMBER'))::text AS rds_replication
-       FROM pg_catalog.pg_roles r WHERE r.rolname = current_user`,
+            EXISTS (SELECT FROM pg_catalog.pg_roles g
+                     WHERE g.rolname OPERATOR(pg_catalog.=) 'rds_replication'
+                       AND pg_catalog.pg_has_role(g.oid, 'MEMBER'))::pg_catalog.text AS rds_replication
+       FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user`,
   );
   return {
     place: connection.place,

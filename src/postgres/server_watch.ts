@@ -47,8 +47,9 @@ export class ServerWatch {
     const rows = await this.#ask(
       "look at the walsender",
       `SELECT 1 FROM pg_catalog.pg_stat_activity
-        WHERE pid = $1 AND COALESCE(pg_catalog.lower(wait_event), '') NOT IN
-              ('walsenderwaitforwal', 'walsendermain', 'walsenderwritedata')`,
+        WHERE pid OPERATOR(pg_catalog.=) $1
+          AND COALESCE(pg_catalog.lower(wait_event), '') OPERATOR(pg_catalog.<>)
+              ALL ('{walsenderwaitforwal,walsendermain,walsenderwritedata}'::pg_catalog.text[])`,
       [pid],
     );
     return rows !== undefined && rows.length > 0;
@@ -58,7 +59,7 @@ export class ServerWatch {
   async isHeldBy(slotName: string, pid: number): Promise<boolean | undefined> {
     const rows = await this.#ask(
       "look at the slot",
-      "SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+      "SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name OPERATOR(pg_catalog.=) $1",
       [slotName],
     );
     return rows && rows[0]?.active_pid === String(pid);

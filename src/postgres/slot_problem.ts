@@ -9,7 +9,7 @@ import { quoteLiteral } from "./sql_text.ts";
 export async function findSlot(connection: Connection, name: string): Promise<TextRow | undefined> {
   const rows = await connection.query(
     `look for the replication slot ${quote(name)}`,
-    "SELECT * FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+    "SELECT * FROM pg_catalog.pg_replication_slots WHERE slot_name OPERATOR(pg_catalog.=) $1",
     [name],
   );
   return rows[0];

@@ -20,12 +20,13 @@ export interface SlotState {
 
 /** Gives one row, also where there is no such slot; any role may ask. */
 export const SLOT_STATE_QUERY = `
-  SELECT now.lsn::text AS wal_end, s.*,
-         (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::text AS server_ms,
-         pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::int8::text AS retained
+  SELECT now.lsn::pg_catalog.text AS wal_end, s.*,
+         (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())
+           OPERATOR(pg_catalog.*) 1000)::pg_catalog.text AS server_ms,
+         pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::pg_catalog.int8::pg_catalog.text AS retained
     FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
                  ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) now
-    LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1`;
+    LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name OPERATOR(pg_catalog.=) $1`;
 
 /** Reads the row of {@linkcode SLOT_STATE_QUERY}. */
 export function readSlotState(row: TextRow): SlotState {

@@ -21,9 +21,9 @@ const REMINDER_MS = 10 * 60_000;
 /** The slot, the process that holds it and, where the role may see that, whose it is. */
 const SLOT_QUERY = `
   SELECT server.in_recovery, s.*, a.application_name, pg_catalog.host(a.client_addr) AS client
-    FROM (SELECT pg_catalog.pg_is_in_recovery()::text AS in_recovery) server
-    LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1
-    LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid`;
+    FROM (SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text AS in_recovery) server
+    LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name OPERATOR(pg_catalog.=) $1
+    LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) s.active_pid`;
 
 /**
  * Waits while another client holds the slot; resolves when nobody does, or when there is no slot to

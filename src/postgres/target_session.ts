@@ -16,11 +16,13 @@ export async function fitsSession(
   if (wanted === "any" || wanted === "prefer-standby") return undefined;
   const [row] = await connection.query(
     `ask ${connection.place} whether it takes writes`,
-    "SELECT pg_catalog.pg_is_in_recovery()::text AS standby, " +
-      "pg_catalog.current_setting('transaction_read_only') AS read_only",
+    // What the session began with: since then it is set to write.
+    `SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text AS standby,
+            (SELECT s.reset_val FROM pg_catalog.pg_settings s
+              WHERE s.name OPERATOR(pg_catalog.=) 'default_transaction_read_only') AS read_only`,
   );
   const standby = row?.standby === "true";
-  const readOnly = row?.read_only === "on";
+  const readOnly = standby || row?.read_only === "on";
   const fits = {
     "read-write": !readOnly,
     "read-only": readOnly,
@@ -32,6 +34,10 @@ export async function fitsSession(
   return new PostgresError(
     `the server at ${connection.place} ${found}, and target_session_attrs asks for ${wanted}`,
     // A failover may make it fit.
-    { transient: true, ...wanted === "read-write" ? { code: READ_ONLY } : {} },
+    { transient: true, ...isForWrites(wanted) ? { code: READ_ONLY } : {} },
   );
+}
+
+function isForWrites(wanted: TargetSessionAttrs): boolean {
+  return wanted === "read-write" || wanted === "primary";
 }
