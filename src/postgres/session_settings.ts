@@ -49,7 +49,7 @@ export const SESSION_SETTINGS: readonly SessionSetting[] = [
 
   // How values are printed.
   { name: "client_encoding", value: "UTF8" },
-  { name: "DateStyle", value: "ISO" },
+  { name: "DateStyle", value: "ISO, MDY" },
   { name: "IntervalStyle", value: "postgres" },
   // A timestamptz is printed in it, in keys too. See `usesTimeZone`.
   { name: "TimeZone", value: "UTC" },
