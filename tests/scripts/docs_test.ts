@@ -71,6 +71,8 @@ Deno.test("every promise of docs/security.md says against whom it is and names w
   const text = await Deno.readTextFile(join(ROOT, "docs/security.md"));
   const rows = text.split("\n").filter((line) => line.startsWith("| ")).slice(2);
   assert(rows.length > 10);
+  const promises = rows.map((row) => row.split("|")[2]!.trim());
+  assertEquals(promises, [...new Set(promises)]);
   for (const row of rows) {
     const [against, promise, tried] = row.split("|").slice(1, -1).map((cell) => cell.trim());
     assert(against && promise && /`tests\/[\w/]+_test\.ts`/.test(tried ?? ""), row);
