@@ -2,6 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { type ServiceError, throttled } from "../support/fault_server/service_error.ts";
 import type { StreamState } from "../support/fault_server/stream_state.ts";
 import { hashKeyOf } from "../support/read_back.ts";
+import type { StreamWriter } from "../../src/kinesis/stream_writer.ts";
+import { logged } from "../support/logs.ts";
 import { CountingTicket } from "./counting_ticket.ts";
 import { Simulation, STREAM } from "./simulation.ts";
 
@@ -116,6 +118,51 @@ Deno.test("StreamWriter's lane stops after its request under way as soon as anot
     inMerged.slice(0, i + 1).every((r) => hashKeyOf(r.partitionKey) >= HALF);
   const joined = inMerged.filter((_, i) => !isFirstPut(i)).map(({ text }) => parseInt(text));
   assertEquals(joined, joined.toSorted((a, b) => a - b));
+});
+
+Deno.test("StreamWriter puts nothing into a merged shard while the other lane's put is unanswered, through a split too, and says so", async () => {
+  const simulation = new Simulation({ shards: 2 });
+  const { api, clock, service } = simulation;
+  const putRecord = api.putRecord.bind(api);
+  let hung = 0;
+  let whileHung = 0;
+  api.putRecord = async (request, signal) => {
+    if (hung > 0) whileHung++;
+    if (clock.now() > 5_000 && hung === 0 && request.explicitHashKey === HALF.toString()) {
+      hung++;
+      // On its way for 20 s; meanwhile both shards become one, and that one is split.
+      service.reshard(STREAM, mergeBoth);
+      await clock.sleep(10_000);
+      service.reshard(STREAM, (stream) => stream.split("shardId-000000000002", HALF / 2n));
+      await clock.sleep(10_000);
+      hung = -1;
+    }
+    return await putRecord(request, signal);
+  };
+  const ticket = new CountingTicket();
+  let position = 0;
+  const publish = async (writer: StreamWriter) => {
+    for (let round = 0; round < 20; round++) {
+      if (round === 1) await clock.sleep(6_000);
+      for (const key of KEYS) writer.add(key, `${position++} ${key}`, ticket);
+      await writer.flush();
+      await clock.sleep(100);
+    }
+    await writer.drain();
+  };
+  const lines = await logged(() => simulation.run({}, publish));
+  assertEquals(ticket.acknowledged, position);
+  assert(whileHung <= 1, `${whileHung} puts while the other lane's was unanswered`);
+  for (const key of KEYS) {
+    const texts = simulation.seen.filter((r) => r.isSeenByKcl && r.partitionKey === key)
+      .map(({ text }) => parseInt(text));
+    assertEquals(texts, texts.toSorted((a, b) => a - b), key);
+    assertEquals(texts.length, 20);
+  }
+  assertEquals(lines.filter(({ level }) => level === "warning").map(({ text }) => text), [
+    "stream changes was resharded; a put into shardId-000000000001 is not answered yet, and what the " +
+    "closed shards shardId-000000000000, shardId-000000000001 have waiting goes on when it is",
+  ]);
 });
 
 Deno.test("StreamWriter lists the shards at most four times a second, however many lanes are throttled", async () => {
