@@ -35,6 +35,7 @@ export async function checkTables(context: ServerContext): Promise<void> {
     const own = tables.filter(({ name }) => wanted(name));
     findings.ok("tables", `${own.length} of the database's ${tables.length} tables are followed`);
     checkPrimaryKeys(context, own);
+    checkSharedKeys(context, own);
     await checkIdentities(context, catalog, tables, own);
     await checkOtherPublications(context, tables);
     checkHiddenKeys(context, own);
@@ -81,6 +82,44 @@ function checkPrimaryKeys(context: ServerContext, own: readonly Table[]): void {
     findings.stop("primary_keys", `${names}; a change of one stops the run`, remedy);
   } else {
     findings.warn("primary_keys", `${names}; changes there are skipped`, remedy);
+  }
+}
+
+/** Without aggregation no request has two records of one partition key: they go a round trip each. */
+function checkSharedKeys(context: ServerContext, own: readonly Table[]): void {
+  const { findings, options: { stream } } = context;
+  if (stream.aggregation === "kpl") return;
+  const sharing = sharingPartitionKeys(context, own);
+  if (sharing === undefined) return;
+  findings.warn(
+    "partition_keys",
+    `${sharing}, and with --aggregation none such changes go one after the other, a round trip to ` +
+      "Kinesis each, and hold up what is read behind them",
+    { kind: "options", options: "--aggregation kpl" },
+  );
+}
+
+/** Which changes share a partition key though they are not of one row; undefined: none do. */
+function sharingPartitionKeys(
+  context: ServerContext,
+  own: readonly Table[],
+): string | undefined {
+  const { format: { partitionKey } } = context.options;
+  switch (partitionKey.kind) {
+    case "pkey": {
+      if (publishesKeysOnly(context)) return undefined;
+      const without = own.filter((table) => primaryKey(table).length === 0).map(({ name }) => name);
+      return without.length === 0 ? undefined : "changes of a table without primary key share a " +
+        `partition key (${someOf(without)})`;
+    }
+    case "table":
+      return "all changes of a table share a partition key (--partition-key table)";
+    case "xid":
+      return "all changes of a transaction share a partition key (--partition-key xid)";
+    case "fixed":
+      return "all changes share a partition key (--partition-key fixed:…)";
+    default:
+      return partitionKey satisfies never;
   }
 }
 

@@ -42,7 +42,7 @@ export const streamFlags = {
     long:
       "`kpl`: changes are packed into aggregated records of the Kinesis Producer Library's format, " +
       "which AWS's consumers take apart again; the fastest and cheapest. `none`: one record a " +
-      "change, for consumers that cannot.",
+      "change, for consumers that cannot; changes of one partition key then go a round trip each.",
     parse: choice(["kpl", "none"]),
   }),
   linger: defaultedFlag({

@@ -1,6 +1,7 @@
 import { plainRecordBytes } from "./aggregate.ts";
 import type { PutRecordsResult } from "./api.ts";
 import type { QueueContext } from "./aggregate_queue.ts";
+import { type Chained, KeyChains } from "./key_chains.ts";
 import type { LaneQueue, PutLimits, PutRequest, PutResult, Refused } from "./lane_queue.ts";
 import type { QueuedRecord } from "./queued_record.ts";
 import { covers, type Shard } from "./shard_map.ts";
@@ -8,16 +9,21 @@ import type { Ticket } from "./writer.ts";
 
 /** PutRecords takes at most this many, whatever the pace. */
 const MAX_RECORDS_PER_REQUEST = 500;
-/** How far a request looks past records whose partition key it already has. */
-const MAX_LOOKED_THROUGH = 8 * MAX_RECORDS_PER_REQUEST;
 /** What a waiting record takes beside its bytes, about. */
 const OVERHEAD_BYTES = 400;
 
-interface WaitingRecord extends QueuedRecord {
-  /** As the shard's limits count it. */
+interface WaitingRecord extends QueuedRecord, Chained {
+  /** As the shard's limits count them. */
   readonly putBytes: number;
   /** A shard other than the lane's that holds it, though it stands for all keys of the lane's. */
   storedIn: string | undefined;
+}
+
+/** Records between two that stand for all keys. */
+interface Stretch {
+  readonly keys: KeyChains<WaitingRecord>;
+  /** Goes when all others are gone, and before anything later. */
+  forAll: WaitingRecord | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -31,25 +37,30 @@ export class RecordQueue implements LaneQueue {
   readonly isAggregated = false;
   readonly #context: QueueContext;
   readonly #shard: Shard;
-  /** By position; what was stored is gone from it. */
-  #waiting: WaitingRecord[] = [];
-  #first = 0;
-  /** Places in `#waiting` of the present request's records. */
-  #chosen: number[] = [];
+  /** By position; there is always one. */
+  readonly #stretches: Stretch[] = [newStretch()];
+  /** The present request's records. */
+  #chosen: WaitingRecord[] = [];
   #results: readonly PutRecordsResult[] = [];
   #bytes = 0;
+  #count = 0;
 
-  constructor(context: QueueContext, shard: Shard) {
+  /** `watchFirst`: as `SlowKeys.watchLane` gives it. */
+  constructor(
+    context: QueueContext,
+    shard: Shard,
+    private readonly watchFirst: (partitionKey: string | undefined) => void,
+  ) {
     this.#context = context;
     this.#shard = shard;
   }
 
   get isEmpty(): boolean {
-    return this.#first === this.#waiting.length;
+    return this.#count === 0;
   }
 
   get isFull(): boolean {
-    return this.#waiting.length - this.#first >= MAX_RECORDS_PER_REQUEST;
+    return this.#count >= MAX_RECORDS_PER_REQUEST;
   }
 
   get bytes(): number {
@@ -65,35 +76,44 @@ export class RecordQueue implements LaneQueue {
   ): void {
     const bytes = typeof data === "string" ? encoder.encode(data) : data.slice();
     const putBytes = plainRecordBytes(partitionKey, bytes);
-    const storedIn = undefined;
-    this.#waiting.push({
+    const record: WaitingRecord = {
       partitionKey,
       data: bytes,
       everyShard,
       ticket,
       position,
       putBytes,
-      storedIn,
-    });
-    this.#count(putBytes + OVERHEAD_BYTES, 1);
+      storedIn: undefined,
+      next: undefined,
+    };
+    const last = this.#stretches.at(-1)!;
+    if (everyShard) {
+      last.forAll = record;
+      this.#stretches.push(newStretch());
+    } else {
+      last.keys.add(record);
+    }
+    this.#add(putBytes + OVERHEAD_BYTES, 1);
   }
 
   /** The records that failed before come first, since they are first in line. */
   next(limits: PutLimits): PutRequest {
-    const keys = new Set<string>();
-    const end = Math.min(this.#waiting.length, this.#first + MAX_LOOKED_THROUGH);
+    const { keys, forAll } = this.#stretches[0]!;
+    keys.giveBack(() => false);
+    this.#chosen = [];
     const maxRecords = Math.min(limits.records, MAX_RECORDS_PER_REQUEST);
     let bytes = 0;
-    this.#chosen = [];
-    for (let i = this.#first; i < end && this.#chosen.length < maxRecords; i++) {
-      const { partitionKey, putBytes, everyShard } = this.#waiting[i]!;
-      if (everyShard && i > this.#first) break;
-      if (keys.has(partitionKey)) continue;
-      if (this.#chosen.length > 0 && bytes + putBytes > limits.bytes) break;
-      keys.add(partitionKey);
-      this.#chosen.push(i);
-      bytes += putBytes;
-      if (everyShard) break;
+    while (this.#chosen.length < maxRecords) {
+      const record = keys.peek();
+      if (record === undefined) break;
+      if (this.#chosen.length > 0 && bytes + record.putBytes > limits.bytes) break;
+      keys.take();
+      this.#chosen.push(record);
+      bytes += record.putBytes;
+    }
+    if (this.#chosen.length === 0 && forAll !== undefined) {
+      this.#chosen = [forAll];
+      bytes = forAll.putBytes;
     }
     const records = this.#chosen.length;
     return { bytes, records, userRecords: records };
@@ -101,10 +121,9 @@ export class RecordQueue implements LaneQueue {
 
   async send(signal: AbortSignal): Promise<void> {
     const { api, streamName } = this.#context;
-    const records = this.#chosen.map((place) => this.#waiting[place]!);
     this.#results = await api.putRecords(
       streamName,
-      records.map((record) => ({
+      this.#chosen.map((record) => ({
         partitionKey: record.partitionKey.toWellFormed(),
         data: record.data,
         explicitHashKey: record.everyShard ? this.#shard.startText : undefined,
@@ -118,7 +137,7 @@ export class RecordQueue implements LaneQueue {
 
   settle(): PutResult {
     const results = this.#results;
-    const records = this.#chosen.map((place) => this.#waiting[place]!);
+    const records = this.#chosen;
     const stored = new Set<WaitingRecord>();
     let movedTo: string | undefined;
     results.forEach((result, i) => {
@@ -126,23 +145,35 @@ export class RecordQueue implements LaneQueue {
       if (result.kind === "stored" && result.shardId !== this.#shard.id) movedTo = result.shardId;
     });
     this.#remove(stored);
+    this.#watchFirst(records, stored);
     return { movedTo, refused: summarizeRefused(results, records) };
   }
 
   takeApart(storedIn: Shard | undefined): Iterable<QueuedRecord> {
-    const isRightlyStored = (record: WaitingRecord) =>
-      record.storedIn !== undefined && record.storedIn === storedIn?.id &&
-      covers(storedIn, this.#shard);
-    this.#chosen = this.#waiting.keys().drop(this.#first).toArray();
-    this.#remove(new Set(this.#waiting.slice(this.#first).filter(isRightlyStored)));
-    const rest = this.#waiting.slice(this.#first);
-    this.#waiting = [];
-    this.#first = 0;
+    const { forAll } = this.#stretches[0]!;
+    if (
+      forAll?.storedIn !== undefined && forAll.storedIn === storedIn?.id &&
+      covers(storedIn, this.#shard)
+    ) this.#remove(new Set([forAll]));
+    const rest = this.#stretches.flatMap(({ keys, forAll }) =>
+      forAll === undefined ? keys.all() : [...keys.all(), forAll]
+    );
+    this.#stretches.splice(0, Infinity, newStretch());
+    this.#chosen = [];
     for (const { putBytes, storedIn: where } of rest) {
-      this.#count(-putBytes - OVERHEAD_BYTES, -1);
+      this.#add(-putBytes - OVERHEAD_BYTES, -1);
       if (where !== undefined) this.#context.pending.misplaced++;
     }
     return rest;
+  }
+
+  /** Whether one key holds the others back. A full request has no room for more, and nothing to tell. */
+  #watchFirst(records: readonly WaitingRecord[], stored: ReadonlySet<WaitingRecord>): void {
+    const first = records[0]!;
+    const next = this.#stretches[0]!.keys.peek();
+    const isBehindItself = next?.partitionKey === first.partitionKey && stored.has(first) &&
+      records.length < MAX_RECORDS_PER_REQUEST;
+    this.watchFirst(isBehindItself ? first.partitionKey : undefined);
   }
 
   /** A plain record is right in whichever shard took it; one for all keys is in the lane's only. */
@@ -153,30 +184,27 @@ export class RecordQueue implements LaneQueue {
     return false;
   }
 
-  /** Acknowledges the stored among the chosen and closes the gaps, back to front. */
   #remove(stored: ReadonlySet<WaitingRecord>): void {
-    let free = (this.#chosen.at(-1) ?? this.#first - 1) + 1;
-    for (let i = free - 1; i >= this.#first; i--) {
-      const record = this.#waiting[i]!;
-      if (!stored.has(record)) this.#waiting[--free] = record;
-    }
-    this.#first = free;
+    const first = this.#stretches[0]!;
+    first.keys.giveBack((record) => stored.has(record));
+    if (first.forAll !== undefined && stored.has(first.forAll)) this.#stretches.shift();
     this.#chosen = [];
-    if (this.#first > this.#waiting.length / 2) {
-      this.#waiting.splice(0, this.#first);
-      this.#first = 0;
-    }
     for (const { putBytes, ticket } of stored) {
-      this.#count(-putBytes - OVERHEAD_BYTES, -1);
+      this.#add(-putBytes - OVERHEAD_BYTES, -1);
       ticket.acknowledge(1);
     }
   }
 
-  #count(bytes: number, records: number): void {
+  #add(bytes: number, records: number): void {
     this.#bytes += bytes;
+    this.#count += records;
     this.#context.pending.bytes += bytes;
     this.#context.pending.records += records;
   }
+}
+
+function newStretch(): Stretch {
+  return { keys: new KeyChains(), forAll: undefined };
 }
 
 function summarizeRefused(

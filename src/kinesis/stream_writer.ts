@@ -16,6 +16,7 @@ import { type Asked, type Refusal, refusalError } from "./put_error.ts";
 import { RecordQueue } from "./record_queue.ts";
 import { regroup } from "./reshard.ts";
 import { ShardFollower } from "./shard_follower.ts";
+import { SlowKeys } from "./slow_keys.ts";
 import type { Shard, ShardMap } from "./shard_map.ts";
 import {
   type Failing,
@@ -95,6 +96,7 @@ export class StreamWriter implements RecordWriter {
   readonly #queueContext: QueueContext;
   readonly #laneContext: LaneContext;
   readonly #asked: Asked;
+  readonly #slowKeys: SlowKeys;
   readonly #follower: ShardFollower;
   readonly #watch: StreamWatch;
 
@@ -137,6 +139,7 @@ export class StreamWriter implements RecordWriter {
       mayPut: options.mayPut ?? (() => true),
       putSeconds: this.#putSeconds,
     };
+    this.#slowKeys = new SlowKeys(stream.name, clock);
     this.#map = stream.shards;
     this.#lanes = stream.shards.open.map((shard) => this.#newLane(shard));
     this.#follower = new ShardFollower(
@@ -265,7 +268,7 @@ export class StreamWriter implements RecordWriter {
     const { aggregation, stream, random } = this.options;
     const queue = aggregation === "kpl"
       ? new AggregateQueue(this.#queueContext, shard, this.#limits)
-      : new RecordQueue(this.#queueContext, shard);
+      : new RecordQueue(this.#queueContext, shard, this.#slowKeys.watchLane());
     const pacer = new Pacer(stream.summary.mode);
     return new Lane(shard, queue, this.#laneContext, pacer, new Backoff(random), new Trouble(log));
   }

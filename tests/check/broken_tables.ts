@@ -132,4 +132,16 @@ export const BROKEN_TABLES: readonly Broken[] = [
     broken: sql(() => "create table plain (id int)"),
     finding: ["primary_keys", "✗", /public\.plain; a change of one stops the run/],
   },
+  {
+    what: "a table without primary key, whose changes go one by one",
+    flags: ["-f", "JSON", "--aggregation", "none"],
+    broken: sql(() => "create table plain (id int)"),
+    finding: ["partition_keys", "!", /share a partition key \(public\.plain\), and with .*none/],
+  },
+  {
+    what: "a partition key for each table, whose changes go one by one",
+    flags: ["--aggregation", "none", "--partition-key", "table"],
+    broken: sql(() => "select"),
+    finding: ["partition_keys", "!", /all changes of a table share a partition key/],
+  },
 ];

@@ -1,7 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { AGGREGATE_MAGIC } from "../../src/kinesis/aggregate.ts";
 import type { RecordToPut } from "../../src/kinesis/api.ts";
 import type { StreamWriter } from "../../src/kinesis/stream_writer.ts";
+import { logged } from "../support/logs.ts";
 import { CountingTicket } from "./counting_ticket.ts";
 import { Simulation, STREAM } from "./simulation.ts";
 
@@ -241,6 +242,51 @@ Deno.test("StreamWriter without aggregation fills requests with 500 records, pas
   assertEquals(requests.slice(0, 4).map(({ records }) => records.length), [500, 500, 500, 500]);
   const hot = simulation.seen.filter(({ partitionKey }) => partitionKey === "hot");
   assertEquals(hot.map(({ text }) => Number(text)), Array.from({ length: 1_000 }, (_, i) => 3 * i));
+});
+
+Deno.test("StreamWriter without aggregation lets every other key go on, however many records of one wait in front", async () => {
+  const simulation = new Simulation();
+  const requests = watchRequests(simulation);
+  await simulation.run({ aggregation: "none" }, async (writer) => {
+    const ticket = new CountingTicket();
+    for (let i = 0; i < 5_500; i++) writer.add("hot", String(i), ticket);
+    for (let i = 0; i < 1_000; i++) writer.add(`key ${i % 700}`, String(i), ticket);
+    assert(writer.pendingBytes < 4 * KIB * KIB);
+    await writer.drain();
+    assertEquals(ticket.acknowledged, 6_500);
+  });
+  // One hot record each time, and 1,000 others.
+  assertEquals(requests.slice(0, 4).map(({ records }) => records.length), [500, 500, 3, 1]);
+  for (const key of ["hot", "key 0", "key 299"]) {
+    const texts = simulation.seen.filter((r) => r.partitionKey === key).map((r) => Number(r.text));
+    assertEquals(texts, texts.toSorted((a, b) => a - b));
+  }
+});
+
+Deno.test("StreamWriter warns once of a key whose round trips hold the others up, without its value", async () => {
+  const simulation = new Simulation();
+  const work = async (writer: StreamWriter) => {
+    const ticket = new CountingTicket();
+    // A burst, and keys that only wait for each other's room, are nothing to tell of.
+    for (let i = 0; i < 300; i++) writer.add("public.burst:1", String(i), ticket);
+    await writer.drain();
+    for (let i = 0; i < 20_000; i++) {
+      writer.add(`public.many:${i % 5_000}`, String(i), ticket);
+      if (i % 100 === 0) await writer.flush();
+    }
+    await writer.drain();
+    for (let i = 0; i < 4_000; i++) {
+      writer.add(i % 2 === 0 ? "public.hot:secret" : "public.warm", String(i), ticket);
+    }
+    await writer.drain();
+  };
+  const lines = await logged(() => simulation.run({ aggregation: "none" }, work));
+  const warnings = lines.filter(({ level }) => level === "warning").map(({ text }) => text);
+  assertEquals(warnings.length, 1, warnings.join("\n"));
+  assertMatch(
+    warnings[0]!,
+    /^the changes of partition key public\.hot:… go into stream changes one after the other, \d\d a second, and hold up/,
+  );
 });
 
 Deno.test("StreamWriter puts nothing while it may not, neither new nor again, and then all in order", async () => {
