@@ -85,7 +85,9 @@ const SDK_LOGGER: KinesisClientConfig["logger"] = {
   debug: () => {},
   info: () => {},
   warn: (...content: unknown[]) =>
-    log.warn("{remark}", { remark: content.join(" ").replace(/\s+/g, " ").trim() }),
+    log.warn("the AWS SDK says: {remark}", {
+      remark: content.join(" ").replace(/\s+/g, " ").trim(),
+    }),
   error: () => {},
 };
 

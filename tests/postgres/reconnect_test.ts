@@ -117,8 +117,11 @@ for (const mode of ["fast", "immediate"] as const) {
     await fill(db);
     await using following = await Following.start(db, "test_decoding");
     let restarting: Promise<void> | undefined;
-    const ids = await idsUntilEnd(following, (ids) => {
-      if (ids.length > 12_000) restarting ??= server.restart(mode);
+    const ids = await idsUntilEnd(following, async (ids) => {
+      if (ids.length <= 12_000 || restarting !== undefined) return;
+      restarting = server.restart(mode);
+      // Otherwise all may have come before the server goes.
+      await waitFor(() => !following.source.stats.isConnected, { what: "the loss" });
     });
     await restarting;
     assertEquals(ids, ALL);
