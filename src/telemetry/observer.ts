@@ -3,7 +3,7 @@ import type { Checkpoint } from "../checkpoint.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { WriterStats } from "../kinesis/stats.ts";
 import type { SlotState } from "../postgres/slot_state.ts";
-import type { SourceStats } from "../postgres/source.ts";
+import type { SourceStats } from "../postgres/replication_source.ts";
 import { Histogram } from "./histogram.ts";
 import { LagClock } from "./lag_clock.ts";
 import { Progress } from "./progress.ts";

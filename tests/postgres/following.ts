@@ -2,7 +2,8 @@ import type { Clock } from "../../src/clock.ts";
 import { type Lsn, parseLsn } from "../../src/lsn.ts";
 import type { OutputPlugin, PostgresOptions, SlotOptions } from "../../src/options.ts";
 import type { ReplicationMessage } from "../../src/postgres/replication_message.ts";
-import { openSource, type ReplicationSource } from "../../src/postgres/source.ts";
+import type { ReplicationSource } from "../../src/postgres/replication_source.ts";
+import { openSource } from "../../src/postgres/source.ts";
 import type { FreshDatabase } from "../support/shared_postgres.ts";
 import { postgresOptions, slotOptions } from "./setup.ts";
 
