@@ -153,6 +153,8 @@ export type LagLimit =
 export interface TelemetryOptions {
   /** Undefined: nothing is served. */
   readonly metricsAddress: ListenAddress | undefined;
+  /** Names, beside those of the loopback, by which it may be asked for. */
+  readonly metricsHosts: readonly string[];
   /** Undefined: a run is ready however far it is behind. */
   readonly readyLag: LagLimit | undefined;
   /** Of WAL that the slot retains; undefined: no limit. */

@@ -67,7 +67,10 @@ export function buildRunOptions(
         "anew once, or use --create-slot",
     );
   }
-  if (values.metricsAddr === undefined) idle("readyLag", "--metrics-addr");
+  if (values.metricsAddr === undefined) {
+    idle("readyLag", "--metrics-addr");
+    idle("metricsHost", "--metrics-addr");
+  }
   if (values.maxLagBytes === undefined) idle("onMaxLag", "--max-lag-bytes");
   if (!pgoutput) idle("pgPublication", "--pg-slot-output-plugin pgoutput");
   if (values.createPublication) {
@@ -145,6 +148,7 @@ export function buildRunOptions(
       },
       telemetry: {
         metricsAddress: values.metricsAddr,
+        metricsHosts: values.metricsHost,
         readyLag: values.readyLag,
         maxLagBytes: values.maxLagBytes,
         onMaxLag: values.onMaxLag,

@@ -1,6 +1,6 @@
 import { UsageError } from "../errors.ts";
 import type { LagLimit, ListenAddress } from "../options.ts";
-import { defaultedFlag, optionalFlag } from "./flag.ts";
+import { defaultedFlag, listFlag, optionalFlag } from "./flag.ts";
 import { choice, duration, size, sizeBytes } from "./flag_value.ts";
 
 export const telemetryFlags = {
@@ -14,6 +14,18 @@ export const telemetryFlags = {
       "the last hour. Without a host (`9187` or `:9187`) only this machine can ask; port 0 takes " +
       "one that is free, which the log tells. There is no login: whoever reaches the port can look.",
     parse: listenAddress,
+  }),
+  metricsHost: listFlag({
+    name: "metrics-host",
+    category: "telemetry",
+    placeholder: "NAME",
+    short: "a name by which others ask for it",
+    long:
+      "A host name by which `--metrics-addr` may be asked for, such as `bastion.internal`. May be " +
+      "given several times. Addresses, `localhost` and the host of `--metrics-addr` always may; any " +
+      "other name is refused (421), since a web page that made its own name mean this machine could " +
+      "read the metrics.",
+    parse: hostName,
   }),
   readyLag: defaultedFlag({
     name: "ready-lag",
@@ -62,6 +74,15 @@ function listenAddress(value: string): ListenAddress {
   }
   throw new UsageError(
     `${JSON.stringify(value)} is not HOST:PORT; write 127.0.0.1:9187, [::1]:9187 or 9187`,
+  );
+}
+
+/** Without a port: it says who asks, not where to listen. */
+function hostName(value: string): string {
+  if (/^[^\s:/@[\]]+$/.test(value)) return value;
+  throw new UsageError(
+    `${JSON.stringify(value)} is not the name of a host; write it without a port, such as ` +
+      "bastion.internal",
   );
 }
 

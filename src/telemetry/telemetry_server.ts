@@ -1,9 +1,13 @@
 import { getLogger } from "@logtape/logtape";
 import { RunError } from "../errors.ts";
 import type { ListenAddress, TelemetryOptions } from "../options.ts";
+import { printable } from "../printable.ts";
+import { type HttpAnswer, HttpListener } from "./http_listener.ts";
+import { type HttpRequest, isOwnHost } from "./http_request.ts";
 import type { RunObserver } from "./observer.ts";
 import { PageData } from "./page_data.ts";
 import { PrometheusText } from "./prometheus.ts";
+import { redact } from "./redaction.ts";
 import { whyNotReady } from "./readiness.ts";
 
 const logger = getLogger(["pg2kinesis", "telemetry"]);
@@ -14,6 +18,9 @@ const PAGE_FILES: ReadonlyMap<string, { readonly file: string; readonly type: st
   ["/page.css", { file: "page.css", type: "text/css; charset=utf-8" }],
   ["/page.js", { file: "page.js", type: "text/javascript; charset=utf-8" }],
 ]);
+
+/** Hosts that a warning names; whoever asks makes them up. */
+const MAX_REFUSED_TOLD = 10;
 
 /** The page loads nothing from elsewhere, and no other page may frame it. */
 const HEADERS = {
@@ -31,17 +38,32 @@ const HEADERS = {
  */
 export function serveTelemetry(
   address: ListenAddress,
-  { readyLag }: Pick<TelemetryOptions, "readyLag">,
+  { readyLag, metricsHosts = [] }:
+    & Pick<TelemetryOptions, "readyLag">
+    & Partial<Pick<TelemetryOptions, "metricsHosts">>,
   observer: RunObserver,
 ): AsyncDisposable & { readonly port: number } {
   const prometheus = new PrometheusText();
   const data = new PageData(observer);
+  const hosts = [address.hostname, ...metricsHosts];
+  const refused = new Set<string>();
 
-  const answer = async (request: Request): Promise<Response> => {
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return text(405, "only GET", { allow: "GET, HEAD" });
+  const refuse = (host: string): HttpAnswer => {
+    if (!refused.has(host) && refused.size < MAX_REFUSED_TOLD) {
+      refused.add(host);
+      logger.warn(
+        "refused a request to the metrics for host {host}; if it is yours, start with " +
+          "--metrics-host {host}",
+        { host },
+      );
     }
-    const { pathname, searchParams } = new URL(request.url);
+    return text(421, "not for this host; --metrics-host names others\n");
+  };
+
+  const answer = async ({ method, target, host }: HttpRequest): Promise<HttpAnswer> => {
+    if (!isOwnHost(host, hosts)) return refuse(host);
+    if (method !== "GET" && method !== "HEAD") return text(405, "only GET", { allow: "GET, HEAD" });
+    const { pathname, searchParams } = new URL(target, "http://localhost");
     switch (pathname) {
       case "/metrics": {
         const body = await prometheus.render(observer.snapshot());
@@ -51,11 +73,12 @@ export function serveTelemetry(
         return text(200, "ok\n");
       case "/readyz": {
         const reason = whyNotReady(observer.snapshot(), readyLag);
-        return reason === undefined ? text(200, "ready\n") : text(503, `not ready: ${reason}\n`);
+        if (reason === undefined) return text(200, "ready\n");
+        return text(503, `not ready: ${printable(redact(reason))}\n`);
       }
       case "/page.json": {
         const since = Number(searchParams.get("since") ?? 0);
-        return text(200, JSON.stringify(data.since(since, readyLag)), {
+        return text(200, JSON.stringify(data.since(since, readyLag), shown), {
           "content-type": "application/json",
         });
       }
@@ -70,44 +93,35 @@ export function serveTelemetry(
     }
   };
 
-  const closing = new AbortController();
-  const server = listen(address, answer, closing.signal);
-  const { port } = server.addr;
+  const listener = listen(address);
+  const { hostname, port } = listener.addr;
+  const server = new HttpListener(listener, answer);
   logger.info("metrics, health and a page to look at: http://{address}/", {
-    address: addressText({ hostname: server.addr.hostname, port }),
+    address: addressText({ hostname, port }),
   });
   return {
     port,
     [Symbol.asyncDispose]: async () => {
       data[Symbol.dispose]();
-      // Not `shutdown`, which waits for whoever has a connection open and asks nothing.
-      closing.abort();
-      await server.finished;
+      await server[Symbol.asyncDispose]();
     },
   };
 }
 
-function listen(
-  address: ListenAddress,
-  handler: (request: Request) => Promise<Response>,
-  signal: AbortSignal,
-): Deno.HttpServer<Deno.NetAddr> {
+function listen(address: ListenAddress): Deno.TcpListener {
   try {
-    return Deno.serve({
-      ...address,
-      signal,
-      onListen: () => {},
-      onError: (error) => {
-        logger.debug("cannot answer: {error}", { error });
-        return text(500, "cannot answer; the log of --log-level debug says why\n");
-      },
-    }, handler);
+    return Deno.listen(address);
   } catch (error) {
     throw new RunError(
       `cannot listen on ${addressText(address)} (--metrics-addr): ${whyNot(error)}`,
       { cause: error },
     );
   }
+}
+
+/** Texts of servers and names from the database as a page may show them. */
+function shown(_key: string, value: unknown): unknown {
+  return typeof value === "string" ? printable(redact(value)) : value;
 }
 
 /** What a person can do about an address that cannot be listened on. */
@@ -128,9 +142,10 @@ export function addressText({ hostname, port }: ListenAddress): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
-function text(status: number, body: string, headers: Record<string, string> = {}): Response {
-  return new Response(body, {
+function text(status: number, body: string, headers: Record<string, string> = {}): HttpAnswer {
+  return {
     status,
     headers: { ...HEADERS, "content-type": "text/plain; charset=utf-8", ...headers },
-  });
+    body,
+  };
 }

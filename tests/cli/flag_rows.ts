@@ -307,6 +307,13 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
       ["http://localhost:80", /is not HOST:PORT/],
     ],
   },
+  metricsHost: {
+    see: (o) => o.telemetry.metricsHosts,
+    unset: [],
+    good: [["bastion.internal", ["bastion.internal"]]],
+    bad: [["bastion:9187", /"bastion:9187" is not the name of a host; write it without a port/]],
+    env: { PG2KINESIS_METRICS_ADDR: "9187" },
+  },
   readyLag: {
     see: (o) => o.telemetry.readyLag,
     unset: { kind: "seconds", seconds: 60 },
