@@ -48,9 +48,11 @@ export async function askPatiently<T>(
       const failure = classify(error, asked);
       if (failure.kind === "refused") throw refusalError(failure, asked, error);
       const patience = failure.reason === "throttled" ? throttlePatienceMs : patienceMs;
-      if (failure.reason === "credentials" || clock.now() - began >= patience) {
+      const isForSomebody = failure.reason === "credentials" && failure.passes !== true;
+      if (isForSomebody || clock.now() - began >= patience) {
+        const isQuota = failure.reason === "throttled" && asked.action === "kinesis:CreateStream";
         throw refusalError(
-          { detail: failure.detail, advice: ADVICE[failure.reason] },
+          { detail: failure.detail, advice: isQuota ? QUOTA_ADVICE : ADVICE[failure.reason] },
           asked,
           error,
         );
@@ -75,6 +77,11 @@ export async function askPatiently<T>(
     }
   }
 }
+
+/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_CreateStream.html: LimitExceededException. */
+const QUOTA_ADVICE =
+  "the account's quota of streams or shards in this region is used up, or five streams are being " +
+  "created: raise it in Service Quotas, delete a stream, or ask for fewer shards (--shard-count)";
 
 /** What to do about what did not pass. */
 export const ADVICE = {

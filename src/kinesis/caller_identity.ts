@@ -1,8 +1,4 @@
-import type { STSClientConfig } from "@aws-sdk/client-sts";
-import { HttpHandler } from "../aws/http_handler.ts";
-import { readSharedConfig } from "../aws/shared_config.ts";
-
-type RequestHandler = NonNullable<STSClientConfig["requestHandler"]>;
+import { openSession } from "../aws/session.ts";
 
 /** Whose credentials the AWS settings lead to. */
 export interface CallerIdentity {
@@ -19,14 +15,9 @@ const TIMEOUT_MS = 5_000;
  */
 export async function callerIdentity(region: string, signal: AbortSignal): Promise<CallerIdentity> {
   const sdk = await import("@aws-sdk/client-sts");
-  const client = new sdk.STSClient({
-    region,
-    maxAttempts: 1,
-    requestHandler: new HttpHandler({
-      timeoutMs: TIMEOUT_MS,
-      caBundle: (await readSharedConfig()).profile.ca_bundle,
-    }) as unknown as RequestHandler,
-  });
+  const session = await openSession({ timeoutMs: TIMEOUT_MS, region });
+  const credentials = Object.assign(() => session.keeper.get(), { memoized: true });
+  const client = new sdk.STSClient({ ...session.client, maxAttempts: 1, credentials });
   try {
     const { Account = "unknown", Arn = "unknown" } = await client.send(
       new sdk.GetCallerIdentityCommand({}),

@@ -9,9 +9,7 @@ import {
   PutRecordCommand,
   PutRecordsCommand,
 } from "@aws-sdk/client-kinesis";
-import { getLogger } from "@logtape/logtape";
-import { HttpHandler } from "../aws/http_handler.ts";
-import { readSharedConfig } from "../aws/shared_config.ts";
+import { firstCredentials, openSession } from "../aws/session.ts";
 import { RunError } from "../errors.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./api.ts";
 import { useNativeBase64 } from "./base64_body.ts";
@@ -33,8 +31,11 @@ const MAX_FREE_BODY_BYTES = 4 * MIB;
 /** Most that one GetRecords gives. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html */
 const MAX_PAGE_BYTES = 10 * MIB;
 
-export interface ConnectSettings
-  extends Pick<KinesisClientConfig, "endpoint" | "region" | "credentials"> {
+export interface ConnectSettings extends Pick<KinesisClientConfig, "endpoint" | "credentials"> {
+  /** Wins over the AWS settings. */
+  readonly region?: string | undefined;
+  /** Ends the wait for credentials that will be there soon. */
+  readonly signal?: AbortSignal;
   /** How puts are written. Default: JSON. */
   readonly wire?: "json" | "cbor";
 }
@@ -44,20 +45,19 @@ export interface ConnectSettings
  * AWS_ENDPOINT_URL_KINESIS, IMDS …), over which `settings` win.
  */
 export async function connectKinesis(
-  { wire = "json", ...settings }: ConnectSettings = {},
+  { wire = "json", signal, region, ...settings }: ConnectSettings = {},
 ): Promise<KinesisApi & KinesisReadApi> {
-  const requestHandler = new HttpHandler({
-    timeoutMs: REQUEST_TIMEOUT_MS,
-    caBundle: (await readSharedConfig()).profile.ca_bundle,
-  }) as unknown as KinesisClientConfig["requestHandler"];
+  const session = await openSession({ timeoutMs: REQUEST_TIMEOUT_MS, region });
+  const { keeper } = session;
+  // What is not `memoized` the SDK asks once and never again.
+  const provide = Object.assign(() => keeper.get(), { memoized: true });
   const newClient = (more: Partial<KinesisClientConfig> = {}) =>
     rememberUserAgent(
       new KinesisClient({
-        requestHandler,
+        ...session.client,
         // Retries are the lanes': the SDK would send a request again behind their back and give up.
         maxAttempts: 1,
-        logger: SDK_LOGGER,
-        ...regionFromEnvironment(),
+        credentials: provide,
         ...settings,
         ...more,
       }),
@@ -66,30 +66,19 @@ export async function connectKinesis(
   useNativeBase64(client, new BufferPool(MAX_FREE_BODY_BYTES));
   try {
     const puts = wire === "cbor"
-      ? (await import("./cbor_client.ts")).newCborClient(newClient, client)
+      ? (await import("./cbor_client.ts")).newCborClient(newClient)
       : client;
     if (settings.credentials === undefined) {
-      for (const each of new Set([client, puts])) renewCredentials(each, client);
+      for (const each of new Set([client, puts])) renewCredentials(each, keeper);
+      await firstCredentials(session, signal);
     }
-    return new SdkKinesis(client, puts, await resolveSettings(client));
+    checkEndpoint();
+    return new SdkKinesis(client, puts, session.region);
   } catch (error) {
     client.destroy();
     throw error;
   }
 }
-
-const log = getLogger(["pg2kinesis", "kinesis"]);
-
-/** What the SDK would write to the console, in lines of its own making: one line of our log. */
-const SDK_LOGGER: KinesisClientConfig["logger"] = {
-  debug: () => {},
-  info: () => {},
-  warn: (...content: unknown[]) =>
-    log.warn("the AWS SDK says: {remark}", {
-      remark: content.join(" ").replace(/\s+/g, " ").trim(),
-    }),
-  error: () => {},
-};
 
 /** The SDK asks the system's release for each request, which takes a tenth of a small put's time. */
 function rememberUserAgent(client: KinesisClient): KinesisClient {
@@ -98,45 +87,6 @@ function rememberUserAgent(client: KinesisClient): KinesisClient {
   let userAgent: ReturnType<typeof provide> | undefined;
   config.defaultUserAgentProvider = (...args) => userAgent ??= provide(...args);
   return client;
-}
-
-/** AWS_DEFAULT_REGION, which the SDK does not know, counts when AWS_REGION is not set. */
-function regionFromEnvironment(): { region?: string } {
-  const region = Deno.env.get("AWS_REGION") || Deno.env.get("AWS_DEFAULT_REGION");
-  return region ? { region } : {};
-}
-
-/** Finds region and credentials now, so that their absence is told as what it is. */
-async function resolveSettings(client: KinesisClient): Promise<string> {
-  let region: string;
-  try {
-    region = await client.config.region();
-  } catch (cause) {
-    const said = firstLine(cause);
-    throw new RunError(
-      // An empty one is none.
-      (said.includes("not accepted") && !said.includes('""')
-        ? `the AWS region cannot be one (${said}): correct`
-        : "no AWS region found: set") +
-        " AWS_REGION, or the region in the profile that AWS_PROFILE names",
-      { cause },
-    );
-  }
-  try {
-    await client.config.credentials();
-  } catch (cause) {
-    const profile = Deno.env.get("AWS_PROFILE");
-    throw new RunError(
-      (profile
-        ? `no AWS credentials found for the profile ${JSON.stringify(profile)} that AWS_PROFILE ` +
-          "names: check ~/.aws/config and ~/.aws/credentials, or unset AWS_PROFILE "
-        : "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or " +
-          "AWS_PROFILE, or run where a role gives them ") + `(${firstLine(cause)})`,
-      { cause },
-    );
-  }
-  checkEndpoint();
-  return region;
 }
 
 /** The SDK finds this out late, and tells of a TypeError. */
@@ -320,8 +270,4 @@ function present<T>(operation: string, field: string, value: T | undefined): T {
 /** An answer that cannot be one of Kinesis: like a broken connection, something to try again. */
 function badAnswer(operation: string, found: string): Error {
   return Object.assign(new Error(`${operation} was answered with ${found}`), { code: "BadAnswer" });
-}
-
-function firstLine(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0]!;
 }

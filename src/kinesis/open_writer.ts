@@ -10,7 +10,7 @@ export async function openWriter(
   signal: AbortSignal,
   mayPut: () => boolean = () => true,
 ): Promise<StreamWriter> {
-  const api = await connectKinesis({ wire: options.wire });
+  const api = await connectKinesis({ wire: options.wire, signal });
   try {
     const stream = await openStream(api, options, systemClock, Math.random, signal);
     const { aggregation, lingerMs } = options;

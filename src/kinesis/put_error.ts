@@ -7,14 +7,19 @@ export type Failure =
     readonly kind: "retry";
     readonly reason: "throttled" | "service" | "network" | "credentials";
     readonly detail: string;
+    /** Credentials that are not to be had now, but soon; others take somebody who gets new ones. */
+    readonly passes?: boolean;
   }
   /** The request itself was refused; what to do about it. */
   | {
     readonly kind: "refused";
     readonly detail: string;
     readonly advice: string;
-    /** The cause may lie in the stream, which is to be looked at before the refusal is believed. */
-    readonly doubt: "stream" | "shard" | undefined;
+    /**
+     * The cause may lie in the stream, which is to be looked at before the refusal is believed; or in
+     * credentials that are just being replaced.
+     */
+    readonly doubt: "stream" | "shard" | "credentials" | undefined;
   };
 
 export type Refusal = Extract<Failure, { kind: "refused" }>;
@@ -57,15 +62,33 @@ const SERVICE = new Set([
   "RequestTimeoutException",
 ]);
 
-/** Temporary credentials that ran out; the SDK fetches or reads new ones. */
-const CREDENTIALS_TO_RENEW = new Set([
-  "ExpiredToken",
-  "ExpiredTokenException",
-  "RequestExpired",
+/** Temporary credentials that ran out. */
+const EXPIRED = new Set(["ExpiredToken", "ExpiredTokenException", "RequestExpired"]);
+
+/** Whoever gives credentials gave none. */
+const WITHOUT_CREDENTIALS = new Set([
   "CredentialsProviderError",
   "TokenProviderError",
   "ProviderError",
 ]);
+
+/** Credentials or a signature that the service does not take. */
+const NOT_TAKEN = new Set([
+  "IncompleteSignature",
+  "IncompleteSignatureException",
+  "InvalidClientTokenId",
+  "InvalidSignatureException",
+  "MissingAuthenticationToken",
+  "MissingAuthenticationTokenException",
+  "SignatureDoesNotMatch",
+  "UnrecognizedClientException",
+]);
+
+/** Whether a request failed for who signed it, or how. */
+export function isAboutCredentials(error: unknown): boolean {
+  const { name } = readError(error);
+  return EXPIRED.has(name) || NOT_TAKEN.has(name);
+}
 
 /**
  * What is not Kinesis' answer: our own name for it, and what the SDK makes of an answer without an error
@@ -100,30 +123,39 @@ const ADVICE: Readonly<Record<string, (asked: Asked) => string>> = {
   UnrecognizedClientException: () => CREDENTIALS_ADVICE,
   InvalidClientTokenId: () => CREDENTIALS_ADVICE,
   IncompleteSignature: () => CREDENTIALS_ADVICE,
+  IncompleteSignatureException: () => CREDENTIALS_ADVICE,
+  MissingAuthenticationToken: () => CREDENTIALS_ADVICE,
   MissingAuthenticationTokenException: () => CREDENTIALS_ADVICE,
   InvalidSignatureException: () => "check the secret access key and this machine's clock",
   SignatureDoesNotMatch: () => "check the secret access key and this machine's clock",
+  // The SDK finds no host for what was asked.
+  EndpointError: () =>
+    "check AWS_REGION, AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT, AWS_ENDPOINT_URL_KINESIS " +
+    "and AWS_ACCOUNT_ID_ENDPOINT_MODE",
   OptInRequired: () => "the AWS account is not signed up for Kinesis in this region",
 };
 
 /** What an error means. Errors with a 4xx status that are not known are refusals. */
 export function classify(error: unknown, asked: Asked): Failure {
-  const { name, status, code, message } = readError(error);
+  const { name, status, code, message, passes } = readError(error);
   const isForeign = status !== undefined && FOREIGN.has(name);
   const detail = name === "ForeignAnswer"
     ? message
     : isForeign
-    ? `HTTP status ${status}, without an answer of Kinesis`
+    ? `HTTP status ${status}, without an ${status >= 400 ? "error" : "answer"} of Kinesis`
     : `${name === "Error" && code ? code : name}: ${message.replace(/\.$/, "")}`;
   if (THROTTLED.has(name) || status === 429) return { kind: "retry", reason: "throttled", detail };
-  if (CREDENTIALS_TO_RENEW.has(name)) return { kind: "retry", reason: "credentials", detail };
-  // The SDK measures the clock's error from such an answer and signs the next request by it.
-  if (/signature (expired|not yet current)/i.test(message)) {
-    return { kind: "retry", reason: "credentials", detail };
+  if (EXPIRED.has(name)) return { kind: "retry", reason: "credentials", detail };
+  if (WITHOUT_CREDENTIALS.has(name)) {
+    return { kind: "retry", reason: "credentials", detail: message, passes: passes === true };
   }
   const advice = ADVICE[name];
   if (advice !== undefined) {
-    const doubt = name === "ResourceNotFoundException" ? "stream" : undefined;
+    const doubt = name === "ResourceNotFoundException"
+      ? "stream"
+      : NOT_TAKEN.has(name)
+      ? "credentials"
+      : undefined;
     return { kind: "refused", detail, advice: advice(asked), doubt };
   }
   if (SERVICE.has(name) || status === 408 || (status !== undefined && status >= 500)) {
@@ -155,8 +187,9 @@ export function refusalError(
 }
 
 function readError(error: unknown) {
-  const { name, message, code, $metadata, $response } = Object(error) as {
+  const { name, message, code, passes, $metadata, $response } = Object(error) as {
     name?: string;
+    passes?: boolean;
     message?: string;
     code?: string;
     $metadata?: { httpStatusCode?: number };
@@ -166,6 +199,7 @@ function readError(error: unknown) {
     name: String(name ?? "Error"),
     message: String(message || error).split("\n", 1)[0]!.trim(),
     code,
+    passes,
     status: $metadata?.httpStatusCode ?? $response?.statusCode,
   };
 }

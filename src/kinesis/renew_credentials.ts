@@ -1,25 +1,46 @@
 import type { KinesisClient } from "@aws-sdk/client-kinesis";
+import { getLogger } from "@logtape/logtape";
+import type { CredentialKeeper } from "../aws/credentials.ts";
+import { isAboutCredentials } from "./put_error.ts";
 
-const EXPIRED = new Set(["ExpiredToken", "ExpiredTokenException", "RequestExpired"]);
+const log = getLogger(["pg2kinesis", "kinesis"]);
 
 /**
- * Looks for credentials again when the service says that they have expired. The SDK renews only those
- * that come with a time of expiry, and reads `~/.aws/credentials` once; but whoever logs in again
- * writes new ones there while this process runs. `holder` is the client whose credentials are used.
+ * Signs a request that was refused for its signature once more where the cause can be mended here: when
+ * other credentials are to be had than those that were refused (whoever logs in again, or rotates keys,
+ * writes new ones while this process runs), or when the answer tells that this machine's clock is wrong.
+ * What is refused for its signature was not stored, so that no order is broken and nothing is doubled.
  */
-export function renewCredentials(client: KinesisClient, holder = client): void {
+export function renewCredentials(client: KinesisClient, keeper: CredentialKeeper): void {
+  let hasToldOfClock = false;
   client.middlewareStack.add(
     (next) => async (args) => {
+      const { generation } = keeper;
       try {
         return await next(args);
       } catch (error) {
-        const { config } = holder;
-        if (EXPIRED.has(String((error as Error | undefined)?.name))) {
-          config.credentials = config.credentialDefaultProvider({ ignoreCache: true });
+        if (isOfClock(error)) {
+          const seconds = Math.round(client.config.systemClockOffset / 1000);
+          const text =
+            "this machine's clock is {seconds} s {direction} that of AWS, whose time is " +
+            "taken for signatures; set the clock right";
+          const direction = seconds > 0 ? "behind" : "ahead of";
+          if (!hasToldOfClock) log.warn(text, { seconds: Math.abs(seconds), direction });
+          hasToldOfClock = true;
+          return await next(args);
+        }
+        if (isAboutCredentials(error) && await keeper.lookAgain(generation)) {
+          return await next(args);
         }
         throw error;
       }
     },
     { step: "initialize", name: "renewCredentials" },
   );
+}
+
+/** The SDK has measured by the answer's date that the clock is off by minutes, and signs by that from now on. */
+function isOfClock(error: unknown): boolean {
+  const { $metadata } = Object(error) as { $metadata?: { clockSkewCorrected?: boolean } };
+  return isAboutCredentials(error) && $metadata?.clockSkewCorrected === true;
 }

@@ -199,7 +199,10 @@ export class ShardFollower {
       } catch (error) {
         closing.throwIfAborted();
         const failure = classify(error, this.#asked);
-        if (failure.kind === "refused") throw refusalError(failure, this.#asked, error);
+        // Of credentials the lanes decide, which put by them.
+        if (failure.kind === "refused" && failure.doubt !== "credentials") {
+          throw refusalError(failure, this.#asked, error);
+        }
         reason = failure.detail;
       }
       trouble.failed(clock.now(), what, reason);

@@ -23,17 +23,18 @@ export async function rdsToken(
   const hostname = host.toLowerCase();
   try {
     // They take long to load, and few need them.
-    const [{ Signer }, { fromNodeProviderChain }] = await Promise.all([
+    const [{ Signer }, { openSession, firstCredentials }] = await Promise.all([
       import("@aws-sdk/rds-signer"),
-      import("@aws-sdk/credential-providers"),
+      import("../aws/session.ts"),
     ]);
-    const region = regionOfHost(hostname) ??
-      (Deno.env.get("AWS_REGION") || Deno.env.get("AWS_DEFAULT_REGION") || undefined);
+    // Whoever logs in again writes new ones into ~/.aws while this process runs.
+    const session = await openSession({
+      timeoutMs: CREDENTIALS_TIMEOUT_MS,
+      region: regionOfHost(hostname),
+    });
     const signer = new Signer({
-      ...{ hostname, port, username: user },
-      ...region === undefined ? {} : { region },
-      // Whoever logs in again writes new ones into ~/.aws while this process runs.
-      credentials: fromNodeProviderChain({ ignoreCache: true }),
+      ...{ hostname, port, username: user, region: session.region },
+      credentials: () => firstCredentials(session, signal),
     });
     const timeout = AbortSignal.timeout(CREDENTIALS_TIMEOUT_MS);
     const token = await untilAborted(
@@ -44,7 +45,7 @@ export async function rdsToken(
     return token;
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new PostgresError(`cannot sign a token for --pg-auth rds-iam: ${explain(cause)}`, {
+    throw new PostgresError(`cannot sign a token for --pg-auth rds-iam: ${describe(cause)}`, {
       transient: true,
       cause,
     });
@@ -55,13 +56,4 @@ export async function rdsToken(
 export function regionOfHost(host: string): string | undefined {
   return /\.(?:([a-z]{2}(?:-[a-z]+)+-\d)\.rds|rds\.([a-z]{2}(?:-[a-z]+)+-\d))\.amazonaws\.com(?:\.cn)?$/
     .exec(host)?.slice(1).find((region) => region !== undefined);
-}
-
-function explain(cause: unknown): string {
-  const said = describe(cause);
-  if (/region/i.test(said)) {
-    return `no AWS region found: set AWS_REGION, or connect by the endpoint's own name (${said})`;
-  }
-  return "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, " +
-    `or run where a role gives them (${said})`;
 }

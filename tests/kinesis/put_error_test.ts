@@ -26,10 +26,6 @@ const RETRIED: readonly [Error, string][] = [
   [sdkError("RequestTimeoutException", 400), "service"],
   [sdkError("RequestAbortedException", 400), "service"],
   [sdkError("ExpiredTokenException", 400), "credentials"],
-  [
-    sdkError("InvalidSignatureException", 400, "Signature expired: 1 is now earlier"),
-    "credentials",
-  ],
   [Object.assign(new Error("no"), { name: "CredentialsProviderError" }), "credentials"],
   [Object.assign(new Error("socket hang up"), { code: "ECONNRESET" }), "network"],
   [Object.assign(new Error("connect"), { code: "ECONNREFUSED" }), "network"],
@@ -47,7 +43,7 @@ for (const [error, reason] of RETRIED) {
   });
 }
 
-const REFUSED: readonly [Error, RegExp, "stream" | "shard" | undefined][] = [
+const REFUSED: readonly [Error, RegExp, "stream" | "shard" | "credentials" | undefined][] = [
   [sdkError("AccessDeniedException", 400), /allow kinesis:PutRecord on stream\/changes/, undefined],
   [
     sdkError("ResourceNotFoundException", 400),
@@ -59,8 +55,8 @@ const REFUSED: readonly [Error, RegExp, "stream" | "shard" | undefined][] = [
   [sdkError("KMSInvalidStateException", 400), /must be enabled/, undefined],
   [sdkError("KMSNotFoundException", 400), /is gone/, undefined],
   [sdkError("KMSOptInRequired", 400), /not signed up for KMS/, undefined],
-  [sdkError("UnrecognizedClientException", 400), /access key/, undefined],
-  [sdkError("InvalidSignatureException", 403), /secret access key/, undefined],
+  [sdkError("UnrecognizedClientException", 400), /access key/, "credentials"],
+  [sdkError("InvalidSignatureException", 403), /secret access key/, "credentials"],
   [sdkError("ValidationException", 400), /trying again/, undefined],
   [sdkError("InvalidArgumentException", 400), /trying again/, "shard"],
   // Of a proxy, or of whatever else answers at that address.
