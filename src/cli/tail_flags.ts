@@ -70,20 +70,23 @@ export const tailFlags = {
     commands: ["tail"],
     short: "drop duplicates; verify order and shards",
     long: "Verify what was published with `--message-formatter JSON`: duplicates, by the pair of " +
-      "`commit_lsn` and `seq` for each partition key, are left out and counted; a change that comes " +
-      "after a later one of its partition key, and a user record that consumers built on the Kinesis " +
-      "Client Library never see, since its aggregate lies across shards, are findings, told on stderr; " +
-      "with a finding the exit code is 1. It keeps in memory about 300 bytes for each partition key, " +
-      "and up to 64 MB for the last two to four million changes.",
+      "`commit_lsn` and `seq` for each partition key, are left out and counted. Findings, told on " +
+      "stderr, are: a change that comes after a later one of its partition key; a pair with two " +
+      "contents; a change that comes after a TRUNCATE that removed it and that does not come again; and " +
+      "a user record that consumers built on the Kinesis Client Library never see, since its aggregate " +
+      "lies across shards. With a finding the exit code is 1. It cannot see that the last changes of a " +
+      "transaction, or all of it, are missing. It keeps in memory about 300 bytes for each partition " +
+      "key, and up to 96 MB for the last two to four million changes.",
   }),
   expectAll: switchFlag({
     name: "expect-all",
     category: "tail",
     commands: ["tail"],
-    short: "with --verify: report gaps in seq",
+    short: "with --verify: gaps, order of shards",
     long:
       "With `--verify`, a `seq` that is missing below the greatest one of its transaction is a finding " +
-      "too. For a stream that nobody writes to now, that has lost nothing to its retention, and that " +
+      "too, and so is a change that comes after a later one of its shard, where records are aggregated " +
+      "(but for what a merge of shards leaves open: one put of each lane). For a stream that nobody writes to now, that has lost nothing to its retention, and that " +
       "one run without filters publishes to. About 100 bytes more for each transaction.",
   }),
 };

@@ -9,6 +9,7 @@ export type ChangeName =
     readonly timeline: number;
     readonly commitLsn: Lsn;
     readonly seq: number;
+    readonly isTruncate?: boolean;
   }
   /** test_decoding: a name for good, but xids do not grow in the order of the commits. */
   | {
@@ -24,7 +25,10 @@ export type ChangeName =
 const HEAD_BYTES = 192;
 /** As our own formatter writes it; JSON that is written otherwise is parsed as a whole. */
 const HEAD =
-  /^\{"v":1,"op":"[a-z]+","xid":(\d{1,10}),"lsn":"[^"]*"(?:,"commit_lsn":"([^"]*)")?,"seq":(\d{1,15})(?:,"timeline":(\d{1,10}))?[,}]/;
+  /^\{"v":1,"op":"([a-z]+)","xid":(\d{1,10}),"lsn":"[^"]*"(?:,"commit_lsn":"([^"]*)")?,"seq":(\d{1,15})(?:,"timeline":(\d{1,10}))?[,}]/;
+/** Behind what names it: of what table it is. */
+const TABLE = /,"schema":("(?:[^"\\]|\\.)*"),"table":("(?:[^"\\]|\\.)*")[,}]/;
+const TABLE_BYTES = 1024;
 const latin1 = new TextDecoder("latin1");
 
 /** Undefined: the record is none of the JSON format. */
@@ -32,7 +36,8 @@ export function readChangeName(data: Uint8Array): ChangeName | undefined {
   if (data[0] !== 0x7B) return undefined;
   const head = HEAD.exec(latin1.decode(data.subarray(0, HEAD_BYTES)));
   if (head !== null) {
-    return nameOf(Number(head[4] ?? 1), Number(head[1]), head[2], Number(head[3]));
+    const [, op, xid, commitLsn, seq, timeline = 1] = head;
+    return nameOf(op!, Number(timeline), Number(xid), commitLsn, Number(seq));
   }
   const text = asText(data);
   if (text === undefined) return undefined;
@@ -48,10 +53,11 @@ export function readChangeName(data: Uint8Array): ChangeName | undefined {
   if (xid === undefined && seq === undefined && op === "message") return { kind: "unnamed" };
   if (!isCount(seq) || !isCount(xid) || !isCount(timeline)) return undefined;
   if (commitLsn !== undefined && typeof commitLsn !== "string") return undefined;
-  return nameOf(timeline, xid, commitLsn, seq);
+  return nameOf(op, timeline, xid, commitLsn, seq);
 }
 
 function nameOf(
+  op: string,
   timeline: number,
   xid: number,
   commitLsn: string | undefined,
@@ -59,7 +65,8 @@ function nameOf(
 ): ChangeName | undefined {
   if (commitLsn === undefined) return { kind: "unordered", timeline, xid, seq };
   try {
-    return { kind: "ordered", timeline, commitLsn: parseLsn(commitLsn), seq };
+    const isTruncate = op === "truncate";
+    return { kind: "ordered", timeline, commitLsn: parseLsn(commitLsn), seq, isTruncate };
   } catch {
     return undefined;
   }
@@ -67,4 +74,13 @@ function nameOf(
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+/**
+ * The table of a change of the JSON format, as our own formatter writes it: for comparing. Undefined
+ * for a message, which has none.
+ */
+export function tableOf(data: Uint8Array): string | undefined {
+  const head = TABLE.exec(latin1.decode(data.subarray(0, TABLE_BYTES)));
+  return head === null ? undefined : `${head[1]}.${head[2]}`;
 }

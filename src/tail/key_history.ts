@@ -6,6 +6,8 @@ export type Standing =
   | "new"
   /** It came before. */
   | "duplicate"
+  /** It came before, with another content. */
+  | "differing"
   /** Older than what is remembered: a duplicate, as far as anyone can tell. */
   | "old"
   /** It never came before, and a greater one did: a consumer that drops duplicates loses it. */
@@ -13,6 +15,9 @@ export type Standing =
 
 /** A change that has a name. */
 export type NamedChange = Exclude<ChangeName, { readonly kind: "unnamed" }>;
+
+/** Named so that all of one partition key have an order. */
+export type OrderedChange = Extract<ChangeName, { readonly kind: "ordered" }>;
 
 /** The greatest pair of a key, or the transaction that it was in last. */
 type Latest =
@@ -48,24 +53,25 @@ export class KeyHistories {
     return this.#recent.has(fingerprintOf(key, name));
   }
 
-  add(key: string, name: NamedChange): Standing {
+  /** `content`: 32 bits that stand for all of the record. */
+  add(key: string, name: NamedChange, content = 0): Standing {
     const latest = this.#latest.get(key);
     const print = fingerprintOf(key, name);
-    if (name.kind === "unordered") return this.#addUnordered(key, name, latest, print);
+    const known = this.#recent.get(print);
+    if (known !== undefined) return known === content ? "duplicate" : "differing";
+    if (name.kind === "unordered") return this.#addUnordered(key, name, latest, print, content);
 
-    const pair = packPosition(name);
+    const pair = positionOf(name);
     if (latest?.kind !== "ordered") {
       this.#latest.set(key, { kind: "ordered", pair });
     } else if (pair > latest.pair) {
       latest.pair = pair;
-    } else if (this.#recent.has(print)) {
-      return "duplicate";
     } else {
       const isOld = pair <= this.#forgotten;
-      this.#remember(print, pair);
+      this.#remember(print, pair, content);
       return isOld ? "old" : "late";
     }
-    this.#remember(print, pair);
+    this.#remember(print, pair, content);
     return "new";
   }
 
@@ -75,9 +81,9 @@ export class KeyHistories {
     { timeline, xid, seq }: Extract<NamedChange, { kind: "unordered" }>,
     latest: Latest | undefined,
     print: number,
+    content: number,
   ): Standing {
-    if (this.#recent.has(print)) return "duplicate";
-    this.#recent.add(print);
+    this.#recent.add(print, content);
     if (latest?.kind !== "unordered") {
       this.#latest.set(key, { kind: "unordered", timeline, xid, seq });
       return "new";
@@ -90,8 +96,8 @@ export class KeyHistories {
     return "new";
   }
 
-  #remember(print: number, pair: bigint): void {
-    this.#recent.add(print);
+  #remember(print: number, pair: bigint, content: number): void {
+    this.#recent.add(print, content);
     if (pair > this.#greatest) this.#greatest = pair;
   }
 }
@@ -102,8 +108,8 @@ function fingerprintOf(key: string, name: NamedChange): number {
 }
 
 /** Timeline, LSN and number as one, which compares as the three do. */
-function packPosition(
-  { timeline, commitLsn, seq }: Extract<ChangeName, { kind: "ordered" }>,
+export function positionOf(
+  { timeline, commitLsn, seq }: OrderedChange,
 ): bigint {
   return (((BigInt(timeline) << 64n) | commitLsn) << 53n) | BigInt(seq);
 }

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 
-/** Fingerprints in a generation, of 16 to 32 bytes each. */
+/** Fingerprints in a generation, of 24 to 48 bytes each. */
 const GENERATION = 2_000_000;
 const FIRST_SLOTS = 1024;
 const EMPTY = -1;
 
 /**
- * Remembers the last two to four million fingerprints, in up to 64 MB: when the younger generation is
- * full, the older one is forgotten as a whole.
+ * Remembers the last two to four million fingerprints, and 32 bits with each, in up to 96 MB: when the
+ * younger generation is full, the older one is forgotten as a whole.
  */
 export class RecentFingerprints {
   #older = new Generation();
@@ -20,30 +20,39 @@ export class RecentFingerprints {
   ) {}
 
   has(fingerprint: number): boolean {
-    return this.#younger.has(fingerprint) || this.#older.has(fingerprint);
+    return this.get(fingerprint) !== undefined;
   }
 
-  add(fingerprint: number): void {
+  /** What was given with it last; undefined when it is not known. */
+  get(fingerprint: number): number | undefined {
+    return this.#younger.get(fingerprint) ?? this.#older.get(fingerprint);
+  }
+
+  /** `value`: 32 bits, unsigned. */
+  add(fingerprint: number, value = 0): void {
     if (this.#younger.size >= this.generation) {
       this.onForget();
       this.#older = this.#younger;
       this.#younger = new Generation();
     }
-    this.#younger.add(fingerprint);
+    this.#younger.add(fingerprint, value);
   }
 }
 
-/** A set of numbers from 0 on, with open addressing: a Set takes four times as much. */
+/** A map of numbers from 0 on, with open addressing: a Map takes four times as much. */
 class Generation {
   size = 0;
   #slots = new Float64Array(FIRST_SLOTS).fill(EMPTY);
+  #values = new Uint32Array(FIRST_SLOTS);
 
-  has(fingerprint: number): boolean {
-    return this.#slots[this.#place(fingerprint)] === fingerprint;
+  get(fingerprint: number): number | undefined {
+    const place = this.#place(fingerprint);
+    return this.#slots[place] === fingerprint ? this.#values[place] : undefined;
   }
 
-  add(fingerprint: number): void {
+  add(fingerprint: number, value: number): void {
     const place = this.#place(fingerprint);
+    this.#values[place] = value;
     if (this.#slots[place] === fingerprint) return;
     this.#slots[place] = fingerprint;
     this.size++;
@@ -60,11 +69,16 @@ class Generation {
   }
 
   #grow(): void {
-    const old = this.#slots;
-    this.#slots = new Float64Array(old.length * 2).fill(EMPTY);
-    for (const fingerprint of old) {
-      if (fingerprint !== EMPTY) this.#slots[this.#place(fingerprint)] = fingerprint;
-    }
+    const slots = this.#slots;
+    const values = this.#values;
+    this.#slots = new Float64Array(slots.length * 2).fill(EMPTY);
+    this.#values = new Uint32Array(slots.length * 2);
+    slots.forEach((fingerprint, i) => {
+      if (fingerprint === EMPTY) return;
+      const place = this.#place(fingerprint);
+      this.#slots[place] = fingerprint;
+      this.#values[place] = values[i]!;
+    });
   }
 }
 
@@ -88,4 +102,11 @@ export function fingerprint(text: string): number {
 export function fingerprintOfBytes(text: string, bytes: Uint8Array): number {
   const digest = createHash("md5").update(`${text}\0`).update(bytes).digest();
   return digest.readUIntBE(0, 6);
+}
+
+/** 32 bits that stand for bytes: FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
+export function contentHash(bytes: Uint8Array): number {
+  let hash = 0x811C9DC5;
+  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+  return hash >>> 0;
 }

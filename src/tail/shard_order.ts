@@ -7,16 +7,18 @@ export interface OrderedPut<S, P> {
   readonly liesIn: (shard: S) => boolean;
 }
 
-/** A put that may have been ahead of what another lane had waiting. */
-interface Ahead<P> {
+/** The put of a lane that may be out of place. */
+interface Free<P> {
   readonly greatest: P;
-  /** Least of what came after it; above `greatest`, it was not ahead of anything. */
+  /** A greater one had come before it. */
+  readonly isBehind: boolean;
+  /** Of what came after it. */
   leastAfter: P | undefined;
 }
 
 interface LaneSlot<S, P> {
   readonly ancestor: S;
-  ahead: Ahead<P> | undefined;
+  free: Free<P> | undefined;
 }
 
 /**
@@ -45,27 +47,27 @@ export class ShardOrder<S extends { readonly id: string }, P extends number | bi
       if (position < least) least = position;
       if (position > greatest) greatest = position;
     }
+    const before = state.greatest;
+    const isBehind = before !== undefined && least < before;
     const slots = state.slots.filter(({ ancestor }) => liesIn(ancestor));
-    const free = slots.find(({ ahead }) => ahead === undefined);
-    if (free !== undefined) {
-      free.ahead = { greatest, leastAfter: undefined };
+    const unused = slots.find(({ free }) => free === undefined);
+    if (unused !== undefined) {
+      unused.free = { greatest, isBehind, leastAfter: undefined };
       return late;
     }
-    const before = state.greatest;
-    if (before !== undefined && least < before) {
-      const spare = slots.find(({ ahead }) => !isAhead(ahead!));
+    if (isBehind) {
+      const spare = slots.find(({ free }) => !isOutOfPlace(free!));
       if (spare === undefined) return positions.filter((position) => position < before);
-      // The one before was in its place: this one is the lane's that may be ahead, or behind.
-      const { greatest: other } = spare.ahead!;
+      // The one before was in its place; it counts, and this one is the lane's that need not be.
+      const { greatest: other } = spare.free!;
       if (other > before) state.greatest = other;
-      spare.ahead = { greatest, leastAfter: undefined };
+      spare.free = { greatest, isBehind, leastAfter: undefined };
       return late;
     }
     state.greatest = greatest;
-    for (const { ahead } of state.slots) {
-      if (ahead !== undefined && (ahead.leastAfter === undefined || least < ahead.leastAfter)) {
-        ahead.leastAfter = least;
-      }
+    for (const { free } of state.slots) {
+      if (free === undefined) continue;
+      if (free.leastAfter === undefined || least < free.leastAfter) free.leastAfter = least;
     }
     return late;
   }
@@ -73,37 +75,31 @@ export class ShardOrder<S extends { readonly id: string }, P extends number | bi
   #stateOf(shard: S) {
     let state = this.#shards.get(shard.id);
     if (state === undefined) {
-      const slots = this.lanesBefore(shard).map((ancestor) => ({ ancestor, ahead: undefined }));
+      const slots = this.lanesBefore(shard).map((ancestor) => ({ ancestor, free: undefined }));
       this.#shards.set(shard.id, state = { greatest: undefined, slots });
     }
     return state;
   }
 }
 
-function isAhead<P extends number | bigint>({ greatest, leastAfter }: Ahead<P>): boolean {
-  return leastAfter !== undefined && leastAfter < greatest;
-}
-
-/** What a lineage needs of a shard. */
-export interface Descendant {
-  readonly id: string;
-  readonly parents: readonly string[];
+function isOutOfPlace<P extends number | bigint>(
+  { greatest, isBehind, leastAfter }: Free<P>,
+): boolean {
+  return isBehind || leastAfter !== undefined && leastAfter < greatest;
 }
 
 /** For {@linkcode ShardOrder}: the ancestors of a shard that overlap it and do not cover it, nearest first. */
-export function lanesBefore<S extends Descendant>(
+export function lanesBefore<S>(
   shard: S,
-  byId: (id: string) => S | undefined,
+  parentsOf: (shard: S) => readonly S[],
   covers: (outer: S, inner: S) => boolean,
   overlap: (left: S, right: S) => boolean,
 ): readonly S[] {
   const found = new Set<S>();
   let generation: readonly S[] = [shard];
   while (generation.length > 0) {
-    const parents = new Set(generation.flatMap(({ parents }) => parents));
-    generation = Array.from(parents, byId).filter((parent) =>
-      parent !== undefined && !found.has(parent) && overlap(parent, shard)
-    ) as S[];
+    const parents = new Set(generation.flatMap(parentsOf));
+    generation = [...parents].filter((parent) => !found.has(parent) && overlap(parent, shard));
     for (const parent of generation) found.add(parent);
   }
   return [...found].filter((ancestor) => !covers(ancestor, shard));

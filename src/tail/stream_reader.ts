@@ -25,7 +25,11 @@ type ReadOptions = Pick<TailOptions, "streamName" | "shardId" | "follow"> & {
 };
 
 /** Takes the records of one shard, in their order; the next ones are read when it is done. */
-export type TakeRecords = (shard: Shard, records: readonly StoredRecord[]) => Promise<void>;
+export type TakeRecords = (
+  shard: Shard,
+  records: readonly StoredRecord[],
+  parentsOf: (shard: Shard) => readonly Shard[],
+) => Promise<void>;
 
 interface KnownShard {
   readonly shard: Shard;
@@ -120,7 +124,7 @@ class StreamReader {
       await this.#turn.acquire();
       try {
         this.context.signal.throwIfAborted();
-        await this.take(shard, next.value);
+        await this.take(shard, next.value, (shard) => this.#parentsOf(shard));
       } finally {
         this.#turn.release();
       }
@@ -138,6 +142,12 @@ class StreamReader {
       await this.#findChildren(shard.id);
       await this.#readReady();
     }
+  }
+
+  /** Those that are still listed. */
+  #parentsOf({ id }: Shard): readonly Shard[] {
+    const { parents = [] } = this.#shards.get(id) ?? {};
+    return parents.flatMap((parent) => this.#shards.get(parent)?.shard ?? []);
   }
 
   async #findChildren(id: string): Promise<void> {

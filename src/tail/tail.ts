@@ -7,7 +7,7 @@ import { countOf } from "../quantity.ts";
 import { LineOutput, ReaderGone, type Sink } from "./line_output.ts";
 import { readLast } from "./read_last.ts";
 import { renderRecord } from "./render.ts";
-import { type ReadStart, readStream } from "./stream_reader.ts";
+import { type ReadStart, readStream, type TakeRecords } from "./stream_reader.ts";
 import type { TailOptions, TailStart } from "./tail_options.ts";
 import { takeApart } from "./user_record.ts";
 import { Verifier, type VerifierCounts } from "./verifier.ts";
@@ -81,13 +81,13 @@ async function print(
   let userRecords = 0;
   let isTold = false;
 
-  const take = async (shard: Shard, records: readonly StoredRecord[]) => {
+  const take: TakeRecords = async (shard, records, parentsOf) => {
     for (const stored of records) {
       if (isOld(shard, stored)) continue;
       kinesisRecords++;
       const records = takeApart(shard.id, stored);
       userRecords += records.length;
-      for (const record of verifier?.take(records, shard) ?? records) {
+      for (const record of verifier?.take(records, shard, parentsOf) ?? records) {
         const full = output.add(renderRecord(record, options.json));
         if (full !== undefined) await full;
       }
@@ -162,7 +162,8 @@ function conclude(verifier: Verifier): void {
       `${
         countOf(findings, "finding")
       }: ${counts.late} out of order, ${counts.misplaced} outside of their ` +
-        `shards, ${countOf(counts.gaps, "transaction")} with gaps (${remarks.join("; ")})`,
+        `shards, ${countOf(counts.gaps, "transaction")} with gaps, ${counts.differing} with two ` +
+        `contents (${remarks.join("; ")})`,
     );
   }
   if (counts.verified === 0 && counts.other > 0) {

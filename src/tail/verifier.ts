@@ -1,9 +1,12 @@
-import type { Shard } from "../kinesis/shard_map.ts";
+import { covers, overlap, type Shard } from "../kinesis/shard_map.ts";
 import { formatLsn } from "../lsn.ts";
-import { readChangeName } from "./change_name.ts";
-import { KeyHistories, type NamedChange } from "./key_history.ts";
-import { fingerprintOfBytes, RecentFingerprints } from "./recent_fingerprints.ts";
+import { countOf } from "../quantity.ts";
+import { readChangeName, tableOf } from "./change_name.ts";
+import { KeyHistories, type NamedChange, type OrderedChange, positionOf } from "./key_history.ts";
+import { contentHash, fingerprintOfBytes, RecentFingerprints } from "./recent_fingerprints.ts";
 import { type NumberRange, SequenceGaps } from "./sequence_gaps.ts";
+import { lanesBefore, ShardOrder } from "./shard_order.ts";
+import { TruncateOrder } from "./truncate_order.ts";
 import { liesIn, type TailedRecord } from "./user_record.ts";
 
 /** Findings of one kind that are told one by one; the others are counted. */
@@ -17,7 +20,7 @@ export interface VerifierOptions {
   readonly tell: (finding: string) => void;
 }
 
-/** What was seen, in user records; `late`, `misplaced` and `gaps` are findings. */
+/** What was seen, in user records; `late`, `differing`, `misplaced` and `gaps` are findings. */
 export interface VerifierCounts {
   /** User records of the JSON format. */
   verified: number;
@@ -31,6 +34,8 @@ export interface VerifierCounts {
   /** Of the duplicates, those that are older than what is remembered. */
   presumedDuplicates: number;
   late: number;
+  /** A name that came before, with another content. */
+  differing: number;
   /** In aggregates that lie across shards, as a reshard leaves them behind, and stored again elsewhere. */
   passedOver: number;
   /** The same, but stored nowhere else. */
@@ -41,8 +46,9 @@ export interface VerifierCounts {
 
 /**
  * Verifies what the JSON format promises (DESIGN, section 5): of one partition key the pairs
- * (commit_lsn, seq) grow, duplicates aside; and that a consumer built on the Kinesis Client Library sees
- * every user record. Records must come shard by shard, each in its order and after its parents.
+ * (commit_lsn, seq) grow, duplicates aside, and each pair has one content; that a TRUNCATE stands behind
+ * what it removed; and that a consumer built on the Kinesis Client Library sees every user record. Where
+ * all are expected, also that an aggregated shard as a whole is in the order of commits. Records must come shard by shard, each in its order and after its parents.
  */
 export class Verifier {
   readonly counts: VerifierCounts = {
@@ -53,11 +59,21 @@ export class Verifier {
     duplicates: 0,
     presumedDuplicates: 0,
     late: 0,
+    differing: 0,
     passedOver: 0,
     misplaced: 0,
     gaps: 0,
   };
   readonly #histories = new KeyHistories();
+  /** Of the copies in each shard. */
+  readonly #truncates = new KeyHistories();
+  readonly #truncateOrder = new TruncateOrder();
+  readonly #shardOrder: ShardOrder<Shard, bigint>;
+  /** The first of them are told at the end, once it is known that the records are aggregated. */
+  readonly #lateInShard: string[] = [];
+  #latesInShard = 0;
+  #isAggregated = false;
+  #parentsOf: (shard: Shard) => readonly Shard[] = () => [];
   readonly #otherRecords = new RecentFingerprints();
   /**
    * User records that were only in aggregates which a consumer built on the Kinesis Client Library drops,
@@ -68,7 +84,11 @@ export class Verifier {
   readonly #gaps = new SequenceGaps<bigint>();
   readonly #gapsByXid = new SequenceGaps<number>();
 
-  constructor(private readonly options: VerifierOptions) {}
+  constructor(private readonly options: VerifierOptions) {
+    this.#shardOrder = new ShardOrder((shard) =>
+      lanesBefore(shard, (shard) => this.#parentsOf(shard), covers, overlap)
+    );
+  }
 
   /** Distinct partition keys of named changes. */
   get keys(): number {
@@ -76,26 +96,53 @@ export class Verifier {
   }
 
   get findings(): number {
-    const { late, misplaced, gaps } = this.counts;
-    return late + misplaced + gaps;
+    const { late, differing, misplaced, gaps } = this.counts;
+    return late + differing + misplaced + gaps;
   }
 
   /**
    * Takes the user records of one Kinesis record, and gives those that are not to be left out. While a
    * stream is resharded a run may store an aggregate across shards; it is not acknowledged then, and all
    * its user records are stored again. So what counts is what is not to be found elsewhere.
+   *
+   * @param parentsOf the shards that a shard came from, as far as they are known
    */
-  take(records: readonly TailedRecord[], shard: Shard): readonly TailedRecord[] {
+  take(
+    records: readonly TailedRecord[],
+    shard: Shard,
+    parentsOf: (shard: Shard) => readonly Shard[] = () => [],
+  ): readonly TailedRecord[] {
     if (isSeenByKcl(records, shard)) {
-      return records.filter((record) => this.#takeOne(record, shard));
+      this.#parentsOf = parentsOf;
+      const firsts: bigint[] = [];
+      const kept = records.filter((record) => this.#takeOne(record, shard, firsts));
+      if (this.options.expectAll) this.#takeInOrder(records, shard, firsts);
+      return kept;
     }
     this.counts.passedOver += records.length;
     for (const record of records) this.#await(record);
     return [];
   }
 
-  /** False: the record is a duplicate. */
-  #takeOne(record: TailedRecord, shard: Shard): boolean {
+  /** What is new of a Kinesis record is in the order of the whole shard. */
+  #takeInOrder(records: readonly TailedRecord[], shard: Shard, firsts: readonly bigint[]): void {
+    this.#isAggregated ||= records[0]?.subSequence !== undefined;
+    const late = this.#shardOrder.add({
+      shard,
+      positions: firsts,
+      liesIn: (ancestor) => records.every((record) => liesIn(ancestor, record)),
+    });
+    if (late.length === 0) return;
+    if (this.#latesInShard++ >= TOLD_OF_A_KIND) return;
+    const { shardId, sequenceNumber } = records[0]!;
+    this.#lateInShard.push(
+      `${shardId} ${sequenceNumber}: ${countOf(late.length, "change")} of it come after later ` +
+        "changes of the shard",
+    );
+  }
+
+  /** False: the record is a duplicate. `firsts` gets the positions of rows' changes that are new. */
+  #takeOne(record: TailedRecord, shard: Shard, firsts: bigint[]): boolean {
     const { counts } = this;
     const name = readChangeName(record.data);
     if (name === undefined || name.kind === "unnamed") {
@@ -110,9 +157,14 @@ export class Verifier {
     if (this.#awaited.size > 0) this.#awaited.delete(awaitedName(record, name));
     if (name.kind === "unordered") counts.unordered++;
     if (this.options.expectAll) this.#count(name);
-    const standing = this.#histories.add(group(record, shard), name);
+    const content = contentHash(record.data);
+    if (name.kind === "ordered" && name.isTruncate) {
+      return this.#takeTruncate(record, shard, name, content);
+    }
+    const standing = this.#histories.add(group(record, shard), name, content);
     switch (standing) {
       case "new":
+        if (name.kind === "ordered") this.#takeNew(record, shard, positionOf(name), firsts);
         return true;
       case "old":
         counts.presumedDuplicates++;
@@ -121,6 +173,9 @@ export class Verifier {
       case "duplicate":
         counts.duplicates++;
         return false;
+      case "differing":
+        this.#tellDiffering(record, name);
+        return true;
       case "late":
         this.#tell(
           counts.late++,
@@ -133,11 +188,47 @@ export class Verifier {
     }
   }
 
+  #takeNew(record: TailedRecord, shard: Shard, position: bigint, firsts: bigint[]): void {
+    firsts.push(position);
+    if (!this.#truncateOrder.hasTruncates) return;
+    const table = tableOf(record.data);
+    if (table !== undefined) this.#truncateOrder.row(table, shard, position, record);
+  }
+
+  /** One that comes again is no duplicate where it removes rows that came behind the first. */
+  #takeTruncate(
+    record: TailedRecord,
+    shard: Shard,
+    name: OrderedChange,
+    content: number,
+  ): boolean {
+    const table = tableOf(record.data);
+    const position = positionOf(name);
+    const removes = table !== undefined && this.#truncateOrder.truncate(table, shard, position);
+    this.#truncates.add(record.partitionKey, name, content);
+    const copies = `${record.partitionKey}\n${shard.id}`;
+    const standing = this.#truncates.add(copies, name, content);
+    if (standing === "differing") this.#tellDiffering(record, name);
+    if (standing !== "duplicate") return true;
+    if (!removes) this.counts.duplicates++;
+    return removes;
+  }
+
+  #tellDiffering(record: TailedRecord, name: NamedChange): void {
+    this.#tell(
+      this.counts.differing++,
+      () =>
+        `${place(record)}: ${describe(name)} of ${quote(record)} came before with other content`,
+    );
+  }
+
   /** Remembers a record that such a consumer did not see, unless it saw it before. */
   #await(record: TailedRecord): void {
     const name = readChangeName(record.data);
     if (name !== undefined && name.kind !== "unnamed") {
-      if (this.#histories.has(record.partitionKey, name)) return;
+      const isTruncate = name.kind === "ordered" && name.isTruncate;
+      const histories = isTruncate ? this.#truncates : this.#histories;
+      if (histories.has(record.partitionKey, name)) return;
       this.#awaited.set(awaitedName(record, name), record);
     } else {
       const print = fingerprintOfBytes(record.partitionKey, record.data);
@@ -163,6 +254,20 @@ export class Verifier {
           } lies across shards, and ` +
           "it is stored nowhere else; a consumer built on the Kinesis Client Library never sees it",
       );
+    }
+    for (const { record } of this.#truncateOrder.uncovered()) {
+      this.#tell(
+        this.counts.late++,
+        () =>
+          `${place(record)}: a change of ${
+            quote(record)
+          } comes after a TRUNCATE of its table that is ` +
+          "later than it, and that does not come again",
+      );
+    }
+    if (this.#isAggregated) {
+      for (const finding of this.#lateInShard) this.options.tell(finding);
+      this.counts.late += this.#latesInShard;
     }
     for (const { transaction, ranges } of this.#gaps.missing()) {
       const lsn = formatLsn(BigInt.asUintN(64, transaction));
@@ -192,8 +297,8 @@ export class Verifier {
 }
 
 /**
- * What is in order with what: a partition key. A TRUNCATE goes to every shard under the same key; of
- * those copies, the ones that are away from the key's own shard are in order with their shard alone.
+ * What is in order with what: a partition key. A record that is away from its key's own shard, by an
+ * explicit hash key, is in order with that shard alone.
  */
 function group({ partitionKey }: TailedRecord, shard: Shard): string {
   return liesIn(shard, { partitionKey, explicitHashKey: undefined })

@@ -227,7 +227,7 @@ function checkShardOrder(seen: readonly SeenRecord[], stream: StreamState): void
   const overlap = (left: ShardState, right: ShardState) =>
     left.start <= right.end && right.start <= left.end;
   const order = new ShardOrder<ShardState, number>((shard) =>
-    lanesBefore(shard, (id) => stream.shard(id), covers, overlap)
+    lanesBefore(shard, ({ parents }) => parents.map((id) => stream.shard(id)), covers, overlap)
   );
   const known = new Set<string>();
   for (const put of Map.groupBy(seen, ({ arrival }) => arrival).values()) {

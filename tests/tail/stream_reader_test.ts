@@ -77,6 +77,25 @@ Deno.test("readStream reads a shard only when all its parents are read to their 
   assertEquals(parts.stream.throttled, 0);
 });
 
+Deno.test("readStream tells what each shard came from, as far as it is listed", async () => {
+  const { clock, stream } = family();
+  stream.shards.delete(A);
+  const parents: Record<string, string[]> = {};
+  const work = readStream(
+    { streamName: "s", from: { kind: "oldest" }, shardId: undefined, follow: false },
+    {
+      ...{ api: stream, clock, now: stream.now, random: () => 0.5 },
+      signal: new AbortController().signal,
+    },
+    (shard, _, parentsOf) => {
+      parents[shard.id] = parentsOf(shard).map(({ id }) => id);
+      return Promise.resolve();
+    },
+  );
+  await clock.run(work, MINUTE_MS);
+  assertEquals(parents, { [D]: [], [B]: [], [C]: [], [E]: [C, D] });
+});
+
 Deno.test("readStream reads a shard whose parent has expired", async () => {
   const parts = newStream();
   parts.stream.addShard(A, "0", "99");
