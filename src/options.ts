@@ -97,6 +97,7 @@ export interface SlotOptions {
 }
 
 export interface StreamOptions {
+  /** A name, in the region and account of the AWS settings; or an ARN, which has both. */
   readonly name: string;
   readonly create: boolean;
   /** Shards of a stream that is created; 0 asks for on-demand mode. */

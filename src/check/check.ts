@@ -1,6 +1,7 @@
 import { connectKinesis } from "../kinesis/client.ts";
 import { callerIdentity } from "../kinesis/caller_identity.ts";
 import { systemClock } from "../clock.ts";
+import { parseStreamArn } from "../kinesis/stream_arn.ts";
 import type { RunOptions } from "../options.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { checkPostgres } from "./postgres_checks.ts";
@@ -19,7 +20,8 @@ export async function findProblems(options: RunOptions, signal: AbortSignal): Pr
     checkMetricsAddress(options.telemetry.metricsAddress, host),
     checkPostgres(options, postgres, signal),
     checkStream(options.stream, {
-      connect: () => connectKinesis(),
+      connect: () =>
+        connectKinesis({ region: parseStreamArn(options.stream.name)?.region, signal }),
       identify: callerIdentity,
       clock: systemClock,
       random: Math.random,

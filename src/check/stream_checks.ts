@@ -4,6 +4,7 @@ import { askPatiently } from "../kinesis/ask_patiently.ts";
 import type { CallerIdentity } from "../kinesis/caller_identity.ts";
 import type { Clock } from "../clock.ts";
 import type { ListedShard } from "../kinesis/shard_map.ts";
+import { parseStreamArn } from "../kinesis/stream_arn.ts";
 import { streamProblem } from "../kinesis/stream.ts";
 import type { StreamOptions } from "../options.ts";
 import type { Remedy } from "../problem.ts";
@@ -77,7 +78,8 @@ class StreamChecks {
   }
 
   get #streamArn(): string {
-    if (this.#arn !== undefined) return this.#arn;
+    const arn = this.#arn ?? parseStreamArn(this.options.name)?.arn;
+    if (arn !== undefined) return arn;
     const partition = this.#identity?.arn.split(":")[1] ?? "aws";
     const account = this.#identity?.account ?? "*";
     return `arn:${partition}:kinesis:${this.api.region}:${account}:stream/${this.options.name}`;

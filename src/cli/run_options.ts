@@ -1,3 +1,4 @@
+import { parseStreamArn } from "../kinesis/stream_arn.ts";
 import type { RunOptions } from "../options.ts";
 import { UsageError } from "../errors.ts";
 import { type ConnectionLayer, resolveConnection } from "./connection_settings.ts";
@@ -119,7 +120,7 @@ export function buildRunOptions(
         createPublication: values.createPublication,
       },
       stream: {
-        name: values.streamName,
+        name: withinAccount(values.streamName, values.createStream),
         create: values.createStream,
         shardCount: values.shardCount ?? Number(flags.shardCount.defaultText),
         aggregation: values.aggregation,
@@ -204,4 +205,14 @@ function connectionLayers(settings: Settings): ConnectionLayer[] {
     }
   }
   return layers;
+}
+
+/** A stream is made by its name, in the account of the credentials; an ARN may be of another one. */
+function withinAccount(streamName: string, isCreated: boolean): string {
+  const arn = parseStreamArn(streamName);
+  if (arn === undefined || !isCreated) return streamName;
+  throw new UsageError(
+    `--create-stream makes a stream by its name: write --stream-name ${arn.name} with the credentials ` +
+      `of the account ${arn.account} and AWS_REGION=${arn.region}, or leave --create-stream out`,
+  );
 }

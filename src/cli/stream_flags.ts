@@ -1,4 +1,5 @@
 import { UsageError } from "../errors.ts";
+import { parseStreamArn } from "../kinesis/stream_arn.ts";
 import { COMMANDS, defaultedFlag, optionalFlag, switchFlag } from "./flag.ts";
 import { choice, duration, integer } from "./flag_value.ts";
 
@@ -10,8 +11,11 @@ export const streamFlags = {
     placeholder: "NAME",
     defaultText: "pg2kinesis",
     commands: COMMANDS,
-    short: "the Kinesis data stream",
-    long: "The name of the Kinesis data stream, in the region and account of the AWS settings.",
+    short: "the stream, by name or ARN",
+    long:
+      "The name of the Kinesis data stream, in the region and account of the AWS settings; or its " +
+      "ARN, which has both: `arn:aws:kinesis:eu-west-1:123456789012:stream/orders`. A stream of " +
+      "another account needs a resource policy that allows it.",
     parse: streamName,
   }),
   createStream: switchFlag({
@@ -74,11 +78,11 @@ export const streamFlags = {
 /** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_CreateStream.html: `[a-zA-Z0-9_.-]+`, 1 to 128. */
 function streamName(value: string): string {
   if (/^[a-zA-Z0-9_.-]{1,128}$/.test(value)) return value;
-  const name = /^arn:[^:]*:kinesis:[^:]*:[^:]*:stream\/([a-zA-Z0-9_.-]{1,128})$/.exec(value)?.[1];
-  if (name !== undefined) {
+  if (parseStreamArn(value) !== undefined) return value;
+  if (value.startsWith("arn:")) {
     throw new UsageError(
-      `takes a stream's name, not its ARN; write ${name}, and set AWS_REGION and the credentials ` +
-        "of its account",
+      `${JSON.stringify(value)} is no stream's ARN, which is like ` +
+        "arn:aws:kinesis:eu-west-1:123456789012:stream/orders",
     );
   }
   throw new UsageError(

@@ -1,6 +1,7 @@
 import { UsageError } from "../errors.ts";
 import { connectKinesis } from "../kinesis/client.ts";
 import { systemClock } from "../clock.ts";
+import { parseStreamArn } from "../kinesis/stream_arn.ts";
 import { tail as readBack } from "../tail/tail.ts";
 import type { TailOptions } from "../tail/tail_options.ts";
 import { openStdout } from "./output.ts";
@@ -19,7 +20,10 @@ export async function tail(options: TailOptions): Promise<void> {
     throw new UsageError(`--from ${new Date(from.atMs).toISOString()} lies in the future`);
   }
   using stop = onStopSignal();
-  const api = await connectKinesis();
+  const api = await connectKinesis({
+    region: parseStreamArn(options.streamName)?.region,
+    signal: stop.signal,
+  });
   try {
     await readBack(options, {
       api,

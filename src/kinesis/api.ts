@@ -8,6 +8,7 @@ export interface RecordToPut {
 }
 
 export interface PutRecordRequest extends RecordToPut {
+  /** A name, or an ARN. */
   readonly streamName: string;
   /** The sequence number that this record's must follow, from the same shard. */
   readonly sequenceNumberForOrdering: string | undefined;

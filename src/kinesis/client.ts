@@ -17,6 +17,7 @@ import { BufferPool } from "./buffer_pool.ts";
 import type { KinesisReadApi, RecordPage, ShardPosition } from "./read_api.ts";
 import { renewCredentials } from "./renew_credentials.ts";
 import type { ListedShard } from "./shard_map.ts";
+import { parseStreamArn, streamParameter } from "./stream_arn.ts";
 
 /** For a request that carries no records. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -113,7 +114,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
   async putRecord(request: Parameters<KinesisApi["putRecord"]>[0], signal: AbortSignal) {
     const answer = await this.puts.send(
       new PutRecordCommand({
-        StreamName: request.streamName,
+        ...streamParameter(request.streamName),
         PartitionKey: request.partitionKey,
         Data: request.data,
         ExplicitHashKey: request.explicitHashKey,
@@ -135,7 +136,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
     const bytes = records.reduce((sum, record) => sum + record.data.length, 0);
     const { Records = [] } = await this.puts.send(
       new PutRecordsCommand({
-        StreamName: streamName,
+        ...streamParameter(streamName),
         Records: records.map((record) => ({
           PartitionKey: record.partitionKey,
           Data: record.data,
@@ -161,7 +162,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
       const page = await this.client.send(
         new ListShardsCommand(
           token === undefined
-            ? { StreamName: streamName, MaxResults: SHARDS_PER_PAGE }
+            ? { ...streamParameter(streamName), MaxResults: SHARDS_PER_PAGE }
             : { NextToken: token, MaxResults: SHARDS_PER_PAGE },
         ),
         { abortSignal: signal },
@@ -174,7 +175,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
 
   async describeStream(streamName: string, signal: AbortSignal): Promise<StreamSummary> {
     const { StreamDescriptionSummary: summary } = await this.client.send(
-      new DescribeStreamSummaryCommand({ StreamName: streamName }),
+      new DescribeStreamSummaryCommand(streamParameter(streamName)),
       { abortSignal: signal },
     );
     return {
@@ -209,7 +210,7 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
   ): Promise<string> {
     const answer = await this.client.send(
       new GetShardIteratorCommand({
-        StreamName: streamName,
+        ...streamParameter(streamName),
         ShardId: shardId,
         ...iteratorType(from),
       }),
@@ -218,9 +219,16 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
     return present("GetShardIterator", "ShardIterator", answer.ShardIterator);
   }
 
-  async getRecords(iterator: string, limit: number, signal: AbortSignal): Promise<RecordPage> {
+  async getRecords(
+    streamName: string,
+    iterator: string,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<RecordPage> {
+    // The iterator says which stream it is; the ARN leads to the account that has it.
+    const arn = parseStreamArn(streamName)?.arn;
     const { Records = [], NextShardIterator, MillisBehindLatest } = await this.client.send(
-      new GetRecordsCommand({ ShardIterator: iterator, Limit: limit }),
+      new GetRecordsCommand({ ShardIterator: iterator, Limit: limit, StreamARN: arn }),
       { abortSignal: signal, requestTimeout: timeoutFor(MAX_PAGE_BYTES) },
     );
     return {

@@ -2,6 +2,7 @@ import type { StreamOptions } from "../options.ts";
 import { connectKinesis } from "./client.ts";
 import { systemClock } from "../clock.ts";
 import { openStream } from "./stream.ts";
+import { parseStreamArn } from "./stream_arn.ts";
 import { StreamWriter } from "./stream_writer.ts";
 
 /** Connects to Kinesis, finds or makes the stream, and opens a writer on it. */
@@ -10,7 +11,11 @@ export async function openWriter(
   signal: AbortSignal,
   mayPut: () => boolean = () => true,
 ): Promise<StreamWriter> {
-  const api = await connectKinesis({ wire: options.wire, signal });
+  const api = await connectKinesis({
+    region: parseStreamArn(options.name)?.region,
+    wire: options.wire,
+    signal,
+  });
   try {
     const stream = await openStream(api, options, systemClock, Math.random, signal);
     const { aggregation, lingerMs } = options;

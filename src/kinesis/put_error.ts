@@ -1,4 +1,5 @@
 import { RunError } from "../errors.ts";
+import { parseStreamArn } from "./stream_arn.ts";
 
 /** What an error of the service or the network means for what was asked. */
 export type Failure =
@@ -109,10 +110,16 @@ const CREDENTIALS_ADVICE = "check the access key that the AWS settings of this p
 
 /** Advice for each error that trying again does not mend, by the name that the service gives it. */
 const ADVICE: Readonly<Record<string, (asked: Asked) => string>> = {
-  AccessDeniedException: ({ action, stream }) => `allow ${action} on stream/${stream} in IAM`,
-  ResourceNotFoundException: ({ region, forReading }) =>
-    `there is no such stream in ${region}: check --stream-name and the region` +
-    (forReading ? "" : ", or use --create-stream"),
+  AccessDeniedException: ({ action, stream }) =>
+    parseStreamArn(stream) === undefined
+      ? `allow ${action} on stream/${stream} in IAM`
+      : `allow ${action} on ${stream} in IAM, and where it is another account's in the resource ` +
+        "policy of the stream too",
+  ResourceNotFoundException: ({ region, stream, forReading }) => {
+    const isArn = parseStreamArn(stream) !== undefined;
+    return `there is no such stream in ${region}: check --stream-name` +
+      (isArn ? "" : " and the region") + (forReading || isArn ? "" : ", or use --create-stream");
+  },
   KMSAccessDeniedException: ({ forReading }) =>
     `allow ${forReading ? "kms:Decrypt" : "kms:GenerateDataKey"} on the stream's key`,
   KMSDisabledException: () => "enable the KMS key that encrypts the stream",

@@ -28,6 +28,7 @@ export interface RecordPage {
 /** The calls of the Kinesis API that reading a stream needs. Errors are the SDK's. */
 export interface KinesisReadApi {
   readonly region: string;
+  /** A stream is its name or its ARN. */
   listShards(streamName: string, signal: AbortSignal): Promise<readonly ListedShard[]>;
   /** An iterator is good for five minutes. */
   getShardIterator(
@@ -37,6 +38,11 @@ export interface KinesisReadApi {
     signal: AbortSignal,
   ): Promise<string>;
   /** At most five calls a second and 2 MB a second for each shard, shared by all its readers. */
-  getRecords(iterator: string, limit: number, signal: AbortSignal): Promise<RecordPage>;
+  getRecords(
+    streamName: string,
+    iterator: string,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<RecordPage>;
   close(): void;
 }

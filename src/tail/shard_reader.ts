@@ -69,7 +69,7 @@ export async function* readShard(
       nextReadAt = clock.now() + READ_EVERY_MS;
       const page = await attempt("read", "kinesis:GetRecords", async () => {
         try {
-          return await api.getRecords(iterator, PAGE_RECORDS, signal);
+          return await api.getRecords(streamName, iterator, PAGE_RECORDS, signal);
         } catch (error) {
           if (Object(error).name !== "ExpiredIteratorException") throw error;
           log.debug("the iterator of {shardId} has expired, getting another", { shardId });

@@ -160,14 +160,23 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
   streamName: {
     see: (o) => o.stream.name,
     unset: "pg2kinesis",
-    good: [["A.b_c-1", "A.b_c-1"], ["s".repeat(128), "s".repeat(128)]],
+    good: [
+      ["A.b_c-1", "A.b_c-1"],
+      ["s".repeat(128), "s".repeat(128)],
+      ...["aws", "aws-cn", "aws-us-gov"].map((partition) => {
+        const arn = `arn:${partition}:kinesis:eu-west-1:123456789012:stream/orders`;
+        return [arn, arn] as const;
+      }),
+    ],
     bad: [
       ["a b", /"a b" cannot be a stream's name; it has 1 to 128/],
       ["s".repeat(129), /cannot be a stream's name/],
+      ["arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/c:1", /is no stream's ARN/],
       [
-        "arn:aws:kinesis:eu-west-1:123456789012:stream/orders",
-        /takes a stream's name, not its ARN; write orders, and set AWS_REGION/,
+        "arn:aws:sqs:eu-west-1:123456789012:stream/orders",
+        /is no stream's ARN, which is like arn:/,
       ],
+      ["arn:aws:kinesis:eu-west-1:12345:stream/orders", /is no stream's ARN/],
     ],
   },
   createStream: switchRow((o) => o.stream.create),

@@ -73,7 +73,7 @@ export class SimulatedStream implements KinesisReadApi {
     return this.#iterator(shardId, first < 0 ? records.length : first);
   }
 
-  async getRecords(iterator: string, limit: number) {
+  async getRecords(_streamName: string, iterator: string, limit: number) {
     const [shardId, from, madeAt] = iterator.split("/") as [string, string, string];
     const shard = this.shards.get(shardId)!;
     const now = this.clock.now();

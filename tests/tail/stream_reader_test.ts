@@ -173,13 +173,13 @@ Deno.test("readStream from latest misses nothing when its first iterator expired
   // Between the iterator and the first page the process sleeps, as a laptop does.
   const getRecords = stream.getRecords.bind(stream);
   let isFirst = true;
-  stream.getRecords = async (iterator, limit) => {
+  stream.getRecords = async (streamName, iterator, limit) => {
     if (isFirst) {
       isFirst = false;
       await clock.sleep(6 * MINUTE_MS);
       stream.put(A, "new");
     }
-    return await getRecords(iterator, limit);
+    return await getRecords(streamName, iterator, limit);
   };
   const texts = await read(parts, {
     options: { from: { kind: "latest" }, follow: true },

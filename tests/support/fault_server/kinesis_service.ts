@@ -23,6 +23,9 @@ export const DEFAULT_SETTINGS: ServiceSettings = {
   now: Date.now,
 };
 
+/** Of all streams here. */
+export const ARN_START = "arn:aws:kinesis:us-east-1:000000000000:stream/";
+
 // deno-lint-ignore no-explicit-any -- the API's own JSON shapes, with Data as bytes
 type Json = any;
 
@@ -46,7 +49,7 @@ export class KinesisService {
     if (method === undefined) {
       throw new ServiceError("UnknownOperationException", `no operation ${operation} here`);
     }
-    return method(input) ?? {};
+    return method(byName(input)) ?? {};
   }
 
   stream(name: string): StreamState {
@@ -137,7 +140,7 @@ export class KinesisService {
     const { maxRecordBytes, mode } = stream.settings;
     return {
       StreamName: stream.name,
-      StreamARN: `arn:aws:kinesis:us-east-1:000000000000:stream/${stream.name}`,
+      StreamARN: ARN_START + stream.name,
       StreamStatus: "ACTIVE",
       StreamModeDetails: { StreamMode: mode },
       RetentionPeriodHours: 24,
@@ -221,4 +224,12 @@ export class KinesisService {
       MillisBehindLatest: 0,
     };
   }
+}
+
+/** A stream may be named by its ARN in the place of its name. */
+function byName({ StreamARN, ...input }: Json): Json {
+  if (StreamARN === undefined) return input;
+  if (input.StreamName !== undefined) throw invalid("StreamName and StreamARN do not go together");
+  if (!StreamARN.startsWith(ARN_START)) throw notFound(`Stream ${StreamARN}`);
+  return { ...input, StreamName: StreamARN.slice(ARN_START.length) };
 }
