@@ -5,7 +5,7 @@ import type { PostgresOptions } from "../options.ts";
 import type { Connection } from "../postgres/connection.ts";
 import { isSocketFolder } from "../postgres/encryption.ts";
 import type { PostgresError } from "../postgres/postgres_error.ts";
-import { quoteIdentifier } from "../postgres/sql_text.ts";
+import { isHidden, quoteIdentifier } from "../postgres/sql_text.ts";
 import type { Remedy } from "../problem.ts";
 import type { Findings } from "./finding.ts";
 
@@ -64,6 +64,8 @@ export function connectionRemedy(
       }
       const from = /no pg_hba\.conf entry for host "([^"]+)"/.exec(message)?.[1];
       if (from === undefined) return undefined;
+      // The file has no escapes, and takes what begins with a slash for a regular expression.
+      if ([database, user].some((name) => isHidden(name) || name.startsWith("/"))) return undefined;
       const bits = isIP(from) === 6 ? 128 : 32;
       const kind = /SSL encryption|no encryption/.test(message) && /, SSL/.test(message)
         ? "hostssl"
@@ -71,7 +73,7 @@ export function connectionRemedy(
       return {
         kind: "advice",
         text: `add to pg_hba.conf: ${kind} ${quoteIdentifier(database)} ${role} ${from}/${bits} ` +
-          "scram-sha-256 (then SELECT pg_reload_conf();)",
+          "scram-sha-256 (then SELECT pg_catalog.pg_reload_conf();)",
       };
     }
     case "42501":

@@ -16,7 +16,7 @@ export async function checkHeartbeat(context: ServerContext): Promise<void> {
     try {
       const [emit] = await connection.query(
         "look for pg_logical_emit_message",
-        `SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text AS name,
+        `SELECT pg_catalog.concat('pg_catalog.', p.oid::pg_catalog.regprocedure) AS name,
                 pg_catalog.has_function_privilege(p.oid, 'EXECUTE')::pg_catalog.text AS may
            FROM pg_catalog.pg_proc p
           WHERE p.proname OPERATOR(pg_catalog.=) 'pg_logical_emit_message'

@@ -80,7 +80,7 @@ function reportMissing(
       {
         kind: "sql",
         statements: [
-          `SELECT pg_drop_replication_slot(${quoteLiteral(slot.name)});`,
+          `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(slot.name)});`,
           create,
           creation(slot.name, slot.plugin),
         ],
@@ -140,7 +140,7 @@ function reportYounger(
     {
       kind: "sql",
       statements: [
-        `SELECT pg_drop_replication_slot(${quoteLiteral(slot.name)});`,
+        `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(slot.name)});`,
         creation(slot.name, slot.plugin),
       ],
       then: "fill the gap from the tables",

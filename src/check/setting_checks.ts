@@ -69,7 +69,7 @@ function checkTimeout({ findings, facts }: ServerContext, { ms, isOfRole }: Time
     ? inParameterGroup("wal_sender_timeout", "60000")
     : {
       kind: "sql",
-      statements: [`ALTER SYSTEM ${sixtySeconds}`, "SELECT pg_reload_conf();"],
+      statements: [`ALTER SYSTEM ${sixtySeconds}`, "SELECT pg_catalog.pg_reload_conf();"],
     };
   if (ms === 0) {
     findings.warn(
@@ -104,7 +104,7 @@ async function checkKeepSize({ connection, findings, facts }: ServerContext): Pr
         kind: "sql",
         statements: [
           "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB';",
-          "SELECT pg_reload_conf();",
+          "SELECT pg_catalog.pg_reload_conf();",
         ],
       },
     );
@@ -124,7 +124,7 @@ async function checkKeepSize({ connection, findings, facts }: ServerContext): Pr
         kind: "sql",
         statements: [
           "ALTER SYSTEM SET idle_replication_slot_timeout = 0;",
-          "SELECT pg_reload_conf();",
+          "SELECT pg_catalog.pg_reload_conf();",
         ],
       },
     );

@@ -1,7 +1,6 @@
 import type { TextRow } from "../postgres/connection.ts";
 import { FAILOVER_VERSION } from "../postgres/slot.ts";
 import { findSlot, missingSlot, slotProblem } from "../postgres/slot_problem.ts";
-import { quoteLiteral } from "../postgres/sql_text.ts";
 import type { Remedy } from "../problem.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 import { formatBytes } from "../quantity.ts";
@@ -74,10 +73,12 @@ function checkFailover({ findings, facts, options }: ServerContext, plan: SlotPl
     return findings.ok("slot_failover", "standbys can keep a copy of the slot");
   }
   if (plan.existing === undefined) return;
-  const database = quoteLiteral(`replication=database dbname=${postgres.database}`);
+  // In a URL no character of a name can end a word of the shell or of libpq.
+  const database = encodeURIComponent(postgres.database).replaceAll("'", "%27");
   findings.warn("slot_failover", "the slot is there and no failover slot", {
     kind: "command",
-    command: `psql ${database} -c 'ALTER_REPLICATION_SLOT ${slot.name} (FAILOVER true)'`,
+    command: `psql 'postgresql:///${database}?replication=database' ` +
+      `-c 'ALTER_REPLICATION_SLOT "${slot.name}" (FAILOVER true)'`,
   });
 }
 
@@ -136,7 +137,7 @@ async function checkRetainedWal(
     kind: "sql",
     statements: [
       `ALTER SYSTEM SET max_slot_wal_keep_size = '${enoughMib}MB';`,
-      "SELECT pg_reload_conf();",
+      "SELECT pg_catalog.pg_reload_conf();",
     ],
   });
 }

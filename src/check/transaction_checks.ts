@@ -61,5 +61,5 @@ function describe({ pid, gid, owner, seconds }: TextRow): string {
 function ending({ pid, gid }: TextRow): string {
   return typeof gid === "string"
     ? `ROLLBACK PREPARED ${quoteLiteral(gid)};`
-    : `SELECT pg_terminate_backend(${pid});`;
+    : `SELECT pg_catalog.pg_terminate_backend(${pid});`;
 }

@@ -6,6 +6,7 @@ import { StrangeAnswer } from "./login_bounds.ts";
 import { LoginRefused } from "./login_watch.ts";
 import { describe, errorCode, isTransient, PostgresError } from "./postgres_error.ts";
 import { SocketRefused } from "./socket_owner.ts";
+import { quoteIdentifier } from "./sql_text.ts";
 
 /** A server of `--pg-host`; the address stands in for what the name service says of the host. */
 export type Place = PostgresOptions["hosts"][number];
@@ -80,7 +81,7 @@ export function cannotConnect(
 /** What the server itself said. */
 function explainServer(error: pg.DatabaseError, attempt: Attempt, options: PostgresOptions) {
   const said = describe(error);
-  const role = quoted(options.user);
+  const role = quoteIdentifier(options.user);
   if (isTokenRefused(error, options)) return explainToken(said, attempt, role);
   switch (error.code) {
     case "28P01":
@@ -231,8 +232,4 @@ function explainTls(
   }
   if (/CERT|SSL|TLS|handshake|alert|peer sent/i.test(facts)) return `TLS failed: ${said}`;
   return undefined;
-}
-
-function quoted(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
 }

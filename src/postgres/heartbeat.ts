@@ -8,6 +8,7 @@ import { bounded } from "./bounded.ts";
 import { isLoginRefused } from "./connect_failure.ts";
 import { connect, type Connection } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
+import { quoteIdentifier } from "./sql_text.ts";
 import { READ_ONLY } from "./target_session.ts";
 
 const logger = getLogger(["pg2kinesis", "heartbeat"]);
@@ -118,15 +119,18 @@ export class Heartbeat implements Disposable {
     this.#trouble = error.message;
     if (!isNews && this.#clock.now() - this.#toldAtMs < REMINDER_MS) return;
     this.#toldAtMs = this.#clock.now();
-    logger.warn("no heartbeat: {why}{advice}", { why: error.message, advice: adviceFor(error) });
+    logger.warn("no heartbeat: {why}{advice}", {
+      why: error.message,
+      advice: adviceFor(error, this.options.postgres),
+    });
   }
 }
 
-function adviceFor(error: PostgresError): string {
+function adviceFor(error: PostgresError, { user }: PostgresOptions): string {
   switch (error.code) {
     case NO_RIGHT:
       return "; run GRANT EXECUTE ON FUNCTION pg_catalog.pg_logical_emit_message(boolean, text, text) " +
-        "TO the role (on PostgreSQL 17 and newer: (boolean, text, text, boolean))";
+        `TO ${quoteIdentifier(user)} (on PostgreSQL 17 and newer: (boolean, text, text, boolean))`;
     case READ_ONLY:
       return "; name the primary in --pg-host too, or leave --heartbeat out";
     default:

@@ -1,4 +1,5 @@
-import type { Connection } from "./connection.ts";
+import type { Connection, TextRow } from "./connection.ts";
+import { isHidden, quoteIdentifier } from "./sql_text.ts";
 
 /** A table that could be in a publication. */
 export interface PublishableTable {
@@ -30,6 +31,7 @@ const PARTITIONED_VERSION = 130000;
 /** Permanent tables of users; materialized views cannot be in a publication. */
 const TABLES_QUERY = `
 SELECT c.oid::pg_catalog.text AS oid, pg_catalog.concat(n.nspname, '.', c.relname) AS name,
+       n.nspname AS schema, c.relname AS table,
        pg_catalog.format('%I.%I', n.nspname, c.relname) AS quoted,
        (c.relkind OPERATOR(pg_catalog.=) 'p')::pg_catalog.text AS partitioned,
        (SELECT h.inhparent::pg_catalog.text FROM pg_catalog.pg_inherits h
@@ -54,12 +56,17 @@ export async function publishableTables(connection: Connection): Promise<Publish
   return rows.map((row) => ({
     oid: row.oid!,
     name: row.name!,
-    quoted: row.quoted!,
+    quoted: isHidden(row.name!) ? quoteTable(row) : row.quoted!,
     isPartitioned: row.partitioned === "true",
     parent: row.parent ?? undefined,
     hasIdentity: row.identity === "true",
     hasKey: row.key === "true",
   }));
+}
+
+/** The server itself quotes only what must be, but escapes nothing. */
+function quoteTable({ schema, table }: TextRow): string {
+  return `${quoteIdentifier(schema!)}.${quoteIdentifier(table!)}`;
 }
 
 /**

@@ -96,7 +96,7 @@ function checkSlot(slot: TextRow, server: ServerFacts, options: SlotOptions): vo
   if (problem !== undefined) throw asError(problem);
   // Older servers do not have the column.
   if (options.failover && slot.failover !== "t") {
-    const command = `ALTER_REPLICATION_SLOT ${options.name} (FAILOVER true)`;
+    const command = `ALTER_REPLICATION_SLOT "${options.name}" (FAILOVER true)`;
     logger.warn(
       "the slot {name} is there and no failover slot; --slot-failover is for one that is made. Run " +
         "{command} on a replication connection (psql 'replication=database …') while nobody follows it",
@@ -154,8 +154,8 @@ async function createSlot(
     waitedMs += TELL_EVERY_MS;
     logger.warn(
       "the slot {name} is not made yet after {seconds} s: transactions that were open before are " +
-        "still open; SELECT pid, usename, xact_start FROM pg_stat_activity WHERE backend_xid IS NOT " +
-        "NULL shows them, SELECT * FROM pg_prepared_xacts those that are prepared",
+        "still open; SELECT pid, usename, xact_start FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT " +
+        "NULL shows them, SELECT * FROM pg_catalog.pg_prepared_xacts those that are prepared",
       { name: options.name, seconds: waitedMs / 1000 },
     );
   }, TELL_EVERY_MS);

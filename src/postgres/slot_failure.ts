@@ -17,7 +17,7 @@ export function allowPlugin(libraries: string | undefined, plugin: OutputPlugin)
   const list = pluginListWith(libraries, plugin);
   const caution = libraries === undefined ? " (and what the list names now)" : "";
   return `run ALTER SYSTEM SET output_plugin_libraries = ${list}${caution} and then ` +
-    "SELECT pg_reload_conf()";
+    "SELECT pg_catalog.pg_reload_conf()";
 }
 
 /** The list with one more plugin, as `ALTER SYSTEM` takes it: unquoted. */
@@ -52,7 +52,7 @@ function adviceFor(
     case "42501":
       return "the role needs REPLICATION (on Amazon RDS: rds_replication)";
     case "53400":
-      return "drop a slot that nobody needs (SELECT pg_drop_replication_slot('…')), or raise " +
+      return "drop a slot that nobody needs (SELECT pg_catalog.pg_drop_replication_slot('…')), or raise " +
         "max_replication_slots and restart the server";
     case "55006":
       return "stop the client that uses it, or end it with pg_terminate_backend";

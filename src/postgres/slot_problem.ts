@@ -29,7 +29,7 @@ export function pluginProblem(
       kind: "sql",
       statements: [
         `ALTER SYSTEM SET output_plugin_libraries = ${pluginListWith(libraries, plugin)};`,
-        "SELECT pg_reload_conf();",
+        "SELECT pg_catalog.pg_reload_conf();",
       ],
     },
   };
@@ -114,7 +114,7 @@ export function slotProblem(
 }
 
 export function activeElsewhere(slot: TextRow, slotName: string): SlotProblem {
-  const statement = `SELECT pg_terminate_backend(${slot.active_pid})`;
+  const statement = `SELECT pg_catalog.pg_terminate_backend(${slot.active_pid})`;
   return {
     found:
       `the slot ${quote(slotName)} is active: the server's process ${slot.active_pid} serves ` +
@@ -136,7 +136,7 @@ function recreation({ name, plugin }: SlotOptions): Remedy {
   return {
     kind: "sql",
     statements: [
-      `SELECT pg_drop_replication_slot(${quoteLiteral(name)});`,
+      `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(name)});`,
       creation(name, plugin),
     ],
     then: "fill the gap from the tables",
@@ -144,7 +144,7 @@ function recreation({ name, plugin }: SlotOptions): Remedy {
 }
 
 export function creation(name: string, plugin: string): string {
-  return `SELECT pg_create_logical_replication_slot(${quoteLiteral(name)}, ${
+  return `SELECT pg_catalog.pg_create_logical_replication_slot(${quoteLiteral(name)}, ${
     quoteLiteral(plugin)
   });`;
 }

@@ -62,7 +62,7 @@ export class WalGuard {
       new RunError(
         `${what}; stopping, as --on-max-lag stop says. The server keeps that WAL until it is read or ` +
           "the slot is dropped: start again with a higher --max-lag-bytes to catch up, or free the " +
-          `disk with SELECT pg_drop_replication_slot(${
+          `disk with SELECT pg_catalog.pg_drop_replication_slot(${
             quoteLiteral(this.slotName)
           }), which loses ` +
           `every change behind ${formatLsn(this.flushLsn())}`,

@@ -254,7 +254,7 @@ Deno.test("check --json names what mends each thing", async () => {
   assertEquals(ok, false);
   assertEquals(remedyOf("slot"), {
     kind: "sql",
-    statements: [`SELECT pg_create_logical_replication_slot('${db.slot}', 'pgoutput');`],
+    statements: [`SELECT pg_catalog.pg_create_logical_replication_slot('${db.slot}', 'pgoutput');`],
   });
   assertEquals(remedyOf("stream"), { kind: "options", options: "--create-stream" });
   const { statements } = remedyOf("replica_identity");

@@ -235,7 +235,7 @@ for (const action of ["warn", "stop"]) {
       assertMatch(
         last!,
         new RegExp(
-          `ERROR ${keeps}; stopping, .*SELECT pg_drop_replication_slot\\('${db.slot}'\\), which ` +
+          `ERROR ${keeps}; stopping, .*SELECT pg_catalog.pg_drop_replication_slot\\('${db.slot}'\\), which ` +
             "loses every change behind [0-9A-F]+/[0-9A-F]+$",
         ),
       );

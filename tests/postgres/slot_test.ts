@@ -207,7 +207,7 @@ Deno.test("prepareSlot gives the statement that allows a plugin", {
   await using strict = await startStrictPostgres("test_decoding");
   await using db = await freshDatabase(strict);
   const says =
-    /run (ALTER SYSTEM SET output_plugin_libraries = test_decoding, wal2json) and then (SELECT pg_reload_conf\(\))/;
+    /run (ALTER SYSTEM SET output_plugin_libraries = test_decoding, wal2json) and then (SELECT pg_catalog\.pg_reload_conf\(\))/;
   await assertFails(prepare(db, "wal2json", { create: true }), [says], false);
 
   await strict.sql("create role least login replication");

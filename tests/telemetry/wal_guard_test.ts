@@ -71,7 +71,7 @@ Deno.test("WalGuard ends the run where that was asked for, and says what to do",
   assertEquals(lines, []);
   assertMatch(
     failure!.message,
-    /^the slot "s" keeps 3\.00 GiB .* stopping, as --on-max-lag stop says\. .*higher --max-lag-bytes.*SELECT pg_drop_replication_slot\('s'\), which loses every change behind 0\/10000000$/,
+    /^the slot "s" keeps 3\.00 GiB .* stopping, as --on-max-lag stop says\. .*higher --max-lag-bytes.*SELECT pg_catalog\.pg_drop_replication_slot\('s'\), which loses every change behind 0\/10000000$/,
   );
 });
 
