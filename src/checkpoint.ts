@@ -1,19 +1,12 @@
-import { Deque as UntypedDeque } from "@std/data-structures/deque";
 import type { Ticket } from "./kinesis/writer.ts";
 import type { Lsn } from "./lsn.ts";
 
-/** The part of `@std/data-structures`' Deque used here; deno-std on npm comes without types. */
-interface Deque<T> {
-  pushBack(value: T): unknown;
-  popFront(): T | undefined;
-  popBack(): T | undefined;
-  peekFront(): T | undefined;
-  peekBack(): T | undefined;
-}
-const Deque = UntypedDeque as new <T>() => Deque<T>;
-
-/** One transaction, or a keepalive's WAL end, in the order of the slot. */
+/** One transaction, or a keepalive's WAL end, or neighbours of which all is stored; in the order of the slot. */
 class Entry implements Ticket {
+  previous: Entry | undefined;
+  next: Entry | undefined;
+  /** Nothing more is expected of it once it is resolved. */
+  isClosed = false;
   pending = 0;
   /** Whether any record was expected of it. */
   hasRecords = false;
@@ -47,7 +40,8 @@ class Entry implements Ticket {
  * (streaming of open transactions is not asked for), acknowledgements in any order.
  */
 export class Checkpoint {
-  readonly #entries: Deque<Entry> = new Deque<Entry>();
+  #first: Entry | undefined;
+  #last: Entry | undefined;
   #open: Entry | undefined;
   #flushLsn: Lsn;
   #storedCommitMs = NaN;
@@ -78,7 +72,14 @@ export class Checkpoint {
    * clock; NaN where that is not told (yet); undefined when there is none.
    */
   get oldestPendingCommitMs(): number | undefined {
-    return this.#entries.peekFront()?.commitMs;
+    return this.#first?.commitMs;
+  }
+
+  /** What is remembered: transactions that are not stored whole, and what lies between them. */
+  get size(): number {
+    let size = 0;
+    for (let entry = this.#first; entry; entry = entry.next) size++;
+    return size;
   }
 
   /** When the last transaction was committed that the flush LSN lies behind; NaN: not told. */
@@ -91,7 +92,7 @@ export class Checkpoint {
     if (this.#open !== undefined) throw new Error("a transaction is already open");
     this.#open = new Entry(this.#advance);
     this.#open.commitMs = commitMs;
-    this.#entries.pushBack(this.#open);
+    this.#push(this.#open);
     return this.#open;
   }
 
@@ -109,8 +110,8 @@ export class Checkpoint {
       return;
     }
     if (entry.hasRecords) this.#onStored(entry.commitMs);
-    this.#entries.popBack();
-    if (this.#entries.peekFront() === undefined) this.#noteStored(entry.commitMs);
+    this.#remove(entry);
+    if (this.#first === undefined) this.#noteStored(entry.commitMs);
     const before = this.#flushLsn;
     this.mark(endLsn);
     if (this.#flushLsn > before) this.#onAdvance();
@@ -121,7 +122,7 @@ export class Checkpoint {
     const entry = new Entry(this.#advance);
     // Its own position is confirmed by what follows it.
     entry.endLsn = this.#flushLsn;
-    this.#entries.pushBack(entry);
+    this.#push(entry);
     return entry;
   }
 
@@ -131,14 +132,14 @@ export class Checkpoint {
    */
   mark(walEnd: Lsn): void {
     if (this.#open !== undefined) return;
-    const last = this.#entries.peekBack();
+    const last = this.#last;
     if (last?.isResolved) {
       // Whatever waits at the end waits for the same records before it: one entry is enough.
       if (walEnd > last.endLsn!) last.endLsn = walEnd;
     } else {
       const entry = new Entry(this.#advance);
       entry.endLsn = walEnd;
-      this.#entries.pushBack(entry);
+      this.#push(entry);
     }
     this.#popResolved();
   }
@@ -148,30 +149,65 @@ export class Checkpoint {
    * that is another's there: nothing known so far confirms more than the branch.
    */
   leaveAt(branch: Lsn): void {
-    const kept: Entry[] = [];
-    for (let entry = this.#entries.popFront(); entry; entry = this.#entries.popFront()) {
+    for (let entry = this.#first; entry; entry = entry.next) {
       if (entry.endLsn !== undefined && entry.endLsn > branch) entry.endLsn = branch;
-      kept.push(entry);
     }
-    for (const entry of kept) this.#entries.pushBack(entry);
     if (this.#flushLsn > branch) this.#flushLsn = branch;
   }
 
   readonly #advance = (entry: Entry): void => {
     if (entry.hasRecords) this.#onStored(entry.commitMs);
+    if (entry !== this.#first) {
+      // Behind a record that is not stored for days there may be millions.
+      entry.isClosed = true;
+      this.#join(entry, entry.next);
+      this.#join(entry.previous, entry);
+    }
     const before = this.#flushLsn;
     this.#popResolved();
     if (this.#flushLsn > before) this.#onAdvance();
   };
 
   #popResolved(): void {
-    let first = this.#entries.peekFront();
+    let first = this.#first;
     while (first?.isResolved) {
       if (first.endLsn! > this.#flushLsn) this.#flushLsn = first.endLsn!;
       this.#noteStored(first.commitMs);
-      this.#entries.popFront();
-      first = this.#entries.peekFront();
+      this.#remove(first);
+      first = this.#first;
     }
+  }
+
+  #push(entry: Entry): void {
+    const last = this.#last;
+    if (last === undefined) this.#first = entry;
+    else {
+      // What was handed out before is worked off.
+      last.isClosed = true;
+      this.#join(last.previous, last);
+      entry.previous = this.#last;
+      this.#last!.next = entry;
+    }
+    this.#last = entry;
+  }
+
+  #remove(entry: Entry): void {
+    const { previous, next } = entry;
+    if (previous === undefined) this.#first = next;
+    else previous.next = next;
+    if (next === undefined) this.#last = previous;
+    else next.previous = previous;
+    entry.previous = entry.next = undefined;
+  }
+
+  /** Makes one entry of two neighbours that wait for the same records before them. The first one stays. */
+  #join(entry: Entry | undefined, next: Entry | undefined): void {
+    if (!entry?.isClosed || !next?.isClosed || !entry.isResolved || !next.isResolved) return;
+    if (next.endLsn! > entry.endLsn!) entry.endLsn = next.endLsn;
+    if (!(entry.commitMs > next.commitMs)) {
+      entry.commitMs = Number.isNaN(next.commitMs) ? entry.commitMs : next.commitMs;
+    }
+    this.#remove(next);
   }
 
   /** Commits may be told a little out of the order of their times. */

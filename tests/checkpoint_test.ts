@@ -183,6 +183,12 @@ Deno.test("Checkpoint equals a brute-force model under random orders of acknowle
       }
       const where = `seed ${seed}, round ${round}, step ${step}`;
       assertEquals(checkpoint.flushLsn, model.flushLsn, where);
+      const waiting = new Set([...held, ...open === undefined ? [] : [open]]).size;
+      // One entry for each that is not whole, and one between two of them.
+      assert(
+        checkpoint.size <= 2 * waiting + 1,
+        `${checkpoint.size} entries, ${waiting} wait: ${where}`,
+      );
       assert(checkpoint.flushLsn >= previous, `the watermark fell: ${where}`);
       previous = checkpoint.flushLsn;
     }
@@ -214,4 +220,34 @@ Deno.test("Checkpoint tells when what is not stored was committed, and what is",
   // A keepalive has no time, and takes none away.
   checkpoint.mark(40n);
   assertEquals(checkpoint.storedCommitMs, 3_000);
+});
+
+Deno.test("Checkpoint remembers little of what is stored behind a record that is not", () => {
+  const stored: number[] = [];
+  const checkpoint = new Checkpoint(0n, () => {}, (commitMs) => stored.push(commitMs));
+  const transaction = (n: number) => {
+    const ticket = checkpoint.begin(n);
+    ticket.expect(1);
+    checkpoint.commit(BigInt(n));
+    return ticket;
+  };
+  const stuck = transaction(1);
+  const others = Array.from({ length: 999 }, (_, n) => transaction(n + 2));
+  // Every second one first, so that none has a neighbour that is stored.
+  for (let n = 0; n < others.length; n += 2) others[n]!.acknowledge(1);
+  assertEquals(checkpoint.size, 1_000);
+  for (let n = 1; n < others.length; n += 2) others[n]!.acknowledge(1);
+  assertEquals(checkpoint.size, 2);
+  for (let n = 0; n < 100; n++) {
+    checkpoint.standalone();
+    checkpoint.mark(BigInt(2_000 + n));
+    checkpoint.begin();
+    checkpoint.commit(BigInt(2_000 + n));
+  }
+  assertEquals([checkpoint.size, stored.length], [2, 999]);
+  assertEquals([checkpoint.flushLsn, checkpoint.oldestPendingCommitMs], [0n, 1]);
+  checkpoint.leaveAt(1_500n);
+  stuck.acknowledge(1);
+  assertEquals([checkpoint.flushLsn, checkpoint.storedCommitMs], [1_500n, 1_000]);
+  assertEquals(checkpoint.size, 0);
 });
