@@ -6,9 +6,13 @@ import { countOf, nounFor } from "../quantity.ts";
 import type { KinesisApi, StreamSummary } from "./api.ts";
 import { askPatiently } from "./ask_patiently.ts";
 import type { Clock } from "../clock.ts";
-import { ShardMap } from "./shard_map.ts";
+import { type ListedShard, ShardMap } from "./shard_map.ts";
 
-/** How often a stream that is being made is looked at. */
+/** A reshard's listing has gaps for less than this; one that has them longer is warned of. */
+const RESHARD_MS = 30_000;
+/** As long as that lasts, again. */
+const REMINDER_MS = 60_000;
+/** How often a stream that is being made, or resharded, is looked at. */
 const POLL_MS = 500;
 
 const log = getLogger(["pg2kinesis", "kinesis"]);
@@ -47,14 +51,7 @@ export async function openStream(
   if (problem !== undefined) throw new RunError(`${problem.found}: ${problem.advice}`);
   const list = () =>
     ask("list the shards of", "kinesis:ListShards", () => api.listShards(name, signal));
-  let shards = ShardMap.fromListing(await list());
-  // In the middle of a reshard a listing may have no shard, or two, for a key.
-  for (let wasTold = false; shards.gap() !== undefined; wasTold = true) {
-    if (!wasTold) log.info("stream {name} is being resharded, waiting", { name });
-    await clock.sleep(POLL_MS, signal);
-    signal.throwIfAborted();
-    shards = ShardMap.fromListing(await list());
-  }
+  const shards = await wholeListing(name, list, clock, signal);
   const { mode, maxRecordBytes } = summary;
   log.info(
     `stream {name} in {region}: {shards} ${nounFor(shards.open.length, "shard")}, {mode}, ` +
@@ -68,6 +65,33 @@ export async function openStream(
     },
   );
   return { name, summary, shards };
+}
+
+/** In the middle of a reshard a listing may have no shard, or two, for a key: lists until each has one. */
+async function wholeListing(
+  name: string,
+  list: () => Promise<readonly ListedShard[]>,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<ShardMap> {
+  const sinceMs = clock.now();
+  let warnAtMs = sinceMs + RESHARD_MS;
+  for (let isFirst = true;; isFirst = false) {
+    const shards = ShardMap.fromListing(await list());
+    const gap = shards.gap();
+    if (gap === undefined) return shards;
+    if (isFirst) log.info("stream {name} is being resharded, waiting", { name });
+    if (clock.now() >= warnAtMs) {
+      warnAtMs = clock.now() + REMINDER_MS;
+      log.warn(
+        "the shards of stream {name} are not whole, {seconds} s after they were listed first: {gap}; " +
+          "nothing is published meanwhile. Look whether a reshard of it is stuck (aws kinesis list-shards)",
+        { name, seconds: Math.round((clock.now() - sinceMs) / 1000), gap },
+      );
+    }
+    await clock.sleep(POLL_MS, signal);
+    signal.throwIfAborted();
+  }
 }
 
 /** Why nothing can be published to a stream that is there; undefined when it can. */

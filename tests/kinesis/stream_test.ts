@@ -73,6 +73,19 @@ Deno.test("openStream waits for a listing in which each key has one shard", asyn
   assert(clock.now() >= 20_000, `${clock.now()} ms`);
 });
 
+Deno.test("openStream warns of a listing that stays incomplete, once a minute", async () => {
+  const simulation = new Simulation({ shards: 2 });
+  const { api, clock } = simulation;
+  const whole = Object.getPrototypeOf(api).listShards.bind(api) as typeof api.listShards;
+  api.listShards = async (name, signal) =>
+    (await whole(name, signal)).slice(0, clock.now() < 600_000 ? 1 : 2);
+  const lines = await logged(() => open(simulation));
+  const warnings = lines.filter(({ text }) =>
+    /are not whole, \d+ s after .*no open shard/.test(text)
+  );
+  assertEquals(warnings.length, 10, lines.map(({ text }) => text).join("\n"));
+});
+
 Deno.test("openStream refuses a stream that is being deleted, and one that ignores partition keys", async () => {
   const simulation = new Simulation();
   await assertRejects(
