@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { RunError, TooLargeError } from "./errors.ts";
-import type { Change, Emit, FormatProblem, Formatter } from "./format/formatter.ts";
+import type { Change, Emit, FormatProblem, Formatter, Unread } from "./format/formatter.ts";
 import type { RecordWriter, Ticket } from "./kinesis/writer.ts";
 import { formatLsn } from "./lsn.ts";
 import type { PolicyOptions, StreamOptions } from "./options.ts";
@@ -10,8 +10,9 @@ import type { Progress, SkipReason } from "./telemetry/progress.ts";
 
 const logger = getLogger(["pg2kinesis", "publish"]);
 
-/** Before the catalog is read again for a transaction that it does not see yet. */
-const NOT_VISIBLE_YET_MS = 100;
+/** Before the catalog is read again for a transaction that it does not see yet: at first, doubled, and at most. */
+const NOT_VISIBLE_YET_MS = 5;
+const STILL_QUIET_MS = 100;
 /** So often without a word; then it may take as long as a standby is away. */
 const PATIENT_ATTEMPTS = 20;
 const STILL_NOT_VISIBLE_MS = 2000;
@@ -25,6 +26,8 @@ const SKIP_REASON_OF = {
   "key-not-sent": "key_not_sent",
   "unknown-table": "unknown_table",
 } as const satisfies Record<FormatProblem["kind"], SkipReason>;
+
+type UnknownTable = FormatProblem & { readonly kind: "unknown-table" };
 
 export interface PublisherParts {
   readonly formatter: Formatter;
@@ -62,8 +65,8 @@ export class Publisher {
       if (this.#emitted === 0) this.#parts.progress.filtered++;
       return undefined;
     }
-    if (problem.kind === "unknown-table" && this.#mayBeKnownNow(change, problem.table)) {
-      return this.#publishAfterRefresh(change, ticket);
+    if (this.#mayFormatLater(change, problem)) {
+      return this.#publishAfterReading(change, ticket, problem);
     }
     this.#leaveOut(change, problem);
   }
@@ -84,26 +87,39 @@ export class Publisher {
     logger.warn("PostgreSQL left a change out behind {place}: {text}", { place, text });
   }
 
-  /** Whether the catalog would tell more if it was read again: a table may be made under an old name. */
-  #mayBeKnownNow({ transaction }: Change, table: string): boolean {
-    return !this.#unknown.has(table) || !this.#parts.catalog.sees(transaction!.xid);
+  /** Whether the catalog would tell more if it was read again. */
+  #mayFormatLater(
+    change: Change,
+    problem: FormatProblem | Unread,
+  ): problem is Unread | UnknownTable {
+    if (problem.kind === "unread") return true;
+    if (problem.kind !== "unknown-table") return false;
+    const { table } = problem;
+    // A table may be made under an old name.
+    return !this.#unknown.has(table) || !this.#parts.catalog.isRead(table, change.transaction!.xid);
   }
 
-  async #publishAfterRefresh(change: Change, ticket: Ticket): Promise<void> {
+  async #publishAfterReading(
+    change: Change,
+    ticket: Ticket,
+    reason: Unread | UnknownTable,
+  ): Promise<void> {
+    let problem: FormatProblem | Unread | undefined = reason;
     for (let attempt = 0;; attempt++) {
-      await this.#parts.catalog.refresh();
-      const problem = this.#format(change, ticket);
-      if (problem?.kind === "unknown-table") {
-        remember(this.#unknown, problem.table);
-        if (this.#mayBeKnownNow(change, problem.table)) {
-          if (attempt === PATIENT_ATTEMPTS) this.#sayWhyWaiting(change);
-          const pauseMs = attempt < PATIENT_ATTEMPTS ? NOT_VISIBLE_YET_MS : STILL_NOT_VISIBLE_MS;
-          await new Promise((resolve) => setTimeout(resolve, pauseMs));
-          continue;
-        }
+      if (problem.kind === "unread") await this.#parts.catalog.readAgain(problem.relation);
+      else await this.#parts.catalog.refresh();
+      problem = this.#format(change, ticket);
+      if (problem === undefined) {
+        if (this.#emitted === 0) this.#parts.progress.filtered++;
+        return;
       }
-      if (problem !== undefined) this.#leaveOut(change, problem);
-      return;
+      if (problem.kind === "unknown-table") remember(this.#unknown, problem.table);
+      if (!this.#mayFormatLater(change, problem)) return this.#leaveOut(change, problem);
+      if (attempt === PATIENT_ATTEMPTS) this.#sayWhyWaiting(change);
+      const pauseMs = attempt < PATIENT_ATTEMPTS
+        ? Math.min(NOT_VISIBLE_YET_MS * 2 ** attempt, STILL_QUIET_MS)
+        : STILL_NOT_VISIBLE_MS;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
 
@@ -115,7 +131,7 @@ export class Publisher {
     );
   }
 
-  #format(change: Change, ticket: Ticket): FormatProblem | undefined {
+  #format(change: Change, ticket: Ticket): FormatProblem | Unread | undefined {
     this.#change = change;
     this.#ticket = ticket;
     this.#emitted = 0;
@@ -193,7 +209,7 @@ export class Publisher {
     const warned = `${problem.kind} ${problem.table}`;
     if (this.#warned.has(warned)) return;
     remember(this.#warned, warned);
-    logger.warn("leaving out {change}, and all like it from now on: {reason}", {
+    logger.warn("leaving out {change}, and all like it while that is so: {reason}", {
       change: describe(change),
       reason: problem.reason,
     });

@@ -197,7 +197,8 @@ async function reportFailing(
   const isPublished = ({ known }: Table) => {
     for (let name: string | undefined = `${known.schema}.${known.table}`; name !== undefined;) {
       if (published.has(name)) return true;
-      name = catalog.table(name)?.partitionOf;
+      const parent: string | undefined = catalog.table(name)?.parents[0];
+      name = parent !== undefined && catalog.table(parent)?.isPartitioned ? parent : undefined;
     }
     return false;
   };

@@ -150,8 +150,8 @@ export const policyFlags = {
     defaultText: "1h",
     short: "read the primary keys again this often",
     long:
-      "How often the tables' primary keys are read again; 0: not by time. Also on SIGHUP, and at " +
-      "once when an unknown table appears.",
+      "How often all tables' primary keys are read again; 0: not by time. Also on SIGHUP, and at " +
+      "once when an unknown table appears. A table that was altered is read before its next change.",
     parse: duration({ min: "1s", max: "20d" }),
   }),
 };

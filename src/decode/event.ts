@@ -75,6 +75,13 @@ export interface RowChange {
   /** Position among the changes of the transaction, from 0, counted before any filter. */
   readonly seq: number;
   readonly relation: Relation;
+  /**
+   * The xid of a transaction behind which, as far as the plugin shows, the table's definition did not change
+   * before this change; 0 when it never did. pgoutput describes a table again when it was altered itself;
+   * with wal2json a transaction that wrote to the catalog has a longer commit record. With test_decoding
+   * it is empty, or begins before its first change: DDL behind the first change goes unseen.
+   */
+  readonly definedBy: number;
   /** Names of the primary key's columns where the plugin sends them, in its order. */
   readonly keyNames: readonly string[] | undefined;
   /** The row after the change, in table order; undefined for a delete. */

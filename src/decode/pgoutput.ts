@@ -2,7 +2,12 @@ import { type XLogData, XLOGDATA_HEADER_BYTES } from "../postgres/replication_me
 import type { Decoder } from "./decoder.ts";
 import type { TransactionEvent } from "./event.ts";
 import { failAt, MessageReader, readUint32 } from "./pgoutput_reader.ts";
-import { type PgoutputRelation, RelationCache, type TypeName } from "./pgoutput_relation.ts";
+import {
+  type Description,
+  type PgoutputRelation,
+  RelationCache,
+  type TypeName,
+} from "./pgoutput_relation.ts";
 import { PgoutputRow } from "./pgoutput_row.ts";
 import type { Timelines } from "../timelines.ts";
 import { TransactionSequence } from "./transaction_sequence.ts";
@@ -52,7 +57,10 @@ export class PgoutputDecoder implements Decoder {
       case M:
         return this.#decodeMessage(new MessageReader(message, BODY));
       case R:
-        this.#relations.readRelation(this.#describing(message));
+        this.#relations.readRelation(
+          this.#describing(message),
+          this.#sequence.xid,
+        );
         return undefined;
       case Y:
         this.#relations.readType(this.#describing(message));
@@ -107,7 +115,7 @@ export class PgoutputDecoder implements Decoder {
   #row(
     message: XLogData,
     kind: "insert" | "update" | "delete",
-    relation: PgoutputRelation,
+    { relation, xid }: Description,
     oldTuple: number,
     hasOldKeyOnly: boolean,
     newTuple: number,
@@ -123,10 +131,11 @@ export class PgoutputDecoder implements Decoder {
       oldTuple,
       hasOldKeyOnly,
       newTuple,
+      xid,
     );
   }
 
-  #relation(message: XLogData): PgoutputRelation {
+  #relation(message: XLogData): Description {
     if (message.payload.length < BODY + 4) failAt(message, BODY, "the message is cut off");
     const oid = readUint32(message.payload, BODY);
     return this.#relations.get(oid) ??
@@ -166,7 +175,7 @@ export class PgoutputDecoder implements Decoder {
     const relations: PgoutputRelation[] = [];
     while (relations.length < count) {
       const oid = reader.uint32();
-      const relation = this.#relations.get(oid) ??
+      const { relation } = this.#relations.get(oid) ??
         reader.fail(`a TRUNCATE of a table that was not described, OID ${oid}`);
       relations.push(relation);
     }

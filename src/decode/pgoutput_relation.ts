@@ -28,6 +28,13 @@ const REPLICA_IDENTITIES = "dnfi";
 /** Tables remembered to be shared: a database that makes tables for ever must not grow this for ever. */
 const MAX_SHARED = 50_000;
 
+/** A table as it was described last. */
+export interface Description {
+  readonly relation: PgoutputRelation;
+  /** The transaction that it was described in. */
+  readonly xid: number;
+}
+
 /** What tables made alike have in common, such as partitions. */
 interface Shape extends Pick<PgoutputRelation, "columns" | "keyNames"> {
   /** By `schema.table`. */
@@ -44,7 +51,7 @@ export class RelationCache {
    * Forgets nothing: a walsender describes a table once, and changes of one that was dropped may come
    * long after. A table takes 400 bytes here (measured with 100,000 made alike).
    */
-  #byOid = new Map<number, PgoutputRelation>();
+  #byOid = new Map<number, Description>();
   /** Equal tables are the same object, whatever their OID: plans of later stages hang on it. */
   #shapes = new Map<string, Shape>();
   #shared = 0;
@@ -53,12 +60,12 @@ export class RelationCache {
 
   constructor(private readonly typeName: TypeName) {}
 
-  get(oid: number): PgoutputRelation | undefined {
+  get(oid: number): Description | undefined {
     return this.#byOid.get(oid);
   }
 
-  /** Relation: OID, schema, table, replica identity, columns. */
-  readRelation(reader: MessageReader): void {
+  /** Relation: OID, schema, table, replica identity, columns; `xid` is the open transaction's. */
+  readRelation(reader: MessageReader, xid: number): void {
     const oid = reader.uint32();
     // An empty schema stands for pg_catalog.
     const schema = reader.string() || "pg_catalog";
@@ -75,7 +82,7 @@ export class RelationCache {
     }
     reader.end();
     if (unknown !== undefined) throw unknown;
-    this.#byOid.set(oid, this.#intern(schema, table, identity, columns));
+    this.#byOid.set(oid, { relation: this.#intern(schema, table, identity, columns), xid });
   }
 
   /** Type: OID, schema, name; a domain comes with the name of its base type. */

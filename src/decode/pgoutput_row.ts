@@ -38,6 +38,7 @@ export class PgoutputRow implements RowChange {
     private readonly oldTuple: number,
     private readonly hasOldKeyOnly: boolean,
     private readonly newTuple: number,
+    readonly definedBy: number,
   ) {}
 
   get lsn(): Lsn {

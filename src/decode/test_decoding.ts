@@ -1,3 +1,4 @@
+import type { Lsn } from "../lsn.ts";
 import { type XLogData, XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
 import { ascii, ByteKeyedCache, hasAt } from "./bytes.ts";
 import type { Timelines } from "../timelines.ts";
@@ -13,6 +14,12 @@ import { decodeUtf8 } from "./utf8.ts";
 import { parseXid } from "./xid.ts";
 
 const QUOTE = 0x22, COMMA = 0x2C, COLON = 0x3A, SPACE = 0x20, DOT = 0x2E, CLOSING = 0x29;
+
+/**
+ * What a transaction writes before its first change when it only draws from a sequence or locks a row is
+ * shorter; the least DDL, a change of the replica identity, takes 336 bytes (on 15 and 18).
+ */
+const MAX_PLAIN_LEAD_BYTES = 256n;
 
 const TABLE = ascii("table ");
 const INSERT = ascii(": INSERT:");
@@ -45,6 +52,9 @@ export class TestDecodingDecoder implements Decoder {
   #sequence = new TransactionSequence("test_decoding");
   #tables = new ByteKeyedCache<TestDecodingTable>();
   #cursor = new ColumnCursor();
+  #beganAt: Lsn = 0n;
+  /** The last transaction that may have written to the catalog. */
+  #definedBy = 0;
 
   set timelines(timelines: Timelines) {
     this.#sequence.timelines = timelines;
@@ -111,6 +121,7 @@ export class TestDecodingDecoder implements Decoder {
   ): TestDecodingRow {
     const transaction = this.#sequence.current(message);
     const seq = this.#sequence.take(1);
+    if (seq === 0) this.#lookBefore(message);
     return new TestDecodingRow(
       kind,
       message,
@@ -120,7 +131,15 @@ export class TestDecodingDecoder implements Decoder {
       this.#cursor,
       oldTuple,
       newTuple,
+      this.#definedBy,
     );
+  }
+
+  /** Whether the transaction did something else before its first change. */
+  #lookBefore(message: XLogData): void {
+    if (message.walStart - this.#beganAt > MAX_PLAIN_LEAD_BYTES) {
+      this.#definedBy = this.#sequence.xid;
+    }
   }
 
   #refuseMissingTuple(message: XLogData, tuple: number): void {
@@ -150,6 +169,7 @@ export class TestDecodingDecoder implements Decoder {
     if (flags === undefined) fail(message, flagsStart, "unknown flags of TRUNCATE");
     const transaction = this.#sequence.current(message);
     const seq = this.#sequence.take(relations.length);
+    if (seq === 0) this.#lookBefore(message);
     return { kind: "truncate", lsn: message.walStart, transaction, seq, relations, ...flags };
   }
 
@@ -183,6 +203,7 @@ export class TestDecodingDecoder implements Decoder {
     const start = XLOGDATA_HEADER_BYTES + BEGIN.length;
     const xid = parseXid(decodeUtf8(message.payload, start, message.payload.length));
     if (xid === undefined) fail(message, start, "no transaction id after BEGIN");
+    this.#beganAt = message.walStart;
     return this.#sequence.begin(message, { xid, commitLsn: undefined, commitTime: undefined });
   }
 
@@ -196,6 +217,7 @@ export class TestDecodingDecoder implements Decoder {
     const commitTime = end < bytes.length ? this.#readCommitTime(message, end) : undefined;
     const open = this.#sequence.current(message).xid;
     if (open !== xid) fail(message, start, `a commit of ${xid} inside transaction ${open}`);
+    if (this.#sequence.take(0) === 0) this.#definedBy = xid;
     return this.#sequence.commit(message, commitTime);
   }
 
@@ -214,6 +236,7 @@ export class TestDecodingDecoder implements Decoder {
     if (!isTransactional) return new TestDecodingMessage(message, prefixStart, undefined, -1);
     const transaction = this.#sequence.current(message);
     const seq = this.#sequence.take(1);
+    if (seq === 0) this.#lookBefore(message);
     return new TestDecodingMessage(message, prefixStart, transaction, seq);
   }
 }

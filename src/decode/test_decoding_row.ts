@@ -32,6 +32,7 @@ export class TestDecodingRow implements RowChange {
     private readonly cursor: ColumnCursor,
     private readonly oldTuple: number,
     private newTuple: number,
+    readonly definedBy: number,
   ) {}
 
   get lsn(): Lsn {

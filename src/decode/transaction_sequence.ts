@@ -32,6 +32,11 @@ export class TransactionSequence {
     return this.#open ?? this.#fail(message, "a change outside any transaction");
   }
 
+  /** Of the open transaction; 0, which none has, outside of any. */
+  get xid(): number {
+    return this.#open?.xid ?? 0;
+  }
+
   /** Of the open transaction, where the plugin tells it. */
   get commitLsn(): Lsn | undefined {
     return this.#open?.commitLsn;

@@ -12,6 +12,13 @@ import { ColumnCursor, newColumnHeaders } from "./wal2json_columns.ts";
 import { Wal2jsonRow, type Wal2jsonTable } from "./wal2json_row.ts";
 import { parseXid } from "./xid.ts";
 
+/**
+ * A commit record without invalidations of the catalog has 48 bytes, subtransactions take 4 each, and a page's
+ * header may lie within. With those of the least DDL, a change of the replica identity, it has 104 (on 15).
+ * https://github.com/postgres/postgres/blob/master/src/include/access/xact.h
+ */
+const MAX_PLAIN_COMMIT_BYTES = 96n;
+
 const QUOTE = 0x22, BACKSLASH = 0x5C, CLOSE_BRACE = 0x7D, SLASH = 0x2F;
 
 const ACTION = ascii('{"action":"');
@@ -48,6 +55,8 @@ export class Wal2jsonDecoder implements Decoder {
   #begin: Uint8Array = new Uint8Array();
   /** Where its timestamp ends. */
   #headEnd = 0;
+  /** The last transaction that may have written to the catalog. */
+  #definedBy = 0;
 
   set timelines(timelines: Timelines) {
     this.#sequence.timelines = timelines;
@@ -82,7 +91,8 @@ export class Wal2jsonDecoder implements Decoder {
     const transaction = this.#sequence.current(message);
     const { table, end } = this.#readTable(message, this.#skipHead(message, transaction));
     const seq = this.#sequence.take(1);
-    return new Wal2jsonRow(kind, message, transaction, seq, table, this.#cursor, end);
+    const cursor = this.#cursor;
+    return new Wal2jsonRow(kind, message, transaction, seq, table, cursor, end, this.#definedBy);
   }
 
   #decodeTruncate(message: XLogData): TransactionEvent {
@@ -105,8 +115,12 @@ export class Wal2jsonDecoder implements Decoder {
     const time = readTimestamp(message, xid.end);
     const lsnStart = skip(message, time.end, LSN);
     const lsnEnd = skipLsn(message, lsnStart);
-    endOfMessage(message, skipLsn(message, skip(message, lsnEnd, NEXT_LSN)));
+    const nextStart = skip(message, lsnEnd, NEXT_LSN);
+    const nextEnd = skipLsn(message, nextStart);
+    endOfMessage(message, nextEnd);
     const commitLsn = parseLsn(stringText(message, lsnStart, lsnEnd));
+    const endLsn = parseLsn(stringText(message, nextStart, nextEnd));
+    if (endLsn - commitLsn > MAX_PLAIN_COMMIT_BYTES) this.#definedBy = xid.value;
     const transaction = { xid: xid.value, commitLsn, commitTime: time.value };
     const begin = this.#sequence.begin(message, transaction);
     this.#begin = message.payload;

@@ -42,6 +42,7 @@ export class Wal2jsonRow implements RowChange {
     private readonly table: Wal2jsonTable,
     private readonly cursor: ColumnCursor,
     private readonly start: number,
+    readonly definedBy: number,
   ) {
     const hasColumns = hasAt(message.payload, start, COLUMNS);
     if (hasColumns !== (kind !== "delete")) {

@@ -128,10 +128,21 @@ export function ruledTables(options: ColumnOptions, catalog: Catalog): string[] 
   return [...new Set(tables.map(({ name }) => name))];
 }
 
-/** A table, then the ones that it is a partition of. */
-function* withParents(qualifiedName: string, catalog: Catalog): Generator<string> {
-  let name: string | undefined = qualifiedName;
-  for (; name !== undefined; name = catalog.table(name)?.partitionOf) yield name;
+/**
+ * A table, then those that it is a partition of or inherits from, now or earlier in this run, and what
+ * each was called: what was hidden stays hidden.
+ */
+function withParents(qualifiedName: string, catalog: Catalog): Iterable<string> {
+  const names = new Set([qualifiedName]);
+  // A set also gives what is added while it is walked.
+  for (const name of names) {
+    const known = catalog.table(name);
+    if (known === undefined) continue;
+    for (const other of [...known.parents, ...known.formerParents, ...known.formerNames]) {
+      names.add(other);
+    }
+  }
+  return names;
 }
 
 /** A rule as it was given, with the present tables that it may be about; names may hold dots. */

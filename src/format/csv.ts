@@ -2,7 +2,7 @@ import type { Relation, RowChange, TransactionInfo, Truncate } from "../decode/e
 import type { OutputPlugin } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
 import { classOfType } from "./column_type.ts";
-import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
+import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
 import type { PartitionKeyOf } from "./partition_key.ts";
 import { RelationCache } from "./relation_cache.ts";
 import { keyText, type RowKey, type RowKeys } from "./row_key.ts";
@@ -36,7 +36,7 @@ export class KeyFormatter implements Formatter {
     this.#tables = new RelationCache(catalog, (relation) => this.#tableParts(relation));
   }
 
-  format(change: Change, emit: Emit): FormatProblem | undefined {
+  format(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     switch (change.kind) {
       case "insert":
       case "update":
@@ -52,11 +52,11 @@ export class KeyFormatter implements Formatter {
   }
 
   /** The key is all there is. */
-  formatKeyOnly(change: Change, emit: Emit): FormatProblem | undefined {
+  formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.format(change, emit);
   }
 
-  #formatRow(change: RowChange, emit: Emit): FormatProblem | undefined {
+  #formatRow(change: RowChange, emit: Emit): FormatProblem | Unread | undefined {
     const key = this.keys.find(change, this.#prefer);
     if (key.kind !== "key") return key;
     const { relation, transaction } = change;

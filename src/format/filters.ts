@@ -9,7 +9,7 @@ import {
   noSuchColumn,
   refuseKeyColumns,
 } from "./column_filter.ts";
-import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
+import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
 import { RelationCache } from "./relation_cache.ts";
 import type { RowKeys } from "./row_key.ts";
 import { RowView } from "./row_view.ts";
@@ -52,18 +52,18 @@ export class FilteringFormatter implements Formatter {
     }));
   }
 
-  format(change: Change, emit: Emit): FormatProblem | undefined {
+  format(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.#pass(change, (shown) => this.inner.format(shown, emit));
   }
 
-  formatKeyOnly(change: Change, emit: Emit): FormatProblem | undefined {
+  formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.#pass(change, (shown) => this.inner.formatKeyOnly(shown, emit));
   }
 
   #pass(
     change: Change,
-    next: (shown: Change) => FormatProblem | undefined,
-  ): FormatProblem | undefined {
+    next: (shown: Change) => FormatProblem | Unread | undefined,
+  ): FormatProblem | Unread | undefined {
     switch (change.kind) {
       case "insert":
       case "update":
@@ -81,15 +81,15 @@ export class FilteringFormatter implements Formatter {
 
   #passRow(
     change: RowChange,
-    next: (shown: Change) => FormatProblem | undefined,
-  ): FormatProblem | undefined {
+    next: (shown: Change) => FormatProblem | Unread | undefined,
+  ): FormatProblem | Unread | undefined {
     if (!this.#operations.has(change.kind)) return undefined;
     const { wanted, rules, columns, mayHaveRules } = this.#tables.get(change.relation);
     if (!wanted) return undefined;
     if (mayHaveRules) return unknownRules(change.relation);
     if (rules === undefined) return next(change);
     const key = this.keys.find(change, "new");
-    if (key.kind === "unknown-table") return key;
+    if (key.kind === "unknown-table" || key.kind === "unread") return key;
     const keyNames = key.kind === "key" ? key.columns.map(({ name }) => name) : [];
     refuseKeyColumns(rules, keyNames, change.relation.qualifiedName);
     this.#lookForColumns(change, rules, columns, keyNames);
@@ -138,7 +138,10 @@ export class FilteringFormatter implements Formatter {
   }
 
   /** One table at a time, each with its own position in the transaction. */
-  #passTruncate(change: Truncate, next: (shown: Change) => FormatProblem | undefined): void {
+  #passTruncate(
+    change: Truncate,
+    next: (shown: Change) => FormatProblem | Unread | undefined,
+  ): void {
     change.relations.forEach((relation, index) => {
       if (!this.#tables.get(relation).wanted) return;
       next({ ...change, seq: change.seq + index, relations: [relation] });

@@ -1,4 +1,4 @@
-import type { LogicalMessage, RowChange, Truncate } from "../decode/event.ts";
+import type { LogicalMessage, Relation, RowChange, Truncate } from "../decode/event.ts";
 
 /** What can become a user record. */
 export type Change = RowChange | Truncate | LogicalMessage;
@@ -31,18 +31,27 @@ export interface FormatProblem {
   readonly reason: string;
 }
 
+/**
+ * A change whose table was read in the catalog before the change could be seen there. Nothing was
+ * emitted; the table is to be read again, then `format` called again with the same change.
+ */
+export interface Unread {
+  readonly kind: "unread";
+  readonly relation: Relation;
+}
+
 export interface Formatter {
   /**
    * Gives each user record of one change to `emit`, in order; none to leave the change out (a filter,
    * a kind of change that the format does not have). Throws a RunError when the run must stop, a
    * TooLargeError when what it has not given yet is too large for any stream.
    */
-  format(change: Change, emit: Emit): FormatProblem | undefined;
+  format(change: Change, emit: Emit): FormatProblem | Unread | undefined;
 
   /**
    * For a change with a record that the stream can never take: gives as many records as `format`
    * does, in the same order, each without the row's columns and marked (`"oversize":true`), so that
    * the n-th stands in for the n-th of `format`.
    */
-  formatKeyOnly(change: Change, emit: Emit): FormatProblem | undefined;
+  formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined;
 }

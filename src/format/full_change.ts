@@ -2,7 +2,7 @@ import type { Column, RowChange, TransactionInfo, Truncate } from "../decode/eve
 import type { OutputPlugin } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
 import { ColumnArrays, COLUMNS, OLD_KEYS } from "./column_arrays.ts";
-import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
+import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
 import { HiddenKeyWarning } from "./hidden_key.ts";
 import type { PartitionKeyOf } from "./partition_key.ts";
 import { RelationCache } from "./relation_cache.ts";
@@ -54,7 +54,7 @@ export class FullChangeFormatter implements Formatter {
     }));
   }
 
-  format(change: Change, emit: Emit): FormatProblem | undefined {
+  format(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     switch (change.kind) {
       case "insert":
       case "update":
@@ -69,19 +69,19 @@ export class FullChangeFormatter implements Formatter {
     }
   }
 
-  formatKeyOnly(change: Change, emit: Emit): FormatProblem | undefined {
+  formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     if (change.kind === "truncate" || change.kind === "message") return this.format(change, emit);
     const key = this.keys.find(change, "new");
-    if (key.kind === "unknown-table") return key;
+    if (key.kind === "unknown-table" || key.kind === "unread") return key;
     const names = key.kind === "key" ? key.columns.map((column) => column.name) : [];
     const view = new RowView(change, (column) => names.includes(column.name) ? column : undefined);
     return this.#formatRow(view, emit, ',"oversize":true');
   }
 
-  #formatRow(change: RowChange, emit: Emit, mark: string): FormatProblem | undefined {
+  #formatRow(change: RowChange, emit: Emit, mark: string): FormatProblem | Unread | undefined {
     const { kind, relation, transaction } = change;
     const key = this.keys.find(change, this.#prefer);
-    if (key.kind === "unknown-table") return key;
+    if (key.kind === "unknown-table" || key.kind === "unread") return key;
     if (key.kind === "key-not-sent") this.#hiddenKey.warn(key);
 
     const out = this.#out;

@@ -3,7 +3,7 @@ import type { LogicalMessage, Relation, RowChange, Truncate } from "../decode/ev
 import type { OutputPlugin, PartitionKeyChoice } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
 import { ColumnObject } from "./column_object.ts";
-import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
+import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
 import { HiddenKeyWarning } from "./hidden_key.ts";
 import { oldRowAsSent, rowAfter } from "./json_rows.ts";
 import { LsnText } from "./lsn_text.ts";
@@ -57,15 +57,15 @@ export class JsonFormatter implements Formatter {
     this.#tables = new RelationCache(catalog, (relation) => newTableState(relation));
   }
 
-  format(change: Change, emit: Emit): FormatProblem | undefined {
+  format(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.#format(change, emit, false);
   }
 
-  formatKeyOnly(change: Change, emit: Emit): FormatProblem | undefined {
+  formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.#format(change, emit, true);
   }
 
-  #format(change: Change, emit: Emit, keyOnly: boolean): FormatProblem | undefined {
+  #format(change: Change, emit: Emit, keyOnly: boolean): FormatProblem | Unread | undefined {
     switch (change.kind) {
       case "insert":
       case "update":
@@ -80,9 +80,9 @@ export class JsonFormatter implements Formatter {
     }
   }
 
-  #formatRow(change: RowChange, emit: Emit, keyOnly: boolean): FormatProblem | undefined {
+  #formatRow(change: RowChange, emit: Emit, keyOnly: boolean): FormatProblem | Unread | undefined {
     const found = this.keys.find(change, "new");
-    if (found.kind === "unknown-table") return found;
+    if (found.kind === "unknown-table" || found.kind === "unread") return found;
     // A delete that names no row at all is of no use to anyone.
     if (change.kind === "delete" && change.oldRow === undefined) return nothingSent(change);
     if (found.kind === "key-not-sent") this.#hiddenKey.warn(found);

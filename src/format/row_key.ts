@@ -1,7 +1,7 @@
 import { type Column, type Relation, type RowChange, UNCHANGED } from "../decode/event.ts";
 import type { OutputPlugin } from "../options.ts";
 import type { Catalog, KnownTable } from "../postgres/known_table.ts";
-import type { FormatProblem } from "./formatter.ts";
+import type { FormatProblem, Unread } from "./formatter.ts";
 import { RelationCache } from "./relation_cache.ts";
 
 /** The primary key as one change tells it. */
@@ -24,8 +24,14 @@ export type KeyPreference = "old" | "new";
  * stands.
  *
  * Otherwise (test_decoding; other replica identities with pgoutput; a deferrable key, which wal2json
- * takes for none) the catalog names the key: the present one if the change has all its columns, else the
- * first earlier one of which that is true.
+ * takes for none) the catalog names the key. The old row of test_decoding shows the columns of the replica
+ * identity, and so of the key that the table had then. Without it that is the key which the catalog
+ * showed in a reading that saw the change already, else the present one if the change has all its columns,
+ * else the first earlier one of which that is true.
+ *
+ * Whatever the catalog says counts only if it was read late enough to see the last DDL that the plugin
+ * shows. test_decoding shows not all, so "no key" counts only from a catalog that could see the change
+ * itself, and keys are read again about every second while changes come.
  */
 export class RowKeys {
   readonly #tables: RelationCache<TableKeys>;
@@ -34,10 +40,12 @@ export class RowKeys {
   /** Keys the catalog was already asked for, as `schema.table` and names. */
   readonly #asked = new Map<string, number>();
 
-  constructor(plugin: OutputPlugin, private readonly catalog: Catalog) {
+  constructor(private readonly plugin: OutputPlugin, private readonly catalog: Catalog) {
     this.#nullIsValue = plugin === "wal2json";
     this.#tables = new RelationCache(catalog, (relation) => ({
       known: catalog.table(relation.qualifiedName),
+      readFor: 0,
+      definedBy: 0,
       pluginNames: undefined,
       ordered: undefined,
     }));
@@ -47,9 +55,15 @@ export class RowKeys {
    * `prefer` says whose key an update carries: `new` takes each column from the new row, or from the
    * old one where its value was not sent; `old` takes them from the old row if it has all of them.
    */
-  find(change: RowChange, prefer: KeyPreference): RowKey | FormatProblem {
+  find(change: RowChange, prefer: KeyPreference): RowKey | FormatProblem | Unread {
     const table = this.#tables.get(change.relation);
     const pluginNames = change.keyNames;
+    if (pluginNames?.length === 1) {
+      return this.#read(change, pluginNames, prefer) ?? keyNotSent(change, pluginNames);
+    }
+    if (table.known !== undefined && !this.#isRead(table, change)) {
+      return { kind: "unread", relation: change.relation };
+    }
     if (pluginNames !== undefined && pluginNames.length > 0) {
       const names = this.#inKeyOrder(table, change, pluginNames);
       if (names === undefined) return unknownKeyOrder(change.relation, pluginNames);
@@ -67,22 +81,49 @@ export class RowKeys {
     return this.#readOld(change, key.columns.map((column) => column.name));
   }
 
+  #isRead(table: TableKeys, { relation, transaction: { xid }, definedBy }: RowChange): boolean {
+    if (table.readFor === xid && table.definedBy === definedBy) return true;
+    // test_decoding does not show all DDL, and a change without key may be left out for good.
+    const tellsDdl = this.plugin !== "test_decoding" || (table.known?.keys[0]?.length ?? 0) > 0;
+    const mustSee = tellsDdl ? definedBy : xid;
+    if (mustSee !== 0 && !this.catalog.isRead(relation.qualifiedName, mustSee)) return false;
+    if (this.plugin === "test_decoding") this.catalog.readSoon(relation);
+    table.readFor = xid;
+    table.definedBy = definedBy;
+    return true;
+  }
+
   #findInCatalog(
     change: RowChange,
     known: KnownTable,
     prefer: KeyPreference,
   ): RowKey | FormatProblem {
-    const { keys } = known;
-    if (keys.length === 0 || keys[0]!.length === 0) return noKey(change.relation);
+    const [present] = known.keys;
+    const shown = this.#identityShown(change, known);
+    if (shown !== undefined) {
+      const names = known.keys.find((key) => sameSet(key, shown));
+      const key = names && this.#read(change, names, prefer);
+      if (key !== undefined) return key;
+      if (present !== undefined && present.length > 0) return otherIdentity(change, present, shown);
+    }
+    const then = keyWhenMade(change, known);
+    if (then.length === 0) return noKey(change.relation);
     let hadNone = false;
-    for (const names of keys) {
+    for (const names of [then, ...known.keys]) {
       const key = names.length === 0 ? undefined : this.#read(change, names, prefer);
       if (key !== undefined) return key;
       hadNone ||= names.length === 0;
     }
-    if (hidesKey(change, known, keys[0]!)) return keyNotSent(change, keys[0]!);
+    if (hidesKey(change, known, then)) return keyNotSent(change, then);
     // Perhaps the table had no primary key when this change was made.
-    return hadNone ? noKey(change.relation) : unknownKey(change.relation, keys[0]!);
+    return hadNone ? noKey(change.relation) : unknownKey(change.relation, then);
+  }
+
+  /** The columns of the replica identity as the change shows them, where those are the key's. */
+  #identityShown(change: RowChange, known: KnownTable): readonly string[] | undefined {
+    if (this.plugin !== "test_decoding" || change.kind === "insert") return undefined;
+    if (known.replicaIdentity !== "d" || known.hadOtherIdentity) return undefined;
+    return change.oldRow?.map(({ name }) => name);
   }
 
   #read(change: RowChange, names: readonly string[], prefer: KeyPreference): RowKey | undefined {
@@ -141,7 +182,8 @@ export class RowKeys {
       if (this.#asked.size >= MAX_ASKED) this.#asked.clear();
       this.#asked.set(key, version);
     }
-    return askedAt === undefined || askedAt === version || !this.catalog.sees(transaction.xid);
+    return askedAt === undefined || askedAt === version ||
+      !this.catalog.isRead(relation.qualifiedName, transaction.xid);
   }
 }
 
@@ -150,6 +192,9 @@ const MAX_ASKED = 50_000;
 
 interface TableKeys {
   readonly known: KnownTable | undefined;
+  /** The last change's transaction for which the catalog was read late enough, and its `definedBy`. */
+  readFor: number;
+  definedBy: number;
   /** What the plugin sent last, and the same names in key order. */
   pluginNames: readonly string[] | undefined;
   ordered: readonly string[] | undefined;
@@ -160,6 +205,25 @@ export function keyText(key: RowKey): string {
   const { columns } = key;
   if (columns.length === 1) return columns[0]!.value as string | null ?? "null";
   return JSON.stringify(columns.map((column) => column.value));
+}
+
+/**
+ * The key that the table had when the change was made, as far as that can be told; empty for none. Between
+ * two readings that showed two keys, the last DDL that the plugin shows decides.
+ */
+function keyWhenMade(
+  { transaction: { xid }, definedBy }: RowChange,
+  { keys, formerKeys, keySince }: KnownTable,
+): readonly string[] {
+  for (let i = formerKeys.length - 1; i >= 0; i--) {
+    if (formerKeys[i]!.seenBy(xid)) return formerKeys[i]!.columns;
+  }
+  const [former] = formerKeys;
+  // One that may not have had a key yet is not left out for it.
+  if (former !== undefined && former.columns.length > 0 && keySince?.(xid)) {
+    if (definedBy === 0 || former.seenBy(definedBy)) return former.columns;
+  }
+  return keys[0] ?? [];
 }
 
 function hidesKey(change: RowChange, known: KnownTable, names: readonly string[]): boolean {
@@ -185,6 +249,23 @@ function unknownKey({ qualifiedName }: Relation, names: readonly string[]): Form
     table: qualifiedName,
     reason: `the change does not have the columns of the primary key (${names.join(", ")}) that ` +
       "pg_catalog knows; the key was probably renamed or replaced since",
+  };
+}
+
+function otherIdentity(
+  { relation: { qualifiedName } }: RowChange,
+  key: readonly string[],
+  shown: readonly string[],
+): FormatProblem {
+  return {
+    kind: "unknown-table",
+    table: qualifiedName,
+    reason:
+      `its old row has the columns (${shown.join(", ")}), and none of the primary keys that ` +
+      `pg_catalog and this run know, now (${
+        key.join(", ")
+      }), is made of these; the key was changed ` +
+      "since, or the replica identity, which may be set back to what it was until the run is past",
   };
 }
 

@@ -19,6 +19,10 @@ export class RowView implements RowChange {
     this.relation = change.relation;
   }
 
+  get definedBy(): number {
+    return this.change.definedBy;
+  }
+
   get keyNames(): readonly string[] | undefined {
     return this.change.keyNames;
   }

@@ -2,7 +2,7 @@ import { resolve, toFileUrl } from "@std/path";
 import type { RowChange, TransactionInfo } from "../decode/event.ts";
 import { RunError, TooLargeError } from "../errors.ts";
 import { formatLsn } from "../lsn.ts";
-import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
+import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
 import { isModulePath } from "./module_path.ts";
 import { messageName, type PartitionKeyOf } from "./partition_key.ts";
 import { keyText, type RowKeys } from "./row_key.ts";
@@ -52,15 +52,15 @@ export class UserModuleFormatter implements Formatter {
     private readonly partitionKey: PartitionKeyOf,
   ) {}
 
-  format(change: Change, emit: Emit): FormatProblem | undefined {
+  format(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.#format(change, emit, false);
   }
 
-  formatKeyOnly(change: Change, emit: Emit): FormatProblem | undefined {
+  formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.#format(change, emit, true);
   }
 
-  #format(change: Change, emit: Emit, keyOnly: boolean): FormatProblem | undefined {
+  #format(change: Change, emit: Emit, keyOnly: boolean): FormatProblem | Unread | undefined {
     const { transaction } = change;
     switch (change.kind) {
       case "insert":
@@ -84,9 +84,9 @@ export class UserModuleFormatter implements Formatter {
     }
   }
 
-  #formatRow(change: RowChange, emit: Emit, keyOnly: boolean): FormatProblem | undefined {
+  #formatRow(change: RowChange, emit: Emit, keyOnly: boolean): FormatProblem | Unread | undefined {
     const key = this.keys.find(change, "new");
-    if (key.kind === "unknown-table") return key;
+    if (key.kind === "unknown-table" || key.kind === "unread") return key;
     const rowKey = key.kind === "key" ? key : undefined;
     const text = rowKey && keyText(rowKey);
     const partitionKey = this.partitionKey(

@@ -1,5 +1,5 @@
 import type { Catalog } from "../postgres/known_table.ts";
-import type { Change, Emit, FormatProblem, Formatter } from "./formatter.ts";
+import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
 import { RowView } from "./row_view.ts";
 
 /**
@@ -9,11 +9,11 @@ import { RowView } from "./row_view.ts";
 export class WithoutVirtualColumns implements Formatter {
   constructor(private readonly inner: Formatter, private readonly catalog: Catalog) {}
 
-  format(change: Change, emit: Emit): FormatProblem | undefined {
+  format(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.inner.format(this.#show(change), emit);
   }
 
-  formatKeyOnly(change: Change, emit: Emit): FormatProblem | undefined {
+  formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.inner.formatKeyOnly(this.#show(change), emit);
   }
 

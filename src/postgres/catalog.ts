@@ -2,20 +2,18 @@ import { getLogger } from "@logtape/logtape";
 import { systemClock } from "../clock.ts";
 import { backoffMs, pause } from "./backoff.ts";
 import { bounded } from "./bounded.ts";
-import { SNAPSHOT_QUERY, TABLES_QUERY, TYPES_QUERY } from "./catalog_queries.ts";
+import { SNAPSHOT_QUERY, SOME_TABLES_QUERY, TABLES_QUERY, TYPES_QUERY } from "./catalog_queries.ts";
 import type { PostgresOptions } from "../options.ts";
 import { connect, type Connection, type TextRow } from "./connection.ts";
-import type { Catalog, KnownTable } from "./known_table.ts";
+import type { Catalog, KnownTable, TableName } from "./known_table.ts";
+import { KnownTables } from "./known_tables.ts";
 import { PostgresError } from "./postgres_error.ts";
+import { RecentReads } from "./recent_reads.ts";
 import { PRINTING_PATH } from "./session_settings.ts";
 import { parseSnapshot, type Snapshot } from "./snapshot.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
-/** Of one name. Changes still to come were made under the last few. */
-const MAX_KEYS_KEPT = 8;
-/** Names of tables that are gone; the longest gone are forgotten first. */
-const MAX_GONE_TABLES = 10_000;
 /** Types that were asked for and are not known, until the next refresh. */
 const MAX_WANTED_TYPES = 1000;
 
@@ -28,6 +26,15 @@ const REMINDER_MS = 60_000;
 
 /** `statement_timeout`: the next time would take as long. */
 const TIMED_OUT = "57014";
+
+/**
+ * Tables are read again, for changes that wait for it, at most so often, and for a fifth of the time: all
+ * that came in the meantime needs no other reading.
+ */
+const MIN_SPACING_MS = 20;
+/** Between readings that nobody waits for. */
+const SOON_MS = 1000;
+const SPACING_FACTOR = 4;
 
 /** A catalog that holds a connection until it is closed. */
 export interface PgCatalog extends Catalog {
@@ -54,32 +61,39 @@ export async function loadCatalog(
 
 class LoadedCatalog implements PgCatalog {
   version = 0;
-  hasVirtualColumns = false;
   #connection: Connection | undefined;
   readonly #closing = new AbortController();
   readonly #stop: AbortSignal;
+  /** What was seen when all tables were read. */
   #snapshot: Snapshot | undefined;
-  #present: ReadonlyMap<string, KnownTable> = new Map();
-  /** In the order in which they went. */
-  readonly #gone: Map<string, KnownTable> = new Map();
-  /** Of present tables and of those that are gone, by name: it stays when a table is renamed. */
-  readonly #oids: Map<string, string> = new Map();
+  readonly #tables = new KnownTables();
+  readonly #reads = new RecentReads();
   readonly #types: Map<number, Map<number, string>> = new Map();
   readonly #wantedTypes: Map<string, readonly [oid: number, typmod: number]> = new Map();
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  /** Who reads has the connection for itself. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Runs while tables are to be read that nobody waits for. */
+  #soon: ReturnType<typeof setTimeout> | undefined;
+  /** When tables may be read again together. */
+  #notBeforeMs = -Infinity;
 
   constructor(private readonly postgres: PostgresOptions, signal?: AbortSignal) {
     const { signal: closing } = this.#closing;
     this.#stop = signal === undefined ? closing : AbortSignal.any([signal, closing]);
   }
 
+  get hasVirtualColumns(): boolean {
+    return this.#tables.hasVirtualColumns;
+  }
+
   table(qualifiedName: string): KnownTable | undefined {
-    return this.#present.get(qualifiedName) ?? this.#gone.get(qualifiedName);
+    return this.#tables.table(qualifiedName);
   }
 
   tables(): Iterable<KnownTable> {
-    return this.#present.values();
+    return this.#tables.present();
   }
 
   /** One that is not known is asked for by the next refresh: old WAL may have types no table has now. */
@@ -91,8 +105,8 @@ class LoadedCatalog implements PgCatalog {
     return name;
   }
 
-  sees(xid: number): boolean {
-    return this.#snapshot?.(xid) ?? false;
+  isRead(qualifiedName: string, xid: number): boolean {
+    return (this.#snapshot?.(xid) ?? false) || this.#reads.isRead(qualifiedName, xid);
   }
 
   /**
@@ -111,15 +125,58 @@ class LoadedCatalog implements PgCatalog {
     return this.#next;
   }
 
+  async readAgain(table: TableName): Promise<void> {
+    const asked = this.#reads.chooseFor(table);
+    const restMs = this.#notBeforeMs - systemClock.now();
+    if (asked.length > 1 || asked[0] !== table) await pause(Math.max(0, restMs), this.#stop);
+    await this.#readSome(asked);
+  }
+
+  readSoon(table: TableName): void {
+    this.#reads.use(table);
+    if (this.#soon !== undefined) return;
+    const timer = setTimeout(() => {
+      this.#readSome(this.#reads.choose()).catch((error) => {
+        logger.debug("the tables in use were not read again: {error}", { error });
+      }).finally(() => this.#soon = undefined);
+    }, SOON_MS);
+    Deno.unrefTimer(timer);
+    this.#soon = timer;
+  }
+
+  async #readSome(asked: readonly TableName[]): Promise<void> {
+    const { snapshot, rows, tookMs } = await this.#read(
+      (connection) => readSome(connection, asked),
+      isTransient,
+    );
+    const changed = this.#tables.update(
+      asked.map(({ schema, table }) => `${schema}.${table}`),
+      rows,
+      snapshot,
+      this.#readBefore,
+    );
+    this.#reads.note(asked, snapshot);
+    if (changed) this.version++;
+    this.#notBeforeMs = systemClock.now() + Math.max(MIN_SPACING_MS, SPACING_FACTOR * tookMs);
+  }
+
+  readonly #readBefore = (qualifiedName: string) =>
+    this.#reads.snapshotOf(qualifiedName) ?? this.#snapshot;
+
   close(): void {
     this.#closing.abort();
+    clearTimeout(this.#soon);
     this.#connection?.destroy();
   }
 
   async #refresh(): Promise<void> {
-    const { snapshot, tables, types } = await this.#read();
+    const { snapshot, tables, types } = await this.#read(
+      (connection) => this.#ask(connection),
+      (error) => isTransient(error) && error.code !== TIMED_OUT,
+    );
+    this.#tables.replace(tables, snapshot, this.#readBefore);
     this.#snapshot = snapshot;
-    this.#keepTables(tables);
+    this.#reads.noteAll(snapshot);
     for (const { oid, typmod, name } of types) {
       let byTypmod = this.#types.get(Number(oid));
       if (byTypmod === undefined) this.#types.set(Number(oid), byTypmod = new Map());
@@ -128,28 +185,34 @@ class LoadedCatalog implements PgCatalog {
     this.version++;
   }
 
+  #read<T>(
+    ask: (connection: Connection) => Promise<T>,
+    heals: (error: PostgresError) => boolean,
+  ): Promise<T> {
+    const reading = this.#turn.then(() => this.#readInTurn(ask, heals));
+    this.#turn = reading.catch(() => {});
+    return reading;
+  }
+
   /**
-   * A connection that was lost is made anew, for as long as that takes: who waits for an unknown table
-   * cannot go on without. Only the first reading fails at once.
+   * A connection that was lost is made anew, for as long as that takes: who waits for a table cannot go
+   * on without. Only the first reading fails at once.
    */
-  async #read(): Promise<CatalogRows> {
+  async #readInTurn<T>(
+    ask: (connection: Connection) => Promise<T>,
+    heals: (error: PostgresError) => boolean,
+  ): Promise<T> {
     const since = new Date(systemClock.wall()).toISOString();
     let toldAtMs = -Infinity;
     for (let attempt = 0;; attempt++) {
       try {
         this.#connection ??= await connect(this.postgres, "ordinary", this.#stop);
-        return await bounded(
-          this.#connection,
-          this.#ask(this.#connection),
-          SILENCE_MS,
-          this.#stop,
-        );
+        return await bounded(this.#connection, ask(this.#connection), SILENCE_MS, this.#stop);
       } catch (error) {
         this.#stop.throwIfAborted();
         this.#connection?.destroy();
         this.#connection = undefined;
-        const heals = error instanceof PostgresError && error.transient && error.code !== TIMED_OUT;
-        if (!heals || this.version === 0) throw error;
+        if (!(error instanceof PostgresError && heals(error)) || this.version === 0) throw error;
         logger.debug("the catalog's connection is opened anew: {why}", { why: error.message });
         if (attempt >= QUIET_ATTEMPTS && systemClock.now() - toldAtMs >= REMINDER_MS) {
           toldAtMs = systemClock.now();
@@ -179,46 +242,6 @@ class LoadedCatalog implements PgCatalog {
     for (const [oid, typmod] of wanted) this.#wantedTypes.delete(`${oid} ${typmod}`);
     return { snapshot: parseSnapshot(seen!.snapshot!), tables, types };
   }
-
-  #keepTables(rows: readonly TextRow[]): void {
-    const present = new Map<string, KnownTable>();
-    const byOid = new Map<string, KnownTable>();
-    for (const row of rows) {
-      const name = `${row.schema}.${row.name}`;
-      const twin = present.get(name);
-      if (twin !== undefined) {
-        logger.warn("two tables have the name {name}, one with a dot in its own name", { name });
-      }
-      const table = tableOf(row, twin ?? this.table(name));
-      present.set(name, table);
-      byOid.set(row.oid!, table);
-      this.#oids.set(name, row.oid!);
-    }
-    for (const [name, table] of this.#present) {
-      if (!present.has(name)) this.#gone.set(name, table);
-    }
-    for (const name of present.keys()) this.#gone.delete(name);
-    this.#followRenamed(byOid);
-    for (const name of this.#gone.keys()) {
-      if (this.#gone.size <= MAX_GONE_TABLES) break;
-      this.#gone.delete(name);
-      this.#oids.delete(name);
-    }
-    this.#present = present;
-    this.hasVirtualColumns ||= rows.some(({ virtual }) => virtual !== null);
-  }
-
-  /**
-   * A table that has another name now may have had its present key before it was renamed: changes of
-   * that time still come under the old name.
-   */
-  #followRenamed(present: ReadonlyMap<string, KnownTable>): void {
-    for (const [name, gone] of this.#gone) {
-      const renamed = present.get(this.#oids.get(name)!);
-      if (renamed === undefined) continue;
-      this.#gone.set(name, { ...gone, keys: joinKeys(gone.keys, renamed.keys) });
-    }
-  }
 }
 
 /**
@@ -242,31 +265,19 @@ interface CatalogRows {
   readonly types: TextRow[];
 }
 
-/** `earlier` is what was known under the same name. */
-function tableOf(row: TextRow, earlier: KnownTable | undefined): KnownTable {
-  const parent = columns(row.parent);
+async function readSome(connection: Connection, asked: readonly TableName[]) {
+  const beganMs = systemClock.now();
+  const rows = await connection.query("read the catalog's word on tables", SOME_TABLES_QUERY, [
+    asked.map(({ schema }) => schema),
+    asked.map(({ table }) => table),
+  ]);
   return {
-    schema: row.schema!,
-    table: row.name!,
-    keys: joinKeys([columns(row.key) ?? []], earlier?.keys ?? []),
-    replicaIdentity: row.identity as KnownTable["replicaIdentity"],
-    identityColumns: columns(row.identity_key),
-    virtualColumns: columns(row.virtual),
-    partitionOf: parent && `${parent[0]}.${parent[1]}`,
+    snapshot: parseSnapshot(rows[0]!.snapshot!),
+    rows: rows.filter(({ oid }) => oid !== null),
+    tookMs: systemClock.now() - beganMs,
   };
 }
 
-/** Each key once, the first ones first. */
-function joinKeys(first: KnownTable["keys"], then: KnownTable["keys"]): KnownTable["keys"] {
-  const others = then.filter((key) => !first.some((known) => sameNames(known, key)));
-  return [...first, ...others].slice(0, MAX_KEYS_KEPT);
-}
-
-/** A JSON list of names. */
-function columns(text: string | null | undefined): string[] | undefined {
-  return text === null || text === undefined ? undefined : JSON.parse(text);
-}
-
-function sameNames(left: readonly string[], right: readonly string[]): boolean {
-  return left.length === right.length && left.every((name, index) => name === right[index]);
+function isTransient(error: PostgresError): boolean {
+  return error.transient;
 }

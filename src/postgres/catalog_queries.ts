@@ -45,24 +45,50 @@ const VIRTUAL_COLUMNS = `CASE
        AND (pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated') OPERATOR(pg_catalog.=) 'v')
   END`;
 
-/**
- * Columns: oid, schema, name, identity, key, identity_key, virtual, parent. The last four are JSON
- * lists.
- */
-export const TABLES_QUERY = `
-SELECT c.oid::pg_catalog.text AS oid, n.nspname AS schema, c.relname AS name, c.relreplident AS identity,
+/** What is asked of a table `c` in the schema `n`. The last four are JSON lists. */
+const TABLE_COLUMNS = `c.oid::pg_catalog.text AS oid, n.nspname AS schema, c.relname AS name,
+       c.relkind AS kind, c.relreplident AS identity,
        ${keyColumns("i.indisprimary")} AS key,
        ${keyColumns(IDENTITY)} AS identity_key,
        ${VIRTUAL_COLUMNS} AS virtual,
-       (SELECT pg_catalog.json_build_array(pn.nspname, pc.relname)::pg_catalog.text
+       (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(pn.nspname, pc.relname)
+                                   ORDER BY h.inhseqno)::pg_catalog.text
           FROM pg_catalog.pg_inherits h
           JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) h.inhparent
-                                     AND pc.relkind OPERATOR(pg_catalog.=) 'p'
           JOIN pg_catalog.pg_namespace pn ON pn.oid OPERATOR(pg_catalog.=) pc.relnamespace
-         WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) AS parent
+         WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid) AS parents`;
+
+/** Columns: those of a table. */
+export const TABLES_QUERY = `
+SELECT ${TABLE_COLUMNS}
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
  WHERE ${FOLLOWED}`;
+
+/**
+ * Columns: snapshot, and those of a table: of the tables whose schemas and names are given as two arrays,
+ * and of all that they are partitions of or inherit from, however far up. One row without a table when
+ * none is there. By indexes alone, since changes wait for it.
+ */
+export const SOME_TABLES_QUERY = `
+WITH RECURSIVE chosen (oid) AS (
+  SELECT c.oid
+    FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.name[]), pg_catalog.unnest($2::pg_catalog.name[]))
+         AS asked (schema, name)
+    JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) asked.schema
+    JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+                              AND c.relname OPERATOR(pg_catalog.=) asked.name
+   UNION
+  SELECT h.inhparent
+    FROM chosen
+    JOIN pg_catalog.pg_inherits h ON h.inhrelid OPERATOR(pg_catalog.=) chosen.oid)
+SELECT pg_catalog.txid_current_snapshot()::pg_catalog.text AS snapshot, t.*
+  FROM (SELECT) AS one
+  LEFT JOIN (SELECT ${TABLE_COLUMNS}
+               FROM chosen
+               JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) chosen.oid
+               JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+              WHERE ${FOLLOWED}) t ON true`;
 
 /**
  * Columns: oid, typmod, name. Every type bare, but for the row types of tables; the types of all

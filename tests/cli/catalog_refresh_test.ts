@@ -11,7 +11,9 @@ function counting(): Catalog & { refreshes: number } {
     table: () => undefined,
     tables: () => [],
     typeName: () => undefined,
-    sees: () => true,
+    isRead: () => true,
+    readAgain: () => Promise.resolve(),
+    readSoon: () => {},
     refresh() {
       this.refreshes++;
       return this.refreshes === 1 ? Promise.reject(new Error("no server")) : Promise.resolve();

@@ -88,7 +88,7 @@ Deno.test("full change writes values as wal2json does, by the type's name", asyn
 
 Deno.test("full change of an update: the old row's columns that are not NULL, else the key's new ones", async () => {
   const newRow: ColumnSpec[] = [["v", "text", "b"], ["id", "integer", "1"], ["w", "text", null]];
-  const formatter = await make();
+  const formatter = await make("test_decoding", { hadOtherIdentity: true });
   const oldKeys = (oldRow?: readonly ColumnSpec[]) =>
     JSON.parse(payload(format(formatter, row("update", { newRow, oldRow }))[0])).change.oldkeys;
   assertEquals(oldKeys(), { keynames: ["id"], keytypes: ["integer"], keyvalues: [1] });
@@ -153,7 +153,7 @@ Deno.test("full change of an update that changes the key goes by the key that CS
 });
 
 Deno.test("full change of a delete has oldkeys alone, and none where PostgreSQL sent nothing", async () => {
-  const formatter = await make();
+  const formatter = await make("test_decoding", { replicaIdentity: "f" });
   const change = row("delete", { oldRow: [["id", "integer", "1"], ["v", "text", null]] });
   assertEquals(
     payload(format(formatter, change)[0]),
@@ -239,7 +239,7 @@ Deno.test("full change of TRUNCATE: one object a table, to every shard; no logic
 });
 
 Deno.test("full change of the key only: the key's columns, marked", async () => {
-  const formatter = await make();
+  const formatter = await make("test_decoding", { replicaIdentity: "f" });
   const newRow: ColumnSpec[] = [["big", "text", "x".repeat(100)], ["id", "integer", "2"]];
   const oldRow: ColumnSpec[] = [["big", "text", "y".repeat(100)], ["id", "integer", "1"]];
   const change = row("update", { newRow, oldRow });

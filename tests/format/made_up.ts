@@ -7,7 +7,7 @@ import type {
   TransactionInfo,
   Truncate,
 } from "../../src/decode/event.ts";
-import type { Change, FormatProblem, Formatter } from "../../src/format/formatter.ts";
+import type { Change, FormatProblem, Formatter, Unread } from "../../src/format/formatter.ts";
 import type { FormatOptions } from "../../src/options.ts";
 import type { Catalog, KnownTable } from "../../src/postgres/known_table.ts";
 
@@ -38,6 +38,7 @@ interface RowSpec {
   newRow?: readonly ColumnSpec[];
   oldRow?: readonly ColumnSpec[];
   transaction?: TransactionInfo;
+  definedBy?: number;
   seq?: number;
 }
 
@@ -51,6 +52,7 @@ export function row(kind: RowChange["kind"], spec: RowSpec): RowChange {
     transaction: spec.transaction ?? TRANSACTION,
     seq: spec.seq ?? 0,
     relation: relation(spec.table ?? "public.t"),
+    definedBy: spec.definedBy ?? 0,
     keyNames: spec.keyNames,
     newRow,
     oldRow,
@@ -106,7 +108,13 @@ export class MadeUpCatalog implements Catalog {
       replicaIdentity,
       identityColumns: replicaIdentity === "d" && keys[0]?.length ? keys[0] : undefined,
       virtualColumns: undefined,
-      partitionOf: undefined,
+      isPartitioned: false,
+      formerKeys: [],
+      keySince: undefined,
+      hadOtherIdentity: false,
+      parents: [],
+      formerParents: [],
+      formerNames: [],
       ...known,
     });
   }
@@ -130,9 +138,18 @@ export class MadeUpCatalog implements Catalog {
   /** Whether it was read late enough to see the changes that are asked about. */
   isLateEnough = true;
 
-  sees(): boolean {
-    return this.isLateEnough;
+  /** The transactions that it shows, in place of that. */
+  shows: ((xid: number) => boolean) | undefined;
+
+  isRead(_qualifiedName: string, xid: number): boolean {
+    return this.shows?.(xid) ?? this.isLateEnough;
   }
+
+  readAgain(): Promise<void> {
+    return this.refresh();
+  }
+
+  readSoon(): void {}
 
   refresh(): Promise<void> {
     this.version++;
@@ -162,14 +179,15 @@ export interface Emitted {
 
 /** What a formatter makes of a change; throws where it gives a problem. */
 export function format(formatter: Formatter, change: Change): Emitted[] {
-  const { records, problem } = tryFormat(formatter, change);
-  if (problem !== undefined) throw new Error(`${problem.kind}: ${problem.reason}`);
-  return records;
+  return recordsOf(tryFormat(formatter, change));
 }
 
 export function formatKeyOnly(formatter: Formatter, change: Change): Emitted[] {
-  const { records, problem } = collect((emit) => formatter.formatKeyOnly(change, emit));
-  if (problem !== undefined) throw new Error(`${problem.kind}: ${problem.reason}`);
+  return recordsOf(collect((emit) => formatter.formatKeyOnly(change, emit)));
+}
+
+function recordsOf({ records, problem }: ReturnType<typeof tryFormat>): Emitted[] {
+  if (problem !== undefined) throw new Error(Deno.inspect(problem));
   return records;
 }
 
@@ -180,8 +198,9 @@ export function tryFormat(formatter: Formatter, change: Change) {
 function collect(
   run: (emit: (key: string, data: string | Uint8Array, route?: "every shard") => void) =>
     | FormatProblem
+    | Unread
     | undefined,
-): { records: Emitted[]; problem: FormatProblem | undefined } {
+): { records: Emitted[]; problem: FormatProblem | Unread | undefined } {
   const records: Emitted[] = [];
   const problem = run((key, data, route) => {
     records.push({ key, data: textOf(data), route });

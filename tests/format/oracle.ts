@@ -163,6 +163,7 @@ export class Oracle {
         });
       });
       if (problem === undefined) continue;
+      if (problem.kind === "unread") throw new Error(Deno.inspect(problem));
       if (!this.mayHide(problem)) throw new Error(`${plugin} ${problem.table}: ${problem.reason}`);
     }
   }

@@ -129,10 +129,8 @@ Deno.test("RowKeys.find: a TOASTed key that neither row has", () => {
 });
 
 Deno.test("RowKeys.find prefers the old key only where the old row has all of it", () => {
-  const keys = new RowKeys(
-    "test_decoding",
-    new MadeUpCatalog({ "public.t": { keys: [["a", "b"]] } }),
-  );
+  const catalog = new MadeUpCatalog({ "public.t": { keys: [["a", "b"]], hadOtherIdentity: true } });
+  const keys = new RowKeys("test_decoding", catalog);
   const whole = row("update", {
     newRow: AB,
     oldRow: [["a", "integer", "7"], ["b", "integer", "8"]],
@@ -148,4 +146,83 @@ Deno.test("RowKeys.find takes null for a value only with wal2json, which prints 
   const change = row("update", { newRow: AB, oldRow: [["a", "numeric", null]] });
   assertEquals(find(new RowKeys("pgoutput", catalog), change, "old"), "1");
   assertEquals(find(new RowKeys("wal2json", catalog), change, "old"), "null");
+});
+
+/** What a transaction did that was there before `xid`. */
+const before = (xid: number) => (asked: number) => asked < xid;
+const inTransaction = (xid: number) => ({
+  xid,
+  timeline: 1,
+  commitLsn: undefined,
+  commitTime: undefined,
+});
+
+Deno.test("RowKeys.find believes the catalog when it was read behind the last DDL that the plugin shows", () => {
+  const catalog = new MadeUpCatalog({ "public.t": { keys: [["a"]] } });
+  catalog.shows = before(50);
+  const change = (definedBy: number) =>
+    row("insert", { newRow: AB, transaction: inTransaction(60), definedBy });
+  for (const plugin of ["test_decoding", "pgoutput"] as const) {
+    const keys = new RowKeys(plugin, catalog);
+    assertEquals(find(keys, change(0)), "1");
+    assertEquals(find(keys, change(49)), "1");
+    assertEquals(find(keys, change(55)), "<unread>");
+    assertEquals(find(keys, change(49)), "1");
+  }
+});
+
+Deno.test("RowKeys.find with test_decoding, which does not show all DDL: no key only from a catalog that sees the change", () => {
+  const catalog = new MadeUpCatalog({ "public.t": { keys: [[]] } });
+  catalog.shows = before(60);
+  const change = row("insert", { newRow: AB, transaction: inTransaction(60) });
+  assertEquals(find(new RowKeys("pgoutput", catalog), change), "<no-key>");
+  assertEquals(find(new RowKeys("test_decoding", catalog), change), "<unread>");
+  catalog.shows = before(61);
+  assertEquals(find(new RowKeys("test_decoding", catalog), change), "<no-key>");
+});
+
+Deno.test("RowKeys.find takes the key that was there when a reading saw the change", () => {
+  const catalog = new MadeUpCatalog({
+    "public.t": {
+      keys: [["b"], ["a"], ["a", "b"]],
+      formerKeys: [{ columns: ["a"], seenBy: before(50) }, {
+        columns: ["a", "b"],
+        seenBy: before(40),
+      }],
+      keySince: before(60),
+    },
+  });
+  const keys = new RowKeys("test_decoding", catalog);
+  const key = (xid: number, definedBy: number) =>
+    find(keys, row("insert", { newRow: AB, transaction: inTransaction(xid), definedBy }));
+  assertEquals([key(39, 0), key(49, 0), key(60, 0)], ['["1","2"]', "1", "2"]);
+  // Between the readings that showed two keys.
+  assertEquals([key(55, 0), key(55, 49), key(55, 54)], ["1", "1", "2"]);
+});
+
+Deno.test("RowKeys.find: between two readings a key is not taken for none, and a dropped one counts up to its DDL", () => {
+  const find_ = (keys: string[][], former: string[], definedBy: number) => {
+    const known = { keys, formerKeys: [{ columns: former, seenBy: before(50) }] };
+    const catalog = new MadeUpCatalog({ "public.t": { ...known, keySince: before(60) } });
+    const change = row("insert", { newRow: AB, transaction: inTransaction(55), definedBy });
+    return find(new RowKeys("test_decoding", catalog), change);
+  };
+  assertEquals(find_([["a"], []], [], 49), "1");
+  assertEquals(find_([[], ["a"]], ["a"], 49), "1");
+  assertEquals(find_([[], ["a"]], ["a"], 54), "<no-key>");
+});
+
+Deno.test("RowKeys.find with test_decoding: the old row of the default replica identity is the key", () => {
+  const catalog = new MadeUpCatalog({ "public.t": { keys: [["b"], ["b", "a"]] } });
+  const keys = new RowKeys("test_decoding", catalog);
+  assertEquals(find(keys, row("delete", { oldRow: AB })), '["2","1"]');
+  assertEquals(find(keys, row("delete", { oldRow: [AB[1]] })), "2");
+  assertEquals(
+    find(keys, row("delete", { oldRow: [...AB, ["c", "integer", "3"]] })),
+    "<unknown-table>",
+  );
+  // pgoutput sends none of this identity, and FULL shows every column.
+  assertEquals(find(new RowKeys("pgoutput", catalog), row("delete", { oldRow: AB })), "2");
+  catalog.set("public.u", { keys: [["b"], ["b", "a"]], replicaIdentity: "f" });
+  assertEquals(find(keys, row("delete", { table: "public.u", oldRow: AB })), "2");
 });

@@ -36,7 +36,13 @@ function known(table: string, changes: Partial<KnownTable> = {}): KnownTable {
     replicaIdentity: "d",
     identityColumns: undefined,
     virtualColumns: undefined,
-    partitionOf: undefined,
+    isPartitioned: false,
+    formerKeys: [],
+    keySince: undefined,
+    hadOtherIdentity: false,
+    parents: [],
+    formerParents: [],
+    formerNames: [],
     ...changes,
   };
 }
@@ -79,18 +85,23 @@ for (const each of [server, debian]) {
       known("no_identity", { keys: [["id"]], replicaIdentity: "n" }),
       known("by_index", { keys: [["id"]], replicaIdentity: "i", identityColumns: ["y", "x"] }),
       known("deferred", { keys: [["id"]] }),
-      known("parted", { keys: [["region", "id"]], identityColumns: ["region", "id"] }),
+      known("parted", {
+        keys: [["region", "id"]],
+        identityColumns: ["region", "id"],
+        isPartitioned: true,
+      }),
       known("parted_eu", {
         keys: [["region", "id"]],
         identityColumns: ["region", "id"],
-        partitionOf: "public.parted",
+        isPartitioned: true,
+        parents: ["public.parted"],
       }),
       known("parted eu 1", {
         keys: [["region", "id"]],
         identityColumns: ["region", "id"],
-        partitionOf: "public.parted_eu",
+        parents: ["public.parted_eu"],
       }),
-      known("inheriting"),
+      known("inheriting", { parents: ["public.simple"] }),
       known("mat"),
       known("Tä b'le", {
         schema: 'My.Schema "x", y',
