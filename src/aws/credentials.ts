@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
+import { registerSecret } from "../telemetry/redaction.ts";
 
 /** Who signs a request. */
 export interface Credentials {
@@ -123,6 +124,11 @@ export class CredentialKeeper {
     const found = await this.#ask(source);
     checkForm(found, source.name);
     const { expiration } = found;
+    // Those that expire are too many to remember them all.
+    if (expiration === undefined) {
+      registerSecret(found.secretAccessKey);
+      registerSecret(found.sessionToken);
+    }
     if (
       found.accessKeyId !== this.#current?.accessKeyId ||
       found.secretAccessKey !== this.#current.secretAccessKey ||

@@ -158,3 +158,42 @@ Deno.test("a proxy or a file of authorities that cannot be one is named before a
     assertEquals(stderr.includes("s3cret"), false);
   }
 });
+
+Deno.test("the hosts that are asked are those that docs/aws.md names", async () => {
+  await using proxy = serveRaw(async (connection) => {
+    while (await connection.next()) await connection.write(answer(403, ""));
+  });
+  const keys = {
+    AWS_REGION: "us-east-1",
+    AWS_ACCESS_KEY_ID: "AKIATESTTESTTESTTEST",
+    AWS_SECRET_ACCESS_KEY: "secret",
+    HTTPS_PROXY: proxy.endpoint,
+  };
+  const account = { ...keys, AWS_ACCOUNT_ID: "123456789012" };
+  const arn = "arn:aws:kinesis:eu-west-1:210987654321:stream/changes";
+  const asked: [Record<string, string>, string, string][] = [
+    [keys, "changes", "kinesis.us-east-1.amazonaws.com"],
+    [account, "changes", "123456789012.control-kinesis.us-east-1.amazonaws.com"],
+    [
+      { ...account, AWS_ACCOUNT_ID_ENDPOINT_MODE: "disabled" },
+      "changes",
+      "kinesis.us-east-1.amazonaws.com",
+    ],
+    [keys, arn, "210987654321.control-kinesis.eu-west-1.amazonaws.com"],
+    [
+      { ...keys, AWS_ENDPOINT_URL_KINESIS: "https://kinesis.eu-west-1.amazonaws.com" },
+      arn,
+      "kinesis.eu-west-1.amazonaws.com",
+    ],
+    [{ ...keys, AWS_USE_FIPS_ENDPOINT: "TRUE" }, "changes", "kinesis-fips.us-east-1.amazonaws.com"],
+    [{ ...keys, AWS_USE_DUALSTACK_ENDPOINT: "True" }, "changes", "kinesis.us-east-1.api.aws"],
+  ];
+  const flags = "-d none -u none -h 127.0.0.1 -p 1 -k".split(" ");
+  for (const [env, stream, host] of asked) {
+    proxy.seen.length = 0;
+    const { stdout } = await Pg2kinesis.run(["check", ...flags, stream], { env });
+    const hosts = new Set(proxy.seen.map((line) => /CONNECT (\S+):443/.exec(line)![1]!));
+    const kinesis = [...hosts].filter((host) => host.includes("kinesis"));
+    assertEquals(kinesis, [host], stdout);
+  }
+});
