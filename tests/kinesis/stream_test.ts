@@ -41,6 +41,23 @@ Deno.test("openStream says how to make a stream that is not there", async () => 
   assert(error.message.includes("--create-stream"), error.message);
 });
 
+Deno.test("openStream tells a quota of streams or shards that is used up", async () => {
+  const simulation = new Simulation();
+  simulation.api.createStream = () =>
+    Promise.reject(Object.assign(new Error("over the limit"), { name: "LimitExceededException" }));
+  const error = await assertRejects(
+    () => open(simulation, { name: "other", create: true }),
+    RunError,
+  );
+  assert(
+    error.message.startsWith(
+      "cannot create stream other (us-east-1): LimitExceededException: over the limit; the account's " +
+        "quota of streams or shards in this region is used up",
+    ),
+    error.message,
+  );
+});
+
 Deno.test("openStream makes a missing stream with --create-stream, of a size or on demand", async () => {
   const simulation = new Simulation();
   const made = await open(simulation, { name: "other", create: true, shardCount: 3 });
