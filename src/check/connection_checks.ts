@@ -5,6 +5,7 @@ import type { PostgresOptions } from "../options.ts";
 import type { Connection } from "../postgres/connection.ts";
 import { isSocketFolder } from "../postgres/encryption.ts";
 import type { PostgresError } from "../postgres/postgres_error.ts";
+import { raiseLimit, refusalOf } from "../postgres/server_refusal.ts";
 import { isHidden, quoteIdentifier } from "../postgres/sql_text.ts";
 import type { Remedy } from "../problem.ts";
 import type { Findings } from "./finding.ts";
@@ -49,41 +50,51 @@ function isLoopback(host: string): boolean {
 /** What lets us in; undefined where the message says all that can be said. */
 export function connectionRemedy(
   error: PostgresError,
-  { user, database }: PostgresOptions,
+  { user, database, sslMode }: PostgresOptions,
 ): Remedy | undefined {
   if (!(error.cause instanceof pg.DatabaseError)) return undefined;
-  const { code, message } = error.cause;
+  const { message } = error.cause;
   const role = quoteIdentifier(user);
-  switch (code) {
-    case "28000": {
-      if (/role .* does not exist/.test(message)) {
-        return { kind: "sql", statements: [`CREATE ROLE ${role} LOGIN REPLICATION;`] };
-      }
-      if (/not permitted to log in/.test(message)) {
-        return { kind: "sql", statements: [`ALTER ROLE ${role} LOGIN;`] };
-      }
-      const from = /no pg_hba\.conf entry for host "([^"]+)"/.exec(message)?.[1];
+  const sql = (statement: string): Remedy => ({ kind: "sql", statements: [`${statement};`] });
+  const refusal = refusalOf(error.cause, "ordinary");
+  switch (refusal) {
+    case "role": {
+      const create = `CREATE ROLE ${role} LOGIN REPLICATION`;
+      const allow = `ALTER ROLE ${role} LOGIN`;
+      // PostgreSQL has one SQLSTATE and one function for both. Its words decide nothing but which of two
+      // harmless statements stands alone; in another language both are given.
+      if (/does not exist$/.test(message)) return sql(create);
+      if (/not permitted to log in$/.test(message)) return sql(allow);
+      return { kind: "advice", text: `${create}; or, where the role is there, ${allow};` };
+    }
+    case "no entry": {
+      // The client's address as the server sees it is nowhere else; it is in quotes in every language.
+      const from = message.match(/[0-9a-fA-F:.]+/g)?.find((word) => isIP(word) !== 0);
       if (from === undefined) return undefined;
       // The file has no escapes, and takes what begins with a slash for a regular expression.
       if ([database, user].some((name) => isHidden(name) || name.startsWith("/"))) return undefined;
       const bits = isIP(from) === 6 ? 128 : 32;
-      const kind = /SSL encryption|no encryption/.test(message) && /, SSL/.test(message)
-        ? "hostssl"
-        : "host";
+      const kind = ["require", "verify-ca", "verify-full"].includes(sslMode) ? "hostssl" : "host";
       return {
         kind: "advice",
         text: `add to pg_hba.conf: ${kind} ${quoteIdentifier(database)} ${role} ${from}/${bits} ` +
           "scram-sha-256 (then SELECT pg_catalog.pg_reload_conf();)",
       };
     }
-    case "42501":
-      return /CONNECT/.test(String(error.cause.detail))
-        ? {
-          kind: "sql",
-          statements: [`GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${role};`],
-        }
-        : undefined;
-    default:
+    case "no CONNECT":
+      return sql(`GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${role}`);
+    case "role limit":
+      return sql(raiseLimit("ROLE", role));
+    case "database limit":
+      return sql(raiseLimit("DATABASE", quoteIdentifier(database)));
+    case "pooler":
+      return { kind: "options", options: "--pg-host <PostgreSQL itself> --pg-port <its port>" };
+    case "max_connections":
+    case "max_wal_senders":
+    case "no REPLICATION":
+    case undefined:
       return undefined;
+    default:
+      return refusal satisfies never;
   }
 }

@@ -53,6 +53,11 @@ export async function checkPublication(context: ServerContext, plan: SlotPlan): 
   await reportFilters(context);
 }
 
+/** What the statements behind the arrow give up. */
+const ANOTHER_PLUGIN =
+  ", and a new slot has lost them; a copy of this one with another plugin reads them " +
+  '(docs/operating.md, "Another plugin, format or stream")';
+
 function reportMissing(
   { findings, facts, wanted, options: { slot } }: ServerContext,
   { isOwn, makes }: SlotPlan,
@@ -76,7 +81,9 @@ function reportMissing(
   } else {
     findings.stop(
       "publication",
-      `${found}, and the slot ${JSON.stringify(slot.name)} cannot read one that is made after it`,
+      `${found}, and the slot ${
+        JSON.stringify(slot.name)
+      } cannot read one that is made after it${ANOTHER_PLUGIN}`,
       {
         kind: "sql",
         statements: [
@@ -136,7 +143,7 @@ function reportYounger(
     `${
       JSON.stringify(name)
     } was made or changed after changes that the slot has still to read; if it ` +
-      "was made then, the slot cannot read them",
+      `was made then, the slot cannot read them${ANOTHER_PLUGIN}`,
     {
       kind: "sql",
       statements: [

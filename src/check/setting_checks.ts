@@ -1,7 +1,11 @@
+// @ts-types="@types/pg"
+import pg from "pg";
 import { connect } from "../postgres/connection.ts";
 import { PostgresError } from "../postgres/postgres_error.ts";
+import { refusalOf } from "../postgres/server_refusal.ts";
 import { quoteIdentifier } from "../postgres/sql_text.ts";
 import type { Remedy } from "../problem.ts";
+import { connectionRemedy } from "./connection_checks.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 
 /** With less a moment's hiccup ends the connection. */
@@ -48,13 +52,16 @@ async function checkWalSender(
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof PostgresError)) throw error;
-    const remedy: Remedy | undefined = /max_wal_senders/.test(error.message)
+    const refusal = error.cause instanceof pg.DatabaseError
+      ? refusalOf(error.cause, "replication")
+      : undefined;
+    const remedy: Remedy | undefined = refusal === "max_wal_senders"
       ? {
         kind: "sql",
         statements: [`ALTER SYSTEM SET max_wal_senders = ${max + 10};`],
         then: "restart the server",
       }
-      : undefined;
+      : connectionRemedy(error, options.postgres);
     findings.stop("wal_senders", error.message, remedy);
     return undefined;
   }

@@ -1,5 +1,6 @@
 import type { TextRow } from "../postgres/connection.ts";
 import { FAILOVER_VERSION } from "../postgres/slot.ts";
+import { unreadBytes } from "../postgres/slot_state.ts";
 import { findSlot, missingSlot, slotProblem } from "../postgres/slot_problem.ts";
 import type { Remedy } from "../problem.ts";
 import type { ServerContext } from "./postgres_checks.ts";
@@ -44,9 +45,12 @@ export async function checkSlot(context: ServerContext, plan: SlotPlan): Promise
   }
   const problem = slotProblem(existing, facts, slot);
   if (makes && problem?.transient !== true && existing.slot_type === "logical") {
+    const unread = await unreadBytes(connection, slot.name);
+    const amount = unread === undefined ? "" : `, with ${formatBytes(unread)} of WAL to read`;
     findings.warn(
       "slot",
-      `--recreate-slot drops the slot ${name}; what it had not yet published is lost`,
+      `--recreate-slot drops the slot ${name}${amount}, at every start: leave it out of a command that ` +
+        "is started again and again; what the slot had not yet published is lost",
     );
     return;
   }

@@ -5,6 +5,7 @@ import { isSocketFolder } from "./encryption.ts";
 import { StrangeAnswer } from "./login_bounds.ts";
 import { LoginRefused } from "./login_watch.ts";
 import { describe, errorCode, isTransient, PostgresError } from "./postgres_error.ts";
+import { AROUND_POOLER, raiseLimit, type Refusal, refusalOf } from "./server_refusal.ts";
 import { SocketRefused } from "./socket_owner.ts";
 import { quoteIdentifier } from "./sql_text.ts";
 
@@ -83,24 +84,15 @@ function explainServer(error: pg.DatabaseError, attempt: Attempt, options: Postg
   const said = describe(error);
   const role = quoteIdentifier(options.user);
   if (isTokenRefused(error, options)) return explainToken(said, attempt, role);
+  const refusal = refusalOf(error, attempt.kind);
+  if (refusal !== undefined) {
+    return explainRefusal(refusal, said, attempt, role, options);
+  }
   switch (error.code) {
     case "28P01":
       return `wrong password, or no such role; check --pg-user, and set PGPASSWORD or write it to ~/.pgpass. The server said: ${said}`;
-    case "28000":
-      return explainNoEntry(error, said, attempt);
     case "3D000":
       return `there is no such database; check --pg-dbname. The server said: ${said}`;
-    case "42501":
-      if (attempt.kind !== "replication") break;
-      return `the role may not replicate; run ALTER ROLE ${role} REPLICATION ` +
-        `(on Amazon RDS: GRANT rds_replication TO ${role}). The server said: ${said}`;
-    case "53300":
-      return /max_wal_senders/.test(error.message)
-        ? `all max_wal_senders are in use; end one, or raise the setting. The server said: ${said}`
-        : `the server has no connection left; end some, or raise max_connections. The server said: ${said}`;
-    case "08P01":
-      return "what answers there does not take the settings that a session starts with, as a " +
-        `connection pooler may not; connect to PostgreSQL itself. It said: ${said}`;
     case "57P03":
       return `the server is starting up or shutting down; try again. The server said: ${said}`;
   }
@@ -108,15 +100,14 @@ function explainServer(error: pg.DatabaseError, attempt: Attempt, options: Postg
 }
 
 function isTokenRefused(error: pg.DatabaseError, { auth }: PostgresOptions): boolean {
-  return auth === "rds-iam" && isLoginRefused(error.code) && !isNoEntry(error);
+  return auth === "rds-iam" && isLoginRefused(error.code) &&
+    refusalOf(error, "ordinary") !== "no entry";
 }
 
 /** Whether a SQLSTATE says that the server does not let the role in as it came. */
 export function isLoginRefused(code: string | undefined): boolean {
   return code !== undefined && code.startsWith("28");
 }
-
-const isNoEntry = (error: pg.DatabaseError) => /no pg_hba\.conf entry/.test(error.message);
 
 /** https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.Troubleshooting.html */
 function explainToken(said: string, { host, kind }: Attempt, role: string): string {
@@ -128,18 +119,49 @@ function explainToken(said: string, { host, kind }: Attempt, role: string): stri
     `an alias, as --pg-host (${host}). The server said: ${said}`;
 }
 
-function explainNoEntry(error: pg.DatabaseError, said: string, attempt: Attempt): string {
-  if (/role .* (does not exist|is not permitted to log in)/.test(error.message)) {
-    return `${said}; check --pg-user`;
+function explainRefusal(
+  refusal: Refusal,
+  said: string,
+  attempt: Attempt,
+  role: string,
+  { database, sslCert }: PostgresOptions,
+): string {
+  const answer = `. The server said: ${said}`;
+  switch (refusal) {
+    case "max_wal_senders":
+      return `all max_wal_senders are in use; end one, or raise the setting${answer}`;
+    case "max_connections":
+      return `the server has no connection left; end some, or raise max_connections${answer}`;
+    case "role limit":
+      return "the role's own CONNECTION LIMIT is used up; end some of its sessions, or run " +
+        `${raiseLimit("ROLE", role)}${answer}`;
+    case "database limit":
+      return "the database's own CONNECTION LIMIT is used up; end some of its sessions, or run " +
+        `${raiseLimit("DATABASE", quoted(database))}${answer}`;
+    case "role":
+      return `${said}; check --pg-user`;
+    case "no CONNECT":
+      return `the role may not connect to this database; run GRANT CONNECT ON DATABASE ` +
+        `${quoted(database)} TO ${role}${answer}`;
+    case "no REPLICATION":
+      return `the role may not replicate; run ALTER ROLE ${role} REPLICATION ` +
+        `(on Amazon RDS: GRANT rds_replication TO ${role})${answer}`;
+    case "pooler":
+      return `that is not PostgreSQL itself: ${AROUND_POOLER}. It said: ${said}`;
+    case "no entry": {
+      // Logical replication connections match the database's entries, not "replication".
+      const encryption = !attempt.encrypted
+        ? ", or --pg-sslmode require where that one is hostssl"
+        : sslCert === undefined
+        ? ", or --pg-sslcert where that one asks for a certificate"
+        : "";
+      return "pg_hba.conf of the server lets nobody in this way; it needs an entry for this host, role and " +
+        'database, before any that rejects them (the keyword "replication" does not cover logical ' +
+        `replication)${encryption}${answer}`;
+    }
+    default:
+      return refusal satisfies never;
   }
-  if (isNoEntry(error)) {
-    // Logical replication connections match the database's entries, not "replication".
-    const encryption = attempt.encrypted ? "" : ", or ask for TLS with --pg-sslmode require";
-    return "pg_hba.conf of the server lets nobody in this way; add an entry for this host, role and " +
-      `database (the keyword "replication" does not cover logical replication)${encryption}. ` +
-      `The server said: ${said}`;
-  }
-  return said;
 }
 
 /** What the system, the name service, TLS or our own timer said. */

@@ -40,8 +40,10 @@ export async function checkPublications(
         (slotExists
           ? `the slot ${
             JSON.stringify(slot)
-          } cannot read one that is made after it: name another ` +
-            "with --pg-publication, or make both anew with --recreate-slot --create-publication"
+          } cannot read what was changed before one is made: name another ` +
+            "with --pg-publication, or follow the slot's changes up to then with a copy of it whose plugin " +
+            'needs none (docs/operating.md, "Another plugin"), or give them up and make both anew with ' +
+            "--recreate-slot --create-publication"
           : "make it with --create-publication, or run CREATE PUBLICATION … FOR TABLE … before the " +
             "slot is created, or name another with --pg-publication"),
     );

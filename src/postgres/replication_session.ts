@@ -6,12 +6,13 @@ import type { SlotOptions } from "../options.ts";
 import type { Connection, TextRow } from "./connection.ts";
 import { readCopyData, readNotice, writeStandbyStatus } from "./copy_data.ts";
 import { CopyStream } from "./copy_stream.ts";
+import { explainLostStream, explainRefusedStart } from "./decoding_failure.ts";
 import { pluginOptions } from "./plugin_options.ts";
 import { failed, PostgresError } from "./postgres_error.ts";
 import type { Keepalive, ReplicationMessage } from "./replication_message.ts";
 import { readTimelines } from "./read_timelines.ts";
-import { explainSlotFailure } from "./slot_failure.ts";
-import { quoteLiteral } from "./sql_text.ts";
+import { AROUND_POOLER } from "./server_refusal.ts";
+import { readSlot } from "./slot_state.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -25,6 +26,9 @@ const CLOSE_TIMEOUT_MS = 3000;
 const FIRST_SILENCE_MS = 100;
 /** A turn of reading, in which what fills the socket is dropped. */
 const DROP_MS = 100;
+
+/** What an ordinary session says to a replication command. */
+const SYNTAX_ERROR = "42601";
 
 /** Who the server is, as IDENTIFY_SYSTEM tells it, and how patient. */
 export interface ServerIdentity {
@@ -214,18 +218,10 @@ export class ReplicationSession {
     try {
       ({ ended } = await this.#copy.start(command));
     } catch (error) {
-      throw explainSlotFailure(failed(`cannot follow the slot ${this.#name}`, error), this.slot);
+      throw await explainRefusedStart(error, this.connection, this.identity, this.slot);
     }
     const lost = (why: unknown) =>
-      this.#lose(
-        explainSlotFailure(
-          failed(
-            `the connection to ${this.connection.place} that followed the slot ${this.#name} is lost`,
-            why,
-          ),
-          this.slot,
-        ),
-      );
+      this.#lose(explainLostStream(why, this.connection.place, this.slot));
     ended.then((error) => lost(error ?? new Error("the server ended the replication")));
     this.connection.lost.then(lost);
     this.#lastReadMs = this.clock.now();
@@ -354,7 +350,16 @@ async function identify(connection: Connection): Promise<ServerIdentity> {
   );
   // Behind the other: what is a primary by then has its last timeline. A standby's may be the one
   // before, and were it promoted in between, it would pass for a primary on that.
-  const [system] = await connection.query(doing, "IDENTIFY_SYSTEM");
+  const [system] = await connection.query(doing, "IDENTIFY_SYSTEM").catch((error) => {
+    if (!(error instanceof PostgresError && error.code === SYNTAX_ERROR)) throw error;
+    throw new PostgresError(
+      `${error.message}; this is no replication connection: ${AROUND_POOLER}`,
+      {
+        transient: false,
+        cause: error.cause,
+      },
+    );
+  });
   const timeline = Number(system!.timeline);
   return {
     systemId: system!.systemid!,
@@ -366,13 +371,4 @@ async function identify(connection: Connection): Promise<ServerIdentity> {
     isStandby: settings!.standby === "true",
     senderPid: Number(settings!.pid),
   };
-}
-
-async function readSlot(connection: Connection, name: string): Promise<TextRow | undefined> {
-  const [row] = await connection.query(
-    `look for the slot ${JSON.stringify(name)}`,
-    `SELECT * FROM pg_catalog.pg_replication_slots
-      WHERE slot_name OPERATOR(pg_catalog.=) ${quoteLiteral(name)}`,
-  );
-  return row;
 }

@@ -1,11 +1,12 @@
 import { getLogger } from "@logtape/logtape";
 import { type Lsn, parseLsn } from "../lsn.ts";
 import type { OutputPlugin, SlotOptions } from "../options.ts";
+import { formatBytes } from "../quantity.ts";
 import type { Connection, TextRow } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
 import { checkPublications, createPublication, type WantedTable } from "./publications.ts";
 import { checkServer, type ServerFacts } from "./server_facts.ts";
-import { explainSlotFailure } from "./slot_failure.ts";
+import { explainSlotFailure, type SlotStep } from "./slot_failure.ts";
 import {
   activeElsewhere,
   findSlot,
@@ -14,6 +15,7 @@ import {
   type SlotProblem,
   slotProblem,
 } from "./slot_problem.ts";
+import { unreadBytes } from "./slot_state.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -128,14 +130,21 @@ async function dropSlot(
     throw wrong(`the slot ${name} is a ${slot.slot_type} one, not ours to drop; name another`);
   }
   if (slot.active === "t") throw asError(activeElsewhere(slot, options.name));
-  await ask(connection, options, `drop the slot ${name}`, {
+  const unread = await unreadBytes(connection, options.name);
+  await ask(connection, options, "drop", {
     text: "SELECT pg_catalog.pg_drop_replication_slot($1)",
     values: [options.name],
   });
-  logger.info("dropped the slot {name}, which had confirmed {lsn}", {
-    name: options.name,
-    lsn: slot.confirmed_flush_lsn,
-  });
+  logger.warn(
+    "--recreate-slot dropped the slot {name}, which had confirmed {lsn}: {unread} of WAL behind that " +
+      "were not read from it, and no run will publish the changes there; take the flag out of a command " +
+      "that is started again, since each start drops the slot",
+    {
+      name: options.name,
+      lsn: slot.confirmed_flush_lsn,
+      unread: unread === undefined ? "an unknown amount" : formatBytes(unread),
+    },
+  );
 }
 
 async function createSlot(
@@ -160,7 +169,7 @@ async function createSlot(
     );
   }, TELL_EVERY_MS);
   try {
-    await ask(connection, options, `create the slot ${quote(options.name)}`, {
+    await ask(connection, options, "create", {
       // The function asks for the same right as the replication command: REPLICATION.
       text: "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot($1, $2" +
         (options.failover ? ", failover => true)" : ")"),
@@ -190,13 +199,17 @@ async function giveUpWithUs(connection: Connection): Promise<void> {
 async function ask(
   connection: Connection,
   options: SlotOptions,
-  doing: string,
+  step: SlotStep,
   statement: { readonly text: string; readonly values: readonly unknown[] },
 ): Promise<void> {
   try {
-    await connection.query(doing, statement.text, statement.values);
+    await connection.query(
+      `${step} the slot ${quote(options.name)}`,
+      statement.text,
+      statement.values,
+    );
   } catch (error) {
-    throw error instanceof PostgresError ? explainSlotFailure(error, options) : error;
+    throw error instanceof PostgresError ? explainSlotFailure(error, step, options) : error;
   }
 }
 

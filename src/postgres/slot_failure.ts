@@ -1,3 +1,5 @@
+// @ts-types="@types/pg"
+import pg from "pg";
 import type { OutputPlugin, SlotOptions } from "../options.ts";
 import { PostgresError } from "./postgres_error.ts";
 
@@ -26,9 +28,16 @@ export function pluginListWith(libraries: string | undefined, plugin: OutputPlug
   return now.trim() === "" ? plugin : `${now}, ${plugin}`;
 }
 
+/** What was asked of the server: the same SQLSTATE means another thing at another step. */
+export type SlotStep = "create" | "drop" | "start";
+
 /** What to do when a slot cannot be made, dropped or followed; `error` is what the server said. */
-export function explainSlotFailure(error: PostgresError, options: SlotOptions): PostgresError {
-  const advice = adviceFor(error, options);
+export function explainSlotFailure(
+  error: PostgresError,
+  step: SlotStep,
+  options: SlotOptions,
+): PostgresError {
+  const advice = adviceFor(error, step, options);
   if (advice === undefined) return error;
   return new PostgresError(`${error.message}; ${advice}`, {
     transient: error.transient,
@@ -38,33 +47,34 @@ export function explainSlotFailure(error: PostgresError, options: SlotOptions): 
 }
 
 function adviceFor(
-  { message, code }: PostgresError,
+  { code, cause }: PostgresError,
+  step: SlotStep,
   { name, plugin }: SlotOptions,
 ): string | undefined {
-  // The list is checked before; it may have changed since.
-  if (/may not be used as an output plugin/.test(message)) {
-    return allowPlugin(undefined, plugin);
-  }
   switch (code) {
     case "58P01":
-      return `install the plugin ${plugin} on the server (${INSTALL[plugin]}), or choose another ` +
-        "with --pg-slot-output-plugin";
+      return step === "drop"
+        ? undefined
+        : `install the plugin ${plugin} on the server (${INSTALL[plugin]}), or choose another ` +
+          "with --pg-slot-output-plugin";
     case "42501":
-      return "the role needs REPLICATION (on Amazon RDS: rds_replication)";
+      // The list is checked before; it may have changed since. The function is where a plugin is loaded.
+      return cause instanceof pg.DatabaseError && cause.routine === "StartupDecodingContext"
+        ? allowPlugin(undefined, plugin)
+        : "the role needs REPLICATION (on Amazon RDS: rds_replication)";
     case "53400":
-      return "drop a slot that nobody needs (SELECT pg_catalog.pg_drop_replication_slot('…')), or raise " +
-        "max_replication_slots and restart the server";
+      return step === "create"
+        ? "drop a slot that nobody needs (SELECT pg_catalog.pg_drop_replication_slot('…')), or raise " +
+          "max_replication_slots and restart the server"
+        : undefined;
     case "55006":
       return "stop the client that uses it, or end it with pg_terminate_backend";
     case "42704":
-      return /slot/.test(message)
+      // To follow a slot asks for nothing else by its name; publications are looked for later.
+      return step === "start"
         ? `create it with --create-slot, or name another than ${
           JSON.stringify(name)
         } with --pg-slot-name`
-        : undefined;
-    case "55000":
-      return /can no longer (get changes|access)|invalidated|lost/.test(message)
-        ? "make the slot anew with --recreate-slot and fill the gap from the tables"
         : undefined;
     default:
       return undefined;

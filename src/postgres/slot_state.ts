@@ -1,5 +1,6 @@
 import { type Lsn, parseLsn } from "../lsn.ts";
-import type { TextRow } from "./connection.ts";
+import type { Connection, TextRow } from "./connection.ts";
+import { quoteLiteral } from "./sql_text.ts";
 
 /** How the server sees the slot at a moment. */
 export interface SlotState {
@@ -38,6 +39,29 @@ export function readSlotState(row: TextRow): SlotState {
     safeWalBytes: numberOf(safe_wal_size),
     walStatus: wal_status ?? undefined,
   };
+}
+
+/** The slot's row in `pg_replication_slots`, by a replication connection, which takes no parameters. */
+export async function readSlot(connection: Connection, name: string): Promise<TextRow | undefined> {
+  const [row] = await connection.query(
+    `look for the slot ${JSON.stringify(name)}`,
+    `SELECT * FROM pg_catalog.pg_replication_slots WHERE slot_name OPERATOR(pg_catalog.=) ${
+      quoteLiteral(name)
+    }`,
+  );
+  return row;
+}
+
+/** Bytes of WAL between what the slot has confirmed and the end; undefined where it says neither. */
+export async function unreadBytes(
+  connection: Connection,
+  slotName: string,
+): Promise<number | undefined> {
+  const [row] = await connection.query("ask what the slot has not read", SLOT_STATE_QUERY, [
+    slotName,
+  ]);
+  if (!row?.wal_end || !row.confirmed_flush_lsn) return undefined;
+  return Math.max(0, Number(parseLsn(row.wal_end) - parseLsn(row.confirmed_flush_lsn)));
 }
 
 /** An older server has no such column. */

@@ -77,6 +77,22 @@ export const BROKEN_SETUPS: readonly Broken[] = [
     stopsAtStart: true,
   },
   {
+    what: "a role whose CONNECTION LIMIT is used up",
+    broken: sql((db) => `create role ${db.slot} login replication connection limit 0`),
+    flags: ["-u", "@slot"],
+    finding: ["connection", "✗", /the role's own CONNECTION LIMIT is used up/],
+    stopsAtStart: true,
+  },
+  {
+    what: "a database whose CONNECTION LIMIT is used up",
+    broken: sql((db) =>
+      `create role ${db.slot} login replication; alter database ${db.database} connection limit 0`
+    ),
+    flags: ["-u", "@slot"],
+    finding: ["connection", "✗", /the database's own CONNECTION LIMIT is used up/],
+    stopsAtStart: true,
+  },
+  {
     what: "pg_hba.conf lets nobody in",
     server: { hba: ["host all postgres 127.0.0.1/32 trust"], settings: SETTINGS },
     broken: (world) => {

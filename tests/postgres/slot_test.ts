@@ -10,6 +10,7 @@ import {
   startStrictPostgres,
 } from "../support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
+import { logged } from "../support/logs.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { assertFails, postgresOptions, prepare, slotOptions } from "./setup.ts";
 
@@ -40,8 +41,19 @@ for (const each of [server, debian]) {
     const plain = await prepare(db, "test_decoding");
     assertEquals([plain.created, plain.confirmedFlushLsn], [false, made.confirmedFlushLsn]);
 
-    const anew = await prepare(db, "test_decoding", { recreate: true });
+    await db.sql("insert into t select generate_series(1, 1000)");
+    let anew = made;
+    const lines = await logged(async () => {
+      anew = await prepare(db, "test_decoding", { recreate: true });
+    });
     assert(anew.created);
+    const [warning, ...more] = lines.filter(({ level }) => level === "warning");
+    assertEquals(more, []);
+    const says =
+      /^--recreate-slot dropped the slot (\S+), which had confirmed \S+: (\d+\.?\d*) KiB of WAL .*take the flag out/;
+    const [, slot, kib] = says.exec(warning?.text ?? "") ?? [];
+    assertEquals(slot, db.slot, warning?.text);
+    assert(Number(kib) > 50, warning?.text);
     assert(anew.confirmedFlushLsn > made.confirmedFlushLsn);
     const recreated = await prepare(db, "test_decoding", { create: true, recreate: true });
     assert(recreated.created);
