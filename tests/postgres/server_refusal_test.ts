@@ -1,6 +1,5 @@
-import { assert } from "@std/assert";
+import { ReplicationSession } from "../../src/postgres/replication_session.ts";
 import { connect, type ConnectionKind } from "../../src/postgres/connection.ts";
-import { Following } from "./following.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import {
   findDebianPostgres,
@@ -10,7 +9,7 @@ import {
 import { hasPgbouncer, NO_PGBOUNCER, startPgbouncer } from "../support/pgbouncer.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
-import { assertFails, postgresOptions } from "./setup.ts";
+import { assertFails, postgresOptions, slotOptions } from "./setup.ts";
 
 if (findDebianPostgres() === undefined) console.warn(NO_DEBIAN_POSTGRES);
 
@@ -91,24 +90,33 @@ Deno.test(
       await assertFails(connect(options, "replication"), [...around, /replication/], true);
     }
     {
-      // It takes the parameter, and makes an ordinary session of it.
+      // It takes both parameters, and makes an ordinary session of that, with the server's settings.
       await using pooler = await startPgbouncer(
         server,
         "ignore_startup_parameters = options,replication",
       );
-      const error = await Following.start(
-        {
-          ...db,
-          server: {
-            ...server,
-            host: pooler.host,
-            port: pooler.port,
-            superuser: server.superuser,
-          } as TestPostgres,
-        },
-        "test_decoding",
-      ).catch((error) => error);
-      assert(/no replication connection: a connection pooler/.test(error.message), error.message);
+      const options = postgresOptions({ ...pooler, superuser: server.superuser }, {
+        database: db.database,
+      });
+      await assertFails(connect(options, "replication"), [/connection pooler/], false);
+    }
+    {
+      // One that takes the settings, but not the other.
+      const ordinary = await connect(
+        postgresOptions(server, { database: db.database }),
+        "ordinary",
+      );
+      const events = {
+        received: () => false,
+        lost: () => {},
+        silent: () => {},
+        flushLsn: () => 0n,
+      };
+      await assertFails(
+        ReplicationSession.start(ordinary, slotOptions(db, "test_decoding"), () => 0n, events),
+        [/this is no replication connection: a connection pooler/],
+        false,
+      );
     }
   },
 );
