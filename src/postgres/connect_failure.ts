@@ -137,12 +137,12 @@ function explainRefusal(
         `${raiseLimit("ROLE", role)}${answer}`;
     case "database limit":
       return "the database's own CONNECTION LIMIT is used up; end some of its sessions, or run " +
-        `${raiseLimit("DATABASE", quoted(database))}${answer}`;
+        `${raiseLimit("DATABASE", quoteIdentifier(database))}${answer}`;
     case "role":
       return `${said}; check --pg-user`;
     case "no CONNECT":
       return `the role may not connect to this database; run GRANT CONNECT ON DATABASE ` +
-        `${quoted(database)} TO ${role}${answer}`;
+        `${quoteIdentifier(database)} TO ${role}${answer}`;
     case "no REPLICATION":
       return `the role may not replicate; run ALTER ROLE ${role} REPLICATION ` +
         `(on Amazon RDS: GRANT rds_replication TO ${role})${answer}`;

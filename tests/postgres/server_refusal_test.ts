@@ -31,7 +31,7 @@ for (const version of ["15", "18"]) {
       connect(postgresOptions(server, { user, database }), kind);
     await assertFails(ask("no_room", "ordinary"), [
       "the role's own CONNECTION LIMIT",
-      "ALTER ROLE no_room CONNECTION LIMIT -1",
+      'ALTER ROLE "no_room" CONNECTION LIMIT -1',
     ], true);
     await assertFails(
       ask("max_wal_senders", "ordinary"),
@@ -40,7 +40,7 @@ for (const version of ["15", "18"]) {
     );
     await assertFails(ask("many", "ordinary", "full_up"), [
       "the database's own CONNECTION LIMIT",
-      "ALTER DATABASE full_up CONNECTION LIMIT -1",
+      'ALTER DATABASE "full_up" CONNECTION LIMIT -1',
     ], true);
     const open = [await ask("many", "replication"), await ask("many", "replication")];
     await assertFails(ask("many", "replication"), ["all max_wal_senders are in use"], true);
