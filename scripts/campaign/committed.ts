@@ -2,7 +2,7 @@ import type { TestPostgres } from "../../tests/support/test_postgres.ts";
 
 /** A row's change that PostgreSQL says was committed. */
 export interface CommittedChange {
-  /** Names the change: `XID OPERATION TABLE ID`; a transaction changes a row at most once. */
+  /** Names the change: `XID OPERATION TABLE ID`; a transaction changes a row at most once, a TRUNCATE has `*`. */
   readonly name: string;
   /** Table and ID: the row, whose changes have an order. */
   readonly row: string;
@@ -41,7 +41,7 @@ export async function readCommitted(
       if (match === null) throw new Error(`test_decoding wrote ${data}`);
       const [, table = "", operation = "", columns = ""] = match;
       const id = /\bid\[integer\]:(\d+)/.exec(columns)?.[1];
-      const row = `${table} ${id}`;
+      const row = `${table} ${id ?? "*"}`;
       const version = /\bversion\[bigint\]:(\d+)/.exec(columns)?.[1];
       open.push({ name: `${xid} ${operation.toLowerCase()} ${row}`, row, version });
     }

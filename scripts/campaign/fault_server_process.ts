@@ -119,6 +119,11 @@ export class FaultServerProcess implements AsyncDisposable {
     await this.#ask("POST", `faults?chances=${encodeURIComponent(formatChances(chances))}`);
   }
 
+  /** Throttles all puts into so many sixteenths of the hash space from now on. */
+  async stick(from: number, sixteenths: number): Promise<void> {
+    await this.#ask("POST", `stick?from=${from}&sixteenths=${sixteenths}`);
+  }
+
   /** Changes the shards now; which, at random. */
   async reshard(kind: "split" | "merge" | "rescale"): Promise<void> {
     await this.#ask("POST", `reshard?stream=${STREAM}&kind=${kind}`);

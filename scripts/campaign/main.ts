@@ -8,7 +8,7 @@ import { type CampaignOptions, readOptions } from "./options.ts";
 import { drawScenario, type Scenario } from "./plan.ts";
 import { PROOFS } from "./proofs.ts";
 import { HEAD, summarize, toLine } from "./report.ts";
-import { runScenario, type ScenarioResult } from "./run_scenario.ts";
+import { runScenario, type ScenarioResult, SERVER_SETTINGS } from "./run_scenario.ts";
 
 if (import.meta.main) {
   const options = readOrExit("deno task campaign", () => readOptions(Deno.args));
@@ -26,8 +26,10 @@ async function runScenarios(options: CampaignOptions): Promise<boolean> {
   const endMs = performance.now() + minutes * 60_000;
   console.log(`seed ${seed}: at least ${scenarios} scenarios, ${kills} kills, ${faults} faults`);
   await using servers = new AsyncDisposableStack();
-  const debian = hasWal2json() ? servers.use(await startDebianPostgres()) : undefined;
-  const embedded = servers.use(await startEmbeddedPostgres());
+  const debian = hasWal2json()
+    ? servers.use(await startDebianPostgres({ settings: SERVER_SETTINGS }))
+    : undefined;
+  const embedded = servers.use(await startEmbeddedPostgres({ settings: SERVER_SETTINGS }));
   if (debian === undefined) console.log("without wal2json: Debian's is not installed");
   // test_decoding and pgoutput run on 18, wal2json on the server that has it.
   const plugins: OutputPlugin[] = ["test_decoding", "pgoutput"];

@@ -10,6 +10,10 @@ export type Blow =
   /** The server is stopped and started again this long after the program followed the slot. */
   | { readonly kind: "restart"; readonly mode: StopMode | "kill9"; readonly ms: number };
 
+/** Beside inserts, updates and deletes: TRUNCATE, columns that come and go, two-phase commit. */
+export const EXTRAS = ["truncate", "ddl", "two-phase"] as const;
+export type Extra = typeof EXTRAS[number];
+
 /** All that happens in one scenario, decided by its seed. */
 export interface Scenario {
   readonly seed: number;
@@ -25,6 +29,10 @@ export interface Scenario {
   readonly blows: readonly Blow[];
   /** Shards are split, merged and rescaled about so often a second, beside those of the puts' faults. */
   readonly reshardsPerSecond: number;
+  /** All puts into a part of the hash space are throttled for seconds, again and again. */
+  readonly hasStuckLane: boolean;
+  /** What the writers do beside changing rows. */
+  readonly extras: readonly Extra[];
   readonly writers: number;
   /** Each writer has so many rows of its own. */
   readonly rowsPerWriter: number;
@@ -98,6 +106,9 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
     rowsPerWriter: 1 + below(40),
     writerPauseMs: pick([10, 30, 60]),
     tailMs: 3_000,
+    // Drawn last, so that a seed of before gives what it gave.
+    hasStuckLane: trouble === "any" && chance(0.3),
+    extras: EXTRAS.filter(() => chance(0.4)),
   };
 }
 

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { takeApart } from "../../tests/support/read_back.ts";
+import { parentsFirst } from "./consumers.ts";
 import type { DumpedRecord, DumpedShard } from "./fault_server_process.ts";
 
 /** A user record as it lies in the stream. */
@@ -9,6 +10,9 @@ export interface PublishedChange {
   /** Where the format has it. */
   readonly version: string | undefined;
   readonly shardId: string;
+  /** Of the Kinesis record that holds it, in its shard. */
+  readonly sequenceNumber: string;
+  readonly hashKey: bigint;
   readonly arrivedAtMs: number;
   /**
    * False when a consumer built on the Kinesis Client Library drops it: with its whole aggregate, of
@@ -37,9 +41,11 @@ export function readPublished(
       const isSeen = users.every(({ subSequence, hashKey }) =>
         subSequence === undefined || (start <= hashKey && hashKey <= end)
       );
-      return users.map(({ text }) => ({
+      return users.map(({ text, hashKey }) => ({
         ...nameChange(text),
         shardId: shard.id,
+        sequenceNumber: record.sequenceNumber,
+        hashKey,
         arrivedAtMs: record.arrivedAtMs,
         isSeen,
       }));
@@ -49,8 +55,9 @@ export function readPublished(
 
 /** Reads the name of a change from any of the formats. */
 export function nameChange(text: string): { name: string; version: string | undefined } {
+  // A TRUNCATE has no key.
   const name = (xid: unknown, operation: unknown, table: unknown, id: unknown) =>
-    `${xid} ${String(operation).toLowerCase()} ${table} ${id}`;
+    `${xid} ${String(operation).toLowerCase()} ${table} ${id || "*"}`;
   const body = text.startsWith("0,CDC,") ? text.slice("0,CDC,".length) : text;
   if (!body.startsWith("{")) {
     const [xid, table, operation, id] = body.split(",");
@@ -60,7 +67,7 @@ export function nameChange(text: string): { name: string; version: string | unde
   if (json.change !== undefined) {
     const { kind, schema, table, columnnames, columnvalues, oldkeys } = json.change;
     const value = (column: string) => columnvalues?.[columnnames.indexOf(column)];
-    const id = value("id") ?? oldkeys.keyvalues[oldkeys.keynames.indexOf("id")];
+    const id = value("id") ?? oldkeys?.keyvalues[oldkeys.keynames.indexOf("id")];
     const version = value("version");
     return {
       name: name(json.xid, kind, `${schema}.${table}`, id),
@@ -70,33 +77,9 @@ export function nameChange(text: string): { name: string; version: string | unde
   if (json.op !== undefined) {
     const version = json.after?.version;
     return {
-      name: name(json.xid, json.op, `${json.schema}.${json.table}`, json.key.id),
+      name: name(json.xid, json.op, `${json.schema}.${json.table}`, json.key?.id),
       version: version === undefined ? undefined : String(version),
     };
   }
   return { name: name(json.xid, json.operation, json.table, json.pkey), version: undefined };
-}
-
-/** Every shard behind all of its parents. */
-export function parentsFirst(shards: readonly DumpedShard[]): DumpedShard[] {
-  const waiting = new Map(shards.map((shard) => [shard.id, shard]));
-  const ordered: DumpedShard[] = [];
-  const visit = (id: string) => {
-    const shard = waiting.get(id);
-    if (shard === undefined) return;
-    waiting.delete(id);
-    shard.parents.forEach(visit);
-    ordered.push(shard);
-  };
-  for (const { id } of shards) visit(id);
-  return ordered;
-}
-
-/** Shards that came from the first ones by splits alone. */
-export function findUnmerged(shards: readonly DumpedShard[]): Set<string> {
-  const unmerged = new Set<string>();
-  for (const { id, parents } of parentsFirst(shards)) {
-    if (parents.length <= 1 && parents.every((parent) => unmerged.has(parent))) unmerged.add(id);
-  }
-  return unmerged;
 }

@@ -7,13 +7,16 @@ import { readCommitted } from "./committed.ts";
 import { ConfirmedSampler } from "./confirmed_samples.ts";
 import { FaultServerProcess, STREAM } from "./fault_server_process.ts";
 import { type Blow, mayDuplicate, type Scenario } from "./plan.ts";
-import { findUnmerged, readPublished } from "./published.ts";
+import { readPublished } from "./published.ts";
 import { Supervisor } from "./supervisor.ts";
 import { type Verdict, verify } from "./verify.ts";
 import { createTables, TABLES, Workload } from "./workload.ts";
 
 const CATCH_UP_MS = 90_000;
 const RESTART_MS = 60_000;
+
+/** What scenarios ask of a server. */
+export const SERVER_SETTINGS = { max_prepared_transactions: "20" };
 
 export interface ScenarioResult extends Verdict {
   readonly changes: number;
@@ -56,6 +59,7 @@ export async function runScenario(
 
   const workload = new Workload(server, db.database, scenario);
   const resharding = new Resharding(kinesis, scenario);
+  const sticking = new StickingLane(kinesis, scenario);
   const findings: string[] = [];
   try {
     for (const blow of scenario.blows) await strike(blow, server, supervisor);
@@ -64,15 +68,19 @@ export async function runScenario(
   } finally {
     await workload.stop();
     await resharding.stop();
+    await sticking.stop();
   }
   // Where half of everything fails a backlog would take minutes; the faults have had their time.
   await kinesis.setChances({});
-  await catchUp(
+  const isFinished = await catchUp(
     server,
     db.slot,
     () => supervisor.revive(),
     () => supervisor.program?.stderr.slice(-1_000),
-  ).catch((error) => findings.push(error.message));
+  ).then(() => true, (error) => {
+    findings.push(`not finished in time: ${error.message}`);
+    return false;
+  });
   if (supervisor.program !== undefined) await supervisor.stop();
   await sampler[Symbol.asyncDispose]();
 
@@ -84,7 +92,9 @@ export async function runScenario(
     published,
     samples: sampler.samples,
     aggregation: scenario.aggregation,
-    unmergedShards: findUnmerged(shards),
+    shards,
+    putsPerLane: scenario.listingLagMs > 0 ? 1 + scenario.blows.length : 1,
+    isFinished,
     mayDuplicate: mayDuplicate(scenario),
   });
   const { puts, faults } = await kinesis.stats();
@@ -181,6 +191,30 @@ class Resharding {
     while (!this.#isOver) {
       await sleep(Math.min(2_000, random() * 2 * meanMs));
       await kinesis.reshard((["split", "merge", "rescale"] as const)[Math.floor(random() * 3)]!);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    await this.#running;
+  }
+}
+
+/** Refuses all puts into a part of the hash space for a while, again and again. */
+class StickingLane {
+  #isOver = false;
+  readonly #running: Promise<void>;
+
+  constructor(kinesis: FaultServerProcess, { seed, hasStuckLane }: Scenario) {
+    this.#running = hasStuckLane ? this.#run(kinesis, randomFrom(seed + 11)) : Promise.resolve();
+  }
+
+  async #run(kinesis: FaultServerProcess, random: () => number): Promise<void> {
+    while (!this.#isOver) {
+      await kinesis.stick(Math.floor(random() * 16), 1 + Math.floor(random() * 8));
+      await sleep(500 + random() * 2_500);
+      await kinesis.stick(0, 0);
+      await sleep(random() * 500);
     }
   }
 

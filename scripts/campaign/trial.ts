@@ -3,7 +3,7 @@ import type { TestPostgres } from "../../tests/support/test_postgres.ts";
 import { readCommitted } from "./committed.ts";
 import { ConfirmedSampler } from "./confirmed_samples.ts";
 import { type FaultServerOptions, FaultServerProcess } from "./fault_server_process.ts";
-import { findUnmerged, type PublishedChange, readPublished } from "./published.ts";
+import { type PublishedChange, readPublished } from "./published.ts";
 import { catchUp } from "./run_scenario.ts";
 import { type Verdict, verify } from "./verify.ts";
 import { createTables, Workload } from "./workload.ts";
@@ -35,7 +35,7 @@ export class Trial implements AsyncDisposable {
 
   /** Starts the writers, does what is to be done meanwhile, and stops them. */
   async during(seed: number, work: () => Promise<void>): Promise<void> {
-    const plan = { seed, writers: 3, rowsPerWriter: 20, writerPauseMs: 20 };
+    const plan = { seed, writers: 3, rowsPerWriter: 20, writerPauseMs: 20, extras: [] };
     const workload = new Workload(this.server, this.db.database, plan);
     try {
       await work();
@@ -65,7 +65,9 @@ export class Trial implements AsyncDisposable {
       published,
       samples: sampler.samples,
       aggregation: "kpl",
-      unmergedShards: findUnmerged(shards),
+      shards,
+      putsPerLane: 1,
+      isFinished: true,
       mayDuplicate: true,
     });
     return { ...verdict, changes: committed.length, published };

@@ -1,6 +1,9 @@
 import type { CommittedChange } from "./committed.ts";
 import type { ConfirmedSample } from "./confirmed_samples.ts";
+import { isTruncate, replayForConsumers } from "./consumers.ts";
+import type { DumpedShard } from "./fault_server_process.ts";
 import type { PublishedChange } from "./published.ts";
+import { lanesBefore, ShardOrder } from "../../src/tail/shard_order.ts";
 
 export interface Evidence {
   /** In commit order. */
@@ -9,8 +12,14 @@ export interface Evidence {
   readonly published: readonly PublishedChange[];
   readonly samples: readonly ConfirmedSample[];
   readonly aggregation: "kpl" | "none";
-  /** Shards in which a merge never joined two lanes: all of their records keep commit order. */
-  readonly unmergedShards: ReadonlySet<string>;
+  readonly shards: readonly DumpedShard[];
+  /**
+   * Puts of one lane that may be ahead in a merged shard: one for each start of the program that may
+   * have been given the shards from before the merge.
+   */
+  readonly putsPerLane: number;
+  /** Whether all that is committed was confirmed at the end; else only what was promised can be lost. */
+  readonly isFinished: boolean;
   /** Whether anything happened that may make a record come again. */
   readonly mayDuplicate: boolean;
 }
@@ -28,7 +37,7 @@ const TOLD_OF_A_KIND = 3;
 
 /** Holds what is in the stream against what PostgreSQL says was committed. */
 export function verify(evidence: Evidence): Verdict {
-  const { committed, published, aggregation, unmergedShards, mayDuplicate } = evidence;
+  const { committed, published, aggregation, mayDuplicate } = evidence;
   const positions = new Map(committed.map(({ name }, position) => [name, position]));
   const findings = new Findings();
   if (positions.size !== committed.length) throw new Error("two committed changes of one name");
@@ -48,18 +57,25 @@ export function verify(evidence: Evidence): Verdict {
   const seen = published.filter(({ name, isSeen }) => isSeen && positions.has(name));
   const isKnown = new Set<string>();
   const firsts = seen.filter(({ name }) => !isKnown.has(name) && isKnown.add(name));
-  for (const { name } of committed) if (!isKnown.has(name)) findings.add("lost", name);
+  const promised = evidence.samples.at(-1)?.lsn ?? 0n;
+  for (const { name, endLsn } of committed) {
+    if (isKnown.has(name)) continue;
+    if (evidence.isFinished || endLsn <= promised) findings.add("lost", name);
+  }
 
   const rowOf = ({ name }: PublishedChange) => committed[positions.get(name)!]!.row;
-  checkOrder(firsts, rowOf, positions, findings, "row");
-  // One request of each lane may be under way when shards are merged, and nobody can call it back.
-  if (aggregation === "kpl") {
-    const inOneLane = firsts.filter(({ shardId }) => unmergedShards.has(shardId));
-    checkOrder(inOneLane, ({ shardId }) => shardId, positions, findings, "shard");
-  }
+  checkRows(firsts, rowOf, positions, findings);
+  if (aggregation === "kpl") checkShards(evidence, new Set(firsts), positions, findings);
   checkConfirmed(evidence, seen, findings);
+  // What is lost is told already.
+  if (evidence.isFinished && findings.count("lost") === 0) {
+    for (const finding of replayForConsumers(committed, published, evidence.shards, positions)) {
+      findings.add("a consumer's copy", finding);
+    }
+  }
 
-  const duplicates = published.length - new Set(published.map(({ name }) => name)).size;
+  const ofRows = published.filter((change) => !isTruncate(change));
+  const duplicates = ofRows.length - new Set(ofRows.map(({ name }) => name)).size;
   if (duplicates > 0 && !mayDuplicate) {
     findings.add("duplicate", `${duplicates} without a fault that explains them`);
   }
@@ -71,22 +87,63 @@ export function verify(evidence: Evidence): Verdict {
   };
 }
 
-/** What belongs together comes in the order of the commits. */
-function checkOrder(
+/** The changes of each row first come in the order of the commits. */
+function checkRows(
   firsts: readonly PublishedChange[],
-  groupOf: (change: PublishedChange) => string,
+  rowOf: (change: PublishedChange) => string,
   positions: ReadonlyMap<string, number>,
   findings: Findings,
-  what: string,
 ): void {
   const last = new Map<string, PublishedChange>();
   for (const change of firsts) {
-    const group = groupOf(change);
-    const before = last.get(group);
+    const row = rowOf(change);
+    const before = last.get(row);
     if (before !== undefined && positions.get(before.name)! > positions.get(change.name)!) {
-      findings.add("out of order", `${what} ${group}: "${change.name}" after "${before.name}"`);
+      findings.add("out of order", `row ${row}: "${change.name}" after "${before.name}"`);
     } else {
-      last.set(group, change);
+      last.set(row, change);
+    }
+  }
+}
+
+/** So do all changes of each shard, but for one put of each lane that met a merge by it. */
+function checkShards(
+  { published, shards, putsPerLane }: Evidence,
+  firsts: ReadonlySet<PublishedChange>,
+  positions: ReadonlyMap<string, number>,
+  findings: Findings,
+): void {
+  const ranges = new Map(
+    shards.map(({ id, start, end, parents }) => [
+      id,
+      { id, start: BigInt(start), end: BigInt(end), parents },
+    ]),
+  );
+  type Range = { id: string; start: bigint; end: bigint; parents: readonly string[] };
+  const order = new ShardOrder<Range, number>((shard) => {
+    const lanes = lanesBefore(
+      shard,
+      ({ parents }) => parents.map((id) => ranges.get(id)!),
+      (outer, inner) => outer.start <= inner.start && inner.end <= outer.end,
+      (left, right) => left.start <= right.end && right.start <= left.end,
+    );
+    return Array.from({ length: putsPerLane }, () => lanes).flat();
+  });
+  const places = new Map([...positions].map(([name, position]) => [position, name]));
+  const puts = Map.groupBy(
+    published,
+    ({ shardId, sequenceNumber }) => `${shardId} ${sequenceNumber}`,
+  );
+  for (const put of puts.values()) {
+    const { shardId } = put[0]!;
+    const late = order.add({
+      shard: ranges.get(shardId)!,
+      positions: put.filter((change) => firsts.has(change) && !isTruncate(change))
+        .map(({ name }) => positions.get(name)!),
+      liesIn: ({ start, end }) => put.every(({ hashKey }) => start <= hashKey && hashKey <= end),
+    });
+    for (const position of late) {
+      findings.add("out of order", `shard ${shardId}: "${places.get(position)}" after a later one`);
     }
   }
 }

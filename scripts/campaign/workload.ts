@@ -3,7 +3,7 @@ import type pg from "pg";
 import { randomFrom } from "../../tests/support/random.ts";
 import { sleep } from "../../tests/support/wait.ts";
 import type { TestPostgres } from "../../tests/support/test_postgres.ts";
-import type { Scenario } from "./plan.ts";
+import type { Extra, Scenario } from "./plan.ts";
 
 export const TABLES = ["accounts", "orders"] as const;
 /** A few transactions have so many rows. */
@@ -17,7 +17,10 @@ export async function createTables(server: TestPostgres, database: string): Prom
   }
 }
 
-export type WorkloadPlan = Pick<Scenario, "seed" | "writers" | "rowsPerWriter" | "writerPauseMs">;
+export type WorkloadPlan = Pick<
+  Scenario,
+  "seed" | "writers" | "rowsPerWriter" | "writerPauseMs" | "extras"
+>;
 
 /** Writers in parallel, each with rows of its own, until they are stopped; a restart only pauses them. */
 export class Workload {
@@ -46,6 +49,7 @@ export class Workload {
 class Writer {
   #client: pg.Client | undefined;
   #version = 0;
+  #prepared = 0;
 
   constructor(
     private readonly server: TestPostgres,
@@ -58,8 +62,8 @@ class Writer {
   /** A transaction; which rows it changed, and whether it was committed at all, the WAL tells. */
   async step(): Promise<void> {
     try {
-      this.#client ??= await this.server.connect({ database: this.database });
-      await this.#client.query(this.#transaction());
+      this.#client ??= await this.#connect();
+      for (const query of this.#queries()) await this.#client.query(query);
       await sleep(this.random() * this.scenario.writerPauseMs);
     } catch {
       this.#client?.end().catch(() => {});
@@ -69,7 +73,45 @@ class Writer {
   }
 
   async close(): Promise<void> {
-    await this.#client?.end().catch(() => {});
+    try {
+      this.#client ??= await this.#connect();
+      await this.#client.end();
+    } catch {
+      // The server is away.
+    }
+  }
+
+  /** Ends what was prepared and not committed when the connection broke: its rows are locked. */
+  async #connect(): Promise<pg.Client> {
+    const client = await this.server.connect({ database: this.database });
+    const { rows } = await client.query(
+      "select gid from pg_prepared_xacts where database = current_database() and gid like $1",
+      [`${this.writer} %`],
+    );
+    for (const { gid } of rows) await client.query(`rollback prepared '${gid}'`);
+    return client;
+  }
+
+  /** A transaction, and sometimes something else. */
+  #queries(): string[] {
+    const { random } = this;
+    const has = (extra: Extra, probability: number) =>
+      this.scenario.extras.includes(extra) && random() < probability;
+    const table = TABLES[this.writer % TABLES.length];
+    if (has("truncate", 0.02)) return [`truncate ${table}`];
+    if (has("ddl", 0.02)) {
+      const column = `extra_${this.writer}`;
+      return random() < 0.5
+        ? [`alter table ${table} add column if not exists ${column} int default 7`]
+        : [`alter table ${table} drop column if exists ${column}`];
+    }
+    const transaction = this.#transaction();
+    if (!has("two-phase", 0.1) || !transaction.endsWith("commit")) return [transaction];
+    const gid = `'${this.writer} ${++this.#prepared}'`;
+    return [
+      transaction.replace(/commit$/, `prepare transaction ${gid}`),
+      `${random() < 0.8 ? "commit" : "rollback"} prepared ${gid}`,
+    ];
   }
 
   /** Changes no row twice, so that transaction and row name a change. */

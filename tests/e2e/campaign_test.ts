@@ -1,7 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { drawScenario, type Scenario } from "../../scripts/campaign/plan.ts";
+import { drawScenario, EXTRAS, type Scenario } from "../../scripts/campaign/plan.ts";
 import { HEAD, toLine } from "../../scripts/campaign/report.ts";
-import { runScenario, type ScenarioResult } from "../../scripts/campaign/run_scenario.ts";
+import {
+  runScenario,
+  type ScenarioResult,
+  SERVER_SETTINGS,
+} from "../../scripts/campaign/run_scenario.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { randomSeed } from "../support/random.ts";
 
@@ -10,7 +14,7 @@ const PLUGINS = ["test_decoding", "pgoutput"] as const;
 /** The long one is `deno task campaign --long`. */
 Deno.test("pg2kinesis keeps every promise through kills, faults, reshards and a restart", async () => {
   const seed = randomSeed();
-  await using server = await startEmbeddedPostgres();
+  await using server = await startEmbeddedPostgres({ settings: SERVER_SETTINGS });
   const kill = (ms: number) => ({ kind: "kill", after: "following", ms }) as const;
   const drawn = drawScenario(seed, PLUGINS);
   console.log(HEAD);
@@ -29,6 +33,8 @@ Deno.test("pg2kinesis keeps every promise through kills, faults, reshards and a 
     chances: { split: 0.02, merge: 0.02, "cut-after": 0.05 },
     blows: [kill(500)],
     reshardsPerSecond: 3,
+    hasStuckLane: true,
+    extras: EXTRAS,
   });
   assert(resharded.reshards > 0, "shards were split or merged");
 

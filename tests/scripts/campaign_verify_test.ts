@@ -1,10 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { CommittedChange } from "../../scripts/campaign/committed.ts";
-import {
-  findUnmerged,
-  nameChange,
-  type PublishedChange,
-} from "../../scripts/campaign/published.ts";
+import { parentsFirst } from "../../scripts/campaign/consumers.ts";
+import { nameChange, type PublishedChange } from "../../scripts/campaign/published.ts";
 import { type Evidence, type Verdict, verify } from "../../scripts/campaign/verify.ts";
 
 /** Two rows, three transactions. */
@@ -29,18 +26,76 @@ Deno.test("verify finds a lost change, and one that only a dropped aggregate hol
 Deno.test("verify finds a row whose change came before an earlier one", () => {
   const { findings, outOfOrder } = look({
     published: [C, B, A].map(stored),
-    unmergedShards: new Set(),
+    aggregation: "none",
   });
   assertEquals(findings, ['out of order: row t 1: "7 insert t 1" after "9 update t 1"']);
   assertEquals(outOfOrder, 1);
 });
 
-Deno.test("verify finds rows of one shard out of order, but not after a merge, nor without aggregation", () => {
+Deno.test("verify finds rows of one shard out of order, but not without aggregation", () => {
   const published = [B, A, C].map(stored);
-  const found = ['out of order: shard s0: "7 insert t 1" after "8 insert t 2"'];
+  const found = ['out of order: shard s0: "7 insert t 1" after a later one'];
   assertEquals(look({ published }).findings, found);
-  assertEquals(look({ published, unmergedShards: new Set() }).findings, []);
   assertEquals(look({ published, aggregation: "none" }).findings, []);
+});
+
+Deno.test("verify lets one put of each lane be ahead in a merged shard, and no second", () => {
+  const shard = (id: string, start: string, end: string, ...parents: string[]) => ({
+    ...{ id, start, end, parents },
+  });
+  const shards = [
+    shard("low", "0", "4"),
+    shard("high", "5", "9"),
+    shard("merged", "0", "9", "low", "high"),
+  ];
+  const changes = [1, 2, 3, 4].map((n) => committed(n, "insert", `t ${n}`, "1", BigInt(n))) as [
+    CommittedChange,
+    CommittedChange,
+    CommittedChange,
+    CommittedChange,
+  ];
+  const [one, two, three, four] = changes;
+  const put = (change: CommittedChange, hashKey: bigint) => ({
+    ...{ ...stored(change), shardId: "merged", hashKey },
+  });
+  const of = (...published: PublishedChange[]) =>
+    look({ committed: changes, shards, published }).findings;
+  assertEquals(of(put(four, 7n), put(one, 2n), put(two, 2n), put(three, 2n)), []);
+  assertEquals(of(put(three, 7n), put(four, 7n), put(one, 2n), put(two, 2n)), [
+    'out of order: shard merged: "2 insert t 2" after a later one',
+  ]);
+});
+
+Deno.test("verify calls nothing lost that was not confirmed when time was up", () => {
+  const unfinished = { published: [A].map(stored), isFinished: false };
+  assertEquals(look(unfinished).findings, []);
+  const { findings } = look({ ...unfinished, samples: [{ lsn: 250n, seenAtMs: 99 }] });
+  assertEquals(findings, ["lost: 8 insert t 2", "confirmed too early: 8 insert t 2"]);
+});
+
+Deno.test("verify finds what consumers end with that apply a TRUNCATE, or a copy across a split, by position", () => {
+  const changes = [
+    committed(1, "insert", "t 1", "1", 10n),
+    committed(2, "truncate", "t *", "", 20n),
+    committed(3, "insert", "t 2", "1", 30n),
+  ] as const;
+  const [row, truncate, later] = changes.map(stored) as [
+    PublishedChange,
+    PublishedChange,
+    PublishedChange,
+  ];
+  const of = (...published: PublishedChange[]) =>
+    look({ committed: changes, published, aggregation: "none" }).findings;
+  assertEquals(of(row, truncate, later), []);
+  // Behind a newer row, as a merge may bring it, and again.
+  assertEquals(of(truncate, row, later, truncate), []);
+  const stays = 'public copy: t 1 is of "1 insert t 1", not nothing';
+  assertEquals(of(truncate, row, later), [
+    `a consumer's copy: ${stays.replace("public copy", "KCL")}`,
+    `a consumer's copy: ${stays.replace("public copy", "every record")}`,
+    `a consumer's copy: ${stays.replace("public copy", "KCL")}`,
+    "a consumer's copy: 4 in all",
+  ]);
 });
 
 Deno.test("verify takes a duplicate behind later records for no disorder", () => {
@@ -91,17 +146,25 @@ Deno.test("nameChange reads every format alike", () => {
   assertEquals(nameChange(`{"v":1,${head},"key":{"id":5},"after":{"id":5,"version":9}}`), update);
 });
 
-Deno.test("findUnmerged follows splits, and stops at a merge", () => {
+Deno.test("nameChange reads a TRUNCATE of every format alike", () => {
+  const name = "731 truncate public.t *";
+  assertEquals(nameChange("0,CDC,731,public.t,TRUNCATE,").name, name);
+  assertEquals(
+    nameChange('0,CDC,{"xid":"731","table":"public.t","operation":"TRUNCATE","pkey":null}').name,
+    name,
+  );
+  const change = '{"kind":"truncate","schema":"public","table":"t"}';
+  assertEquals(nameChange(`0,CDC,{"xid":731,"change":${change}}`).name, name);
+  assertEquals(
+    nameChange('{"v":1,"op":"truncate","xid":731,"schema":"public","table":"t"}').name,
+    name,
+  );
+});
+
+Deno.test("parentsFirst puts every shard behind all of its parents", () => {
   const shard = (id: string, ...parents: string[]) => ({ id, parents, start: "0", end: "1" });
-  const shards = [
-    shard("a"),
-    shard("b"),
-    shard("c", "a"),
-    shard("d", "a"),
-    shard("e", "d", "b"),
-    shard("f", "e"),
-  ];
-  assertEquals([...findUnmerged(shards)], ["a", "b", "c", "d"]);
+  const shards = [shard("e", "d", "b"), shard("d", "a"), shard("a"), shard("b")];
+  assertEquals(parentsFirst(shards).map(({ id }) => id), ["a", "d", "b", "e"]);
 });
 
 function look(evidence: Partial<Evidence>): Verdict {
@@ -110,7 +173,9 @@ function look(evidence: Partial<Evidence>): Verdict {
     published: [],
     samples: [],
     aggregation: "kpl",
-    unmergedShards: new Set(["s0"]),
+    shards: [{ id: "s0", start: "0", end: "9", parents: [] }],
+    putsPerLane: 1,
+    isFinished: true,
     mayDuplicate: true,
     ...evidence,
   });
@@ -127,5 +192,6 @@ function committed(
 }
 
 function stored({ name, version }: CommittedChange): PublishedChange {
-  return { name, version, shardId: "s0", arrivedAtMs: 10, isSeen: true };
+  const place = { shardId: "s0", sequenceNumber: name, hashKey: 1n, arrivedAtMs: 10 };
+  return { ...place, name, version, isSeen: true };
 }

@@ -61,6 +61,12 @@ export class FaultPlan {
     return fault;
   }
 
+  /** A put that is throttled whatever the plan says. */
+  refuseStuck(): void {
+    this.puts++;
+    this.injected.throttle = (this.injected.throttle ?? 0) + 1;
+  }
+
   #draw(): Fault | undefined {
     let drawn = this.settings.random();
     for (const fault of FAULTS) {

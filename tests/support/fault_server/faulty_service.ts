@@ -1,7 +1,7 @@
 import type { FaultPlan } from "./fault_plan.ts";
 import type { KinesisService } from "./kinesis_service.ts";
 import { ServiceError, throttled } from "./service_error.ts";
-import type { StreamState } from "./stream_state.ts";
+import { hashKeyOf, type StreamState } from "./stream_state.ts";
 
 const MAX_OPEN_SHARDS = 12;
 
@@ -15,6 +15,8 @@ type Json = any;
 
 /** A Kinesis service whose puts meet faults. */
 export class FaultyService {
+  /** Puts into this part of the hash space, `end` not included, are throttled. */
+  stuck = { start: 0n, end: 0n };
   /** A test's own fault: told of each call before anything happens, it may throw. */
   onCall: (operation: string, input: Json) => void = () => {};
 
@@ -30,6 +32,21 @@ export class FaultyService {
     if (operation !== "PutRecord" && operation !== "PutRecords") {
       return this.service.call(operation, input);
     }
+    const isStuck = (record: Json) => {
+      const { start, end } = this.stuck;
+      if (start === end) return false;
+      const hashKey = hashKeyOf(record.ExplicitHashKey, record.PartitionKey);
+      return start <= hashKey && hashKey < end;
+    };
+    if (operation === "PutRecord" ? isStuck(input) : input.Records.some(isStuck)) {
+      this.plan.refuseStuck();
+      if (operation === "PutRecord") throw throttled("that is stuck");
+      return this.#partly(
+        input,
+        (record) => !isStuck(record),
+        "ProvisionedThroughputExceededException",
+      );
+    }
     const { settings } = this.plan;
     const answer = () => this.service.call(operation, input);
     const fault = this.plan.next();
@@ -38,10 +55,10 @@ export class FaultyService {
         return answer();
       case "throttle":
         if (operation === "PutRecord") throw throttled("of the fault plan");
-        return this.#partly(input, 1, "ProvisionedThroughputExceededException");
+        return this.#partly(input, () => false, "ProvisionedThroughputExceededException");
       case "partial":
         if (operation === "PutRecord") throw new ServiceError("InternalFailure", "fault plan", 500);
-        return this.#partly(input, 0.5, "InternalFailure");
+        return this.#partly(input, () => settings.random() >= 0.5, "InternalFailure");
       case "error":
         throw settings.random() < 0.5
           ? new ServiceError("InternalFailure", "fault plan", 500)
@@ -92,10 +109,9 @@ export class FaultyService {
   }
 
   /** Refuses a part of the records, stores the others. */
-  #partly(input: Json, share: number, ErrorCode: string): object {
-    const { random } = this.plan.settings;
+  #partly(input: Json, takes: (record: Json) => boolean, ErrorCode: string): object {
     const refused = { ErrorCode, ErrorMessage: "fault plan" };
-    const isTaken = input.Records.map(() => random() >= share);
+    const isTaken: boolean[] = input.Records.map(takes);
     const taken = input.Records.filter((_: unknown, i: number) => isTaken[i]);
     const stored: Json = taken.length === 0
       ? { Records: [] }

@@ -23,6 +23,7 @@ export interface FaultServer extends AsyncDisposable {
  * - `GET /admin/usage?stream=NAME`: what each shard that is held to a limit took and refused
  * - `GET /admin/stats`: puts and faults so far
  * - `POST /admin/faults?chances=throttle=0.1,split=0.01&script=12=merge&slowMs=500`: other faults from now on
+ * - `POST /admin/stick?from=4&sixteenths=2`: throttles all puts into a part of the hash space
  * - `POST /admin/reshard?stream=NAME&kind=split`: now
  */
 export function serveFaults(faulty: FaultyService, port = 0): FaultServer {
@@ -111,6 +112,11 @@ function administer(faulty: FaultyService, what: string, query: URLSearchParams)
         slowMs: Number(query.get("slowMs") ?? plan.settings.slowMs),
       };
       return "{}";
+    case "POST /admin/stick": {
+      const start = BigInt(query.get("from") ?? 0) << 124n;
+      faulty.stuck = { start, end: start + (BigInt(query.get("sixteenths") ?? 0) << 124n) };
+      return "{}";
+    }
     case "POST /admin/reshard":
       faulty.reshard(name, query.get("kind") as "split" | "merge" | "rescale");
       return "{}";

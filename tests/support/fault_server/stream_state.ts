@@ -145,9 +145,7 @@ export class StreamState {
   }
 
   #shardFor(explicitHashKey: string | undefined, partitionKey: string): ShardState {
-    const hashKey = explicitHashKey === undefined
-      ? BigInt(`0x${createHash("md5").update(partitionKey, "utf8").digest("hex")}`)
-      : BigInt(explicitHashKey);
+    const hashKey = hashKeyOf(explicitHashKey, partitionKey);
     return this.open.find((shard) => shard.start <= hashKey && hashKey <= shard.end)!;
   }
 
@@ -210,4 +208,11 @@ function sequenceNumber(counter: bigint): bigint {
 
 function byteLength(text: string): number {
   return new TextEncoder().encode(text).length;
+}
+
+/** Where a record belongs: its explicit hash key, else the MD5 of its partition key. */
+export function hashKeyOf(explicitHashKey: string | undefined, partitionKey: string): bigint {
+  return explicitHashKey === undefined
+    ? BigInt(`0x${createHash("md5").update(partitionKey, "utf8").digest("hex")}`)
+    : BigInt(explicitHashKey);
 }
