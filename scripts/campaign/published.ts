@@ -57,7 +57,7 @@ export function readPublished(
 export function nameChange(text: string): { name: string; version: string | undefined } {
   // A TRUNCATE has no key.
   const name = (xid: unknown, operation: unknown, table: unknown, id: unknown) =>
-    `${xid} ${String(operation).toLowerCase()} ${table} ${id || "*"}`;
+    `${xid} ${String(operation).toLowerCase()} ${table} ${id === "" ? "*" : id ?? "*"}`;
   const body = text.startsWith("0,CDC,") ? text.slice("0,CDC,".length) : text;
   if (!body.startsWith("{")) {
     const [xid, table, operation, id] = body.split(",");

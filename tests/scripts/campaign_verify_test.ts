@@ -135,6 +135,10 @@ Deno.test("nameChange reads every format alike", () => {
     nameChange('0,CDC,{"xid":"731","table":"public.t","operation":"UPDATE","pkey":"5"}').name,
     name,
   );
+  assertEquals(
+    nameChange('{"v":1,"op":"insert","xid":1,"table":"t","key":{"id":0}}').name.at(-1),
+    "0",
+  );
   const names = '"columnnames":["id","version"],"columnvalues":[5,9]';
   assertEquals(
     nameChange(
