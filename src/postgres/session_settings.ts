@@ -74,7 +74,7 @@ export const SESSION_SETTINGS: readonly SessionSetting[] = [
 
   // A hot standby refuses every statement of a serializable transaction.
   { name: "default_transaction_isolation", value: "read committed" },
-  // A heartbeat and CREATE PUBLICATION write. Behind the login, so that `target_session_attrs` can
+  // CREATE PUBLICATION writes. Behind the login, so that `target_session_attrs` can
   // still see what the server's own value is.
   { name: "default_transaction_read_only", value: "off", afterLogin: 0 },
 

@@ -127,6 +127,16 @@ Deno.test("resolveConnection has defaults for the rest", () => {
   });
 });
 
+Deno.test("resolveConnection lets PGTZ win over the options, as libpq does", () => {
+  const options = (env: Env) => postgres([], env).sessionOptions;
+  assertEquals(options({ PGTZ: "" }), undefined);
+  assertEquals(options({ PGTZ: "Asia/Tokyo" }), "-c TimeZone=Asia/Tokyo");
+  assertEquals(
+    options({ PGTZ: "<+03 x\\>-3", PGOPTIONS: "-c TimeZone=UTC" }),
+    "-c TimeZone=UTC -c TimeZone=<+03\\ x\\\\>-3",
+  );
+});
+
 Deno.test("resolveConnection looks for a local socket when no host is named", () => {
   const hostOf = (args: string[], files: string[], env: Env = {}) =>
     postgres(args, env, Object.fromEntries(files.map((file) => [file, ""]))).hosts[0]!.host;

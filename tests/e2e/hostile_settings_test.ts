@@ -217,3 +217,20 @@ Deno.test("a publication that is dropped ends the run, though the database silen
   assertEquals(await program.waitForExit(), 1);
   assertMatch(program.stderr, /ERROR .*published/);
 });
+
+Deno.test("transaction_timeout does not end the decoding of a long transaction (18)", async () => {
+  await using server = await startEmbeddedPostgres();
+  await using kinesis = await startKinesalite();
+  await using db = await freshDatabase(server);
+  await db.sql("create table t (id int primary key)");
+  await db.createSlot("test_decoding");
+  await db.sql("insert into t select generate_series(1, 150000)");
+  await db.sql(`alter database ${db.database} set transaction_timeout = '250ms'`);
+  const stream = freshStreamName();
+  await kinesis.createStream(stream, 1);
+  await using program = await Pg2kinesis.start(flagsFor(db, stream), { env: kinesis.env });
+  await program.waitForLog(/following slot/);
+  await waitUntilConfirmed(db, program);
+  assertEquals(await program.stop(), 0, program.stderr);
+  assert(!/connecting again/.test(program.stderr), program.stderr);
+});

@@ -8,6 +8,8 @@ export class Proxy implements Disposable {
   beforeAnswer: (bytes: Uint8Array) => Promise<void> | void = () => {};
   /** Gives what is passed on of what the server says. */
   passOn: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes;
+  /** Gives what is passed on of what a client says. */
+  passUp: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes;
   /** Wakes the stalled copies. */
   #release = Promise.withResolvers<void>();
 
@@ -77,7 +79,7 @@ export class Proxy implements Disposable {
         if (this.#serverSides.includes(from)) {
           await this.beforeAnswer(bytes);
           bytes = this.passOn(bytes);
-        }
+        } else bytes = this.passUp(bytes);
         for (let sent = 0; sent < bytes.length;) sent += await to.write(bytes.subarray(sent));
       }
     } catch {

@@ -8,7 +8,8 @@ import {
 } from "../support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { postgresOptions } from "./setup.ts";
+import { Proxy } from "./proxy.ts";
+import { assertFails, postgresOptions } from "./setup.ts";
 
 /** Another value for each setting that is pinned. */
 const HOSTILE: Readonly<Record<string, string>> = {
@@ -91,6 +92,27 @@ for (const [name, start] of servers) {
     }
   });
 }
+
+Deno.test("a server that the settings do not reach is refused, for both kinds of sessions", async () => {
+  await using server = await startEmbeddedPostgres();
+  using pooler = new Proxy(server);
+  // A pooler drops what it does not know.
+  pooler.passUp = (bytes) => {
+    const text = new TextDecoder("latin1").decode(bytes);
+    const dropped = text.replace(
+      /search_path=(?:\\ |[^ ])*/,
+      (all) => "application_name=".padEnd(all.length, "x"),
+    );
+    return new TextEncoder().encode(dropped);
+  };
+  for (const kind of ["ordinary", "replication"] as const) {
+    await assertFails(
+      connect(postgresOptions(server, { hosts: [{ host: "127.0.0.1", port: pooler.port }] }), kind),
+      ["keeps back the settings", '"\\"$user\\", public"', "connect to PostgreSQL itself"],
+      false,
+    );
+  }
+});
 
 Deno.test("the time zone is UTC unless the options choose one", () => {
   const zone = (given?: string) => {
