@@ -129,6 +129,8 @@ export interface FormatOptions {
   /** From the environment; there whenever a column is masked. */
   readonly maskSalt: string | undefined;
   readonly operations: ReadonlySet<Operation>;
+  /** Globs of the logical messages' prefixes. */
+  readonly messagePrefixes: readonly string[];
 }
 
 export interface PolicyOptions {

@@ -1,6 +1,6 @@
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Decoder, UnknownTypeError } from "./decode/decoder.ts";
-import { HEARTBEAT_PREFIX, type TransactionEvent } from "./decode/event.ts";
+import type { TransactionEvent } from "./decode/event.ts";
 import type { RecordWriter, Ticket } from "./kinesis/writer.ts";
 import type { Catalog } from "./postgres/known_table.ts";
 import { formatLsn } from "./lsn.ts";
@@ -52,7 +52,7 @@ export async function runPipeline(stages: Stages): Promise<void> {
         event = decoder.decode(message);
       } catch (error) {
         if (!(error instanceof UnknownTypeError)) throw error;
-        return catalog.refresh().then(() => pass(decoder.decode(message)));
+        return catalog.loadTypes().then(() => pass(decoder.decode(message)));
       }
       // Some messages that tell of no event, such as pgoutput's relations, have no LSN.
       if (event !== undefined) last = message;
@@ -69,7 +69,9 @@ export async function runPipeline(stages: Stages): Promise<void> {
       checkpoint.commit(event.endLsn, milliseconds(event.commitTime));
       ticket = undefined;
       progress.transactions++;
-    } else if (event.kind !== "message" || event.prefix !== HEARTBEAT_PREFIX) {
+    } else if (event.kind === "ambiguous-message") {
+      publisher.leaveOutMessage(event);
+    } else {
       progress.changes++;
       return publisher.publish(event, ticket ?? checkpoint.standalone());
     }

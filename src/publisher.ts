@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import type { AmbiguousMessage } from "./decode/event.ts";
 import { RunError, TooLargeError } from "./errors.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "./format/formatter.ts";
 import type { RecordWriter, Ticket } from "./kinesis/writer.ts";
@@ -6,6 +7,7 @@ import { formatLsn } from "./lsn.ts";
 import type { PolicyOptions, StreamOptions } from "./options.ts";
 import type { Catalog } from "./postgres/known_table.ts";
 import type { ServerWarning } from "./postgres/replication_message.ts";
+import { type IsWanted, mayBeWanted } from "./left_out_row.ts";
 import type { Progress, SkipReason } from "./telemetry/progress.ts";
 
 const logger = getLogger(["pg2kinesis", "publish"]);
@@ -17,8 +19,19 @@ const STILL_QUIET_MS = 100;
 const PATIENT_ATTEMPTS = 20;
 const STILL_NOT_VISIBLE_MS = 2000;
 
-/** SQLSTATE of 18's warning that it skips a publication that is not there. */
-const NOT_IN_PREREQUISITE_STATE = "55000";
+const LEFT_OUT = {
+  row: {
+    found: "PostgreSQL left a change out",
+    advice:
+      "give the table a replica identity (ALTER TABLE … REPLICA IDENTITY FULL, or a primary " +
+      "key), leave it out with --exclude-table, or ",
+  },
+  publication: {
+    found: "PostgreSQL left changes out",
+    advice: "make the publication again, which changes from before it do not see, or ",
+  },
+  unclear: { found: "PostgreSQL warns", advice: "it may have left changes out; " },
+} as const satisfies Record<ServerWarning["leftOut"], { found: string; advice: string }>;
 
 /** What a problem counts as when the policy lets the run go on. */
 const SKIP_REASON_OF = {
@@ -34,6 +47,8 @@ export interface PublisherParts {
   readonly writer: RecordWriter;
   readonly catalog: Catalog;
   readonly progress: Progress;
+  /** Whether the filters let an operation on a table pass, by `schema.table`. */
+  readonly isWanted: IsWanted;
   readonly policy: PolicyOptions & Pick<StreamOptions, "onOversize">;
   /** Bytes that one record of the stream may have. */
   readonly maxRecordBytes: number;
@@ -71,20 +86,33 @@ export class Publisher {
     this.#leaveOut(change, problem);
   }
 
-  /** The walsender says, behind what it sent at `place`, that it left a change out (invariant 7). */
-  leftOut({ text, code }: ServerWarning, place: string): void {
-    const { onPluginSkip } = this.#parts.policy;
-    if (onPluginSkip === "stop") {
-      const advice = code === NOT_IN_PREREQUISITE_STATE
-        ? "make the publication again, which changes from before it do not see"
-        : "give the table a replica identity (ALTER TABLE … REPLICA IDENTITY FULL, or a primary key)";
+  /** The walsender says, behind what it sent at `place`, that it left something out (invariant 7). */
+  leftOut(warning: ServerWarning, place: string): void {
+    const { isWanted, policy, progress } = this.#parts;
+    if (warning.leftOut === "row" && !mayBeWanted(warning.text, isWanted)) return;
+    const { text } = warning;
+    const found = LEFT_OUT[warning.leftOut].found;
+    if (policy.onPluginSkip === "stop") {
       throw new RunError(
-        `PostgreSQL left a change out behind ${place}: ${text}; ${advice}, or go on without such ` +
-          "changes with --on-plugin-skip warn",
+        `${found} behind ${place}: ${text}; ${LEFT_OUT[warning.leftOut].advice}go on ` +
+          "in such a case with --on-plugin-skip warn",
       );
     }
-    this.#parts.progress.skipped.left_out_by_server++;
-    logger.warn("PostgreSQL left a change out behind {place}: {text}", { place, text });
+    progress.skipped.left_out_by_server++;
+    logger.warn("{found} behind {place}: {text}", { found, place, text });
+  }
+
+  /** Stops nothing, since whoever may write messages could write such a one. */
+  leaveOutMessage({ lsn, transaction, prefix }: AmbiguousMessage): void {
+    this.#parts.progress.skipped.ambiguous_message++;
+    logger.warn(
+      "leaving out the logical message at LSN {place}: test_decoding does not tell whether its prefix " +
+        "is {prefix} or a longer one, nor what is content",
+      {
+        place: formatLsn(lsn) + (transaction === undefined ? "" : ` (xid ${transaction.xid})`),
+        prefix: JSON.stringify(prefix),
+      },
+    );
   }
 
   /** Whether the catalog would tell more if it was read again. */

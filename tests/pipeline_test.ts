@@ -16,11 +16,17 @@ const COLUMNS = [{ name: "id", oid: 23, flags: 1 }];
 /** The catalog learns types and tables only by being read again, some turns of the event loop later. */
 class SlowCatalog extends MadeUpCatalog {
   learn: () => void = () => {};
+  learnTypes: () => void = () => {};
 
   override async refresh(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve));
     this.learn();
     await super.refresh();
+  }
+
+  override async loadTypes(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve));
+    this.learnTypes();
   }
 }
 
@@ -43,7 +49,7 @@ async function run(messages: readonly Uint8Array[], catalog: SlowCatalog, oids: 
   const publisher = new Publisher({
     // A table without a key of its own in the message is looked for in the catalog.
     formatter: await createFormatter(OPTIONS, "pgoutput", catalog),
-    ...{ writer, catalog, progress, maxRecordBytes: 1024 },
+    ...{ writer, catalog, progress, isWanted: () => true, maxRecordBytes: 1024 },
     policy: policy as unknown as PolicyOptions & typeof policy,
   });
   const source = (async function* () {
@@ -59,10 +65,8 @@ async function run(messages: readonly Uint8Array[], catalog: SlowCatalog, oids: 
 Deno.test("runPipeline takes nothing further while a type or a table is looked for", async () => {
   const oids = new Set([23]);
   const catalog = new SlowCatalog({ "public.known": {} });
-  catalog.learn = () => {
-    oids.add(99);
-    catalog.set("public.unknown", {});
-  };
+  catalog.learn = () => catalog.set("public.unknown", {});
+  catalog.learnTypes = () => void oids.add(99);
   const { arrived, confirmed, progress } = await run(
     [
       write.begin(0x20n, 0n, 7),
@@ -92,7 +96,7 @@ Deno.test("runPipeline ends with the error when the catalog cannot be read again
     ]
   ) {
     const catalog = new SlowCatalog();
-    catalog.learn = () => {
+    catalog.learn = catalog.learnTypes = () => {
       throw new Error("no connection");
     };
     const messages = [...first, message, write.insert(1, ["1"])];

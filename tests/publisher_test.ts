@@ -34,7 +34,7 @@ async function published(
   const progress = new Progress();
   const publisher = new Publisher({
     formatter: await createFormatter({ ...OPTIONS, ...options }, "pgoutput", catalog),
-    ...{ writer, catalog, progress },
+    ...{ writer, catalog, progress, isWanted: () => true },
     policy: { onOversize } as ConstructorParameters<typeof Publisher>[0]["policy"],
     maxRecordBytes: 1024 * 1024,
   });

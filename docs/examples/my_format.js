@@ -39,7 +39,7 @@ export default function format(change, transaction) {
     }
     case "truncate": // one call for each table; without a partition key of its own it goes to every shard
       return JSON.stringify({ what: `${change.schema}.${change.table} truncate` });
-    case "message": // pg_logical_emit_message
+    case "message": // pg_logical_emit_message, with a prefix that --message-prefix names
       return change.content;
   }
 }

@@ -11,6 +11,7 @@ import {
 import { checkEncryption, connectionRemedy } from "./connection_checks.ts";
 import type { Findings } from "./finding.ts";
 import { checkHeartbeat } from "./heartbeat_checks.ts";
+import { checkMessages } from "./message_checks.ts";
 import { checkPlugin } from "./plugin_checks.ts";
 import { checkPublication } from "./publication_checks.ts";
 import { checkSettings } from "./setting_checks.ts";
@@ -81,6 +82,7 @@ async function checkServer(context: ServerContext): Promise<void> {
   const canReplicate = !problems.has("wal_level") && !problems.has("role");
   await checkSettings(context, canReplicate);
   await checkHeartbeat(context);
+  await checkMessages(context);
   await checkTransactions(context, plan);
   if (options.slot.plugin === "pgoutput") await checkPublication(context, plan);
   await checkTables(context);

@@ -6,6 +6,7 @@ import type { Catalog, KnownTable } from "../postgres/known_table.ts";
 import { type PublishableTable, publishableTables } from "../postgres/publication_tables.ts";
 import { readTableColumns } from "../postgres/table_columns.ts";
 import type { Remedy } from "../problem.ts";
+import { checkRefreshedViews } from "./refreshed_views.ts";
 import { identityStatement } from "./identity.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 import { countOf, someOf } from "../quantity.ts";
@@ -37,6 +38,7 @@ export async function checkTables(context: ServerContext): Promise<void> {
     checkPrimaryKeys(context, own);
     checkSharedKeys(context, own);
     await checkIdentities(context, catalog, tables, own);
+    await checkRefreshedViews(context);
     await checkOtherPublications(context, tables);
     checkHiddenKeys(context, own);
   } finally {
@@ -132,13 +134,15 @@ async function checkIdentities(
   const { findings, options } = context;
   const { plugin } = options.slot;
   switch (plugin) {
-    case "wal2json":
-      // It warns of every table, also of those that are filtered out here.
+    case "wal2json": {
+      const { operations } = options.format;
+      const isAsked = operations.has("update") || operations.has("delete");
       return reportLeftOut(
         context,
-        all.filter(({ hasIdentity }) => !hasIdentity),
+        own.filter(({ hasIdentity }) => isAsked && !hasIdentity),
         "wal2json leaves out every UPDATE and DELETE",
       );
+    }
     case "test_decoding": {
       if (!options.format.operations.has("delete")) return;
       const keysOnly = publishesKeysOnly(context);

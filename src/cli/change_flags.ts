@@ -1,4 +1,5 @@
 import { isModulePath } from "../format/module_path.ts";
+import { OWN_PREFIXES } from "../format/message_filter.ts";
 import type { Operation, PartitionKeyChoice } from "../options.ts";
 import { UsageError } from "../errors.ts";
 import { didYouMean, nearest } from "../did_you_mean.ts";
@@ -84,6 +85,19 @@ export const changeFlags = {
     parse: columnName,
   }),
   operations: operationsFlag(),
+  messagePrefix: listFlag({
+    name: "message-prefix",
+    category: "changes",
+    placeholder: "GLOB",
+    defaultText: "none",
+    short: "messages to publish, such as app.*",
+    long:
+      "Publish the logical messages (`pg_logical_emit_message`) whose prefix matches this pattern, with " +
+      "`JSON` or your own module; `*` stands for any characters, `?` for one. May be given several " +
+      "times. Whoever may write messages may write one with such a prefix. Prefixes that begin with " +
+      "`pg2kinesis.` are the program's own, and those of more than 1,024 bytes are left out.",
+    parse: messageGlob,
+  }),
   partitionKey: defaultedFlag({
     name: "partition-key",
     category: "changes",
@@ -140,7 +154,7 @@ export const policyFlags = {
     short: "change left out: stop (default) or warn",
     long:
       "A warning of the server that a change was left out, such as wal2json's for updates of tables " +
-      "without replica identity: `stop` the run, or `warn` and go on.",
+      "without replica identity that the filters let pass: `stop` the run, or `warn` and go on.",
     parse: choice(["stop", "warn"]),
   }),
   refreshPkeys: defaultedFlag({
@@ -199,6 +213,14 @@ function tableGlob(value: string): string {
   if (value.includes(".") || /[*?]/.test(value)) return value;
   throw new UsageError(
     `${JSON.stringify(value)} can match no schema.table; write public.${value} or *.${value}`,
+  );
+}
+
+function messageGlob(value: string): string {
+  text(value);
+  if (!value.startsWith(OWN_PREFIXES)) return value;
+  throw new UsageError(
+    `${JSON.stringify(value)} names messages of the program's own, which are never published`,
   );
 }
 

@@ -3,6 +3,7 @@ import { Checkpoint } from "../checkpoint.ts";
 import { createDecoder } from "../decode/create_decoder.ts";
 import { ColumnFilter, ruledTables } from "../format/column_filter.ts";
 import { createFormatter } from "../format/create.ts";
+import { createMessageFilter } from "../format/message_filter.ts";
 import { createTableFilter } from "../format/table_filter.ts";
 import { openWriter } from "../kinesis/open_writer.ts";
 import type { StreamWriter } from "../kinesis/stream_writer.ts";
@@ -68,9 +69,14 @@ export async function follow(
   const columns = new ColumnFilter(format, ruled);
   const formatter = await createFormatter(format, slotOptions.plugin, catalog, columns);
   for (const message of columns.doubts(catalog)) logger.warn("{message}", { message });
-  const slot = await prepareSlot(ordinary, slotOptions, createTableFilter(format));
+  const isWantedTable = createTableFilter(format);
+  const slot = await prepareSlot(ordinary, slotOptions, isWantedTable);
   ordinary.destroy();
 
+  const decoder = createDecoder(slot.plugin, {
+    typeName: (oid, typmod) => catalog.typeName(oid, typmod),
+    publishesMessage: createMessageFilter(format),
+  });
   const reading = new AbortController();
   const checkpoint = new Checkpoint(
     slot.confirmedFlushLsn,
@@ -82,6 +88,7 @@ export async function follow(
     slot: slotOptions,
     startLsn: slot.confirmedFlushLsn,
     flushLsn: () => checkpoint.flushLsn,
+    needsOnlyHead: (head) => decoder.needsOnlyHead(head),
     signal: AbortSignal.any([stop, reading.signal]),
   });
   parts.defer(() => opened.close());
@@ -106,10 +113,9 @@ export async function follow(
   const { maxRecordBytes } = writer;
   const publisher = new Publisher({
     ...{ formatter, writer, catalog, progress, maxRecordBytes },
+    isWanted: (operation, table) => format.operations.has(operation) && isWantedTable(table),
     policy: { ...policy, onOversize: stream.onOversize },
   });
-  const typeName = (oid: number, typmod: number) => catalog.typeName(oid, typmod);
-  const decoder = createDecoder(slot.plugin, { typeName });
   const pipeline = runPipeline({
     ...{ source: opened, decoder, catalog, publisher, writer, checkpoint, progress },
   });

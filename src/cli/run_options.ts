@@ -1,4 +1,5 @@
 import { parseStreamArn } from "../kinesis/stream_arn.ts";
+import { publishesMessages } from "../format/message_filter.ts";
 import type { RunOptions } from "../options.ts";
 import { UsageError } from "../errors.ts";
 import { type ConnectionLayer, resolveConnection } from "./connection_settings.ts";
@@ -86,6 +87,17 @@ export function buildRunOptions(
     }
   }
 
+  if (
+    values.messagePrefix.length > 0 && !publishesMessages({ formatter: values.messageFormatter })
+  ) {
+    warnings.push(
+      `${
+        nameOf("messagePrefix", settings)
+      } has no effect: ${values.messageFormatter} has no place ` +
+        "for logical messages; JSON and modules of your own have",
+    );
+  }
+
   const keysOnly = !values.fullChange && /^CSV(Payload)?$/.test(values.messageFormatter);
   if (!keysOnly && settings.originOf("onMissingPkey") !== "default") {
     warnings.push(
@@ -139,6 +151,7 @@ export function buildRunOptions(
         maskColumns: values.maskColumn,
         maskSalt,
         operations: values.operations,
+        messagePrefixes: values.messagePrefix,
       },
       policy: {
         onMissingPkey: values.onMissingPkey,

@@ -1,24 +1,28 @@
 import type { OutputPlugin } from "../options.ts";
 import type { Decoder } from "./decoder.ts";
+import type { PublishesMessage } from "./message_prefix.ts";
 import { PgoutputDecoder } from "./pgoutput.ts";
 import type { TypeName } from "./pgoutput_relation.ts";
 import { TestDecodingDecoder } from "./test_decoding.ts";
 import { Wal2jsonDecoder } from "./wal2json.ts";
 
-/**
- * The decoder of one replication connection. pgoutput sends types as OIDs: `typeName` names them, and
- * where it cannot, `decode` throws an `UnknownTypeError`.
- */
+export interface DecoderParts {
+  /** pgoutput sends types as OIDs; where this cannot name one, `decode` throws an `UnknownTypeError`. */
+  readonly typeName: TypeName;
+  readonly publishesMessage: PublishesMessage;
+}
+
+/** The decoder of one replication connection. */
 export function createDecoder(
   plugin: OutputPlugin,
-  { typeName }: { readonly typeName: TypeName },
+  { typeName, publishesMessage }: DecoderParts,
 ): Decoder {
   switch (plugin) {
     case "test_decoding":
-      return new TestDecodingDecoder();
+      return new TestDecodingDecoder(publishesMessage);
     case "wal2json":
-      return new Wal2jsonDecoder();
+      return new Wal2jsonDecoder(publishesMessage);
     case "pgoutput":
-      return new PgoutputDecoder(typeName);
+      return new PgoutputDecoder(typeName, publishesMessage);
   }
 }

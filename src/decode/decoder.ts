@@ -8,10 +8,15 @@ export interface Decoder {
   set timelines(timelines: Timelines);
   /**
    * Decodes one message of the output plugin; undefined for messages that only teach the decoder
-   * (pgoutput's Relation, Type and Origin). Throws a {@linkcode DecodeError} for anything it does
+   * (pgoutput's Relation, Type and Origin), and for logical messages that are not published. Throws a {@linkcode DecodeError} for anything it does
    * not understand to the last byte.
    */
   decode(message: XLogData): TransactionEvent | undefined;
+  /**
+   * Whether `decode` needs no more of a message than its first bytes, as of a logical message that is
+   * not published. Changes nothing, and throws nothing.
+   */
+  needsOnlyHead(head: XLogData): boolean;
 }
 
 /** A message of the output plugin could not be understood. Names the LSN and the byte or character. */

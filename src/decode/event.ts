@@ -113,12 +113,12 @@ export interface Truncate {
   readonly restartIdentity: boolean | undefined;
 }
 
-/** Logical messages with this prefix are heartbeats of `--heartbeat`: never published, whoever's. */
+/** Logical messages with this prefix are heartbeats of `--heartbeat`. */
 export const HEARTBEAT_PREFIX = "pg2kinesis.heartbeat";
 
 /**
- * A logical message (`pg_logical_emit_message`). A non-transactional one stands outside any transaction.
- * With test_decoding its prefix and content are read when they are first asked for, as columns are.
+ * A logical message (`pg_logical_emit_message`) of a prefix that is published. A non-transactional one
+ * stands outside any transaction.
  */
 export interface LogicalMessage {
   readonly kind: "message";
@@ -139,4 +139,22 @@ export interface Commit {
   readonly commitTime: bigint | undefined;
 }
 
-export type TransactionEvent = Begin | RowChange | Truncate | LogicalMessage | Commit;
+/**
+ * A logical message that may be one of a prefix that is published, or one of another: test_decoding
+ * does not tell where a prefix ends.
+ */
+export interface AmbiguousMessage {
+  readonly kind: "ambiguous-message";
+  readonly lsn: Lsn;
+  readonly transaction: TransactionInfo | undefined;
+  /** The prefix that is published. */
+  readonly prefix: string;
+}
+
+export type TransactionEvent =
+  | Begin
+  | RowChange
+  | Truncate
+  | LogicalMessage
+  | AmbiguousMessage
+  | Commit;

@@ -1,6 +1,7 @@
 import { type XLogData, XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
 import type { Decoder } from "./decoder.ts";
 import type { TransactionEvent } from "./event.ts";
+import { MAX_PREFIX_BYTES, type PublishesMessage } from "./message_prefix.ts";
 import { failAt, MessageReader, readUint32 } from "./pgoutput_reader.ts";
 import {
   type Description,
@@ -11,6 +12,7 @@ import {
 import { PgoutputRow } from "./pgoutput_row.ts";
 import type { Timelines } from "../timelines.ts";
 import { TransactionSequence } from "./transaction_sequence.ts";
+import { decodeUtf8 } from "./utf8.ts";
 
 const B = 0x42, C = 0x43, D = 0x44, I = 0x49, K = 0x4B, M = 0x4D, N = 0x4E, O = 0x4F, R = 0x52;
 const T = 0x54, U = 0x55, Y = 0x59;
@@ -22,6 +24,8 @@ const TRUNCATE_CASCADE = 1, TRUNCATE_RESTART_IDENTITY = 2;
 
 /** Where the body of a message begins, behind its letter. */
 const BODY = XLOGDATA_HEADER_BYTES + 1;
+/** Of a logical message, behind its flags and LSN. */
+const PREFIX = BODY + 1 + 8;
 
 /**
  * Decodes pgoutput's protocol version 1, without streaming and two-phase commit and with values as
@@ -32,12 +36,16 @@ export class PgoutputDecoder implements Decoder {
   #sequence = new TransactionSequence("pgoutput");
   #relations: RelationCache;
 
-  constructor(typeName: TypeName) {
+  constructor(typeName: TypeName, private readonly publishesMessage: PublishesMessage) {
     this.#relations = new RelationCache(typeName);
   }
 
   set timelines(timelines: Timelines) {
     this.#sequence.timelines = timelines;
+  }
+
+  needsOnlyHead(head: XLogData): boolean {
+    return head.dataAt(0) === M && !this.#isPublished(head);
   }
 
   decode(message: XLogData): TransactionEvent | undefined {
@@ -138,7 +146,7 @@ export class PgoutputDecoder implements Decoder {
   #relation(message: XLogData): Description {
     if (message.payload.length < BODY + 4) failAt(message, BODY, "the message is cut off");
     const oid = readUint32(message.payload, BODY);
-    return this.#relations.get(oid) ??
+    return this.#relations.get(oid, message) ??
       failAt(message, BODY, `a change of a table that was not described, OID ${oid}`);
   }
 
@@ -175,7 +183,7 @@ export class PgoutputDecoder implements Decoder {
     const relations: PgoutputRelation[] = [];
     while (relations.length < count) {
       const oid = reader.uint32();
-      const { relation } = this.#relations.get(oid) ??
+      const { relation } = this.#relations.get(oid, message) ??
         reader.fail(`a TRUNCATE of a table that was not described, OID ${oid}`);
       relations.push(relation);
     }
@@ -193,16 +201,29 @@ export class PgoutputDecoder implements Decoder {
   }
 
   // Message: flags, LSN, prefix, length, content.
-  #decodeMessage(reader: MessageReader): TransactionEvent {
+  #decodeMessage(reader: MessageReader): TransactionEvent | undefined {
     const { message } = reader;
     const flags = reader.uint8();
     if (flags > 1) reader.fail("unknown flags of a logical message");
+    const transaction = flags === 1 ? this.#sequence.current(message) : undefined;
+    const seq = transaction === undefined ? -1 : this.#sequence.take(1);
     reader.uint64();
+    if (!this.#isPublished(message)) return undefined;
     const prefix = reader.string();
     const content = reader.bytes(reader.uint32());
     reader.end();
-    const transaction = flags === 1 ? this.#sequence.current(message) : undefined;
-    const seq = transaction === undefined ? -1 : this.#sequence.take(1);
     return { kind: "message", lsn: message.walStart, transaction, seq, prefix, content };
+  }
+
+  /** A prefix that is not UTF-8, which a database in SQL_ASCII may have, is none that was named. */
+  #isPublished(message: XLogData): boolean {
+    const { payload } = message;
+    const end = payload.indexOf(0, PREFIX);
+    if (end === -1 && payload.length <= PREFIX + MAX_PREFIX_BYTES) {
+      failAt(message, PREFIX, "a prefix without an end");
+    }
+    if (end === -1 || end - PREFIX > MAX_PREFIX_BYTES) return false;
+    const prefix = decodeUtf8(payload, PREFIX, end);
+    return prefix !== undefined && this.publishesMessage(prefix);
   }
 }

@@ -1,7 +1,10 @@
-import { XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
+import type { Lsn } from "../lsn.ts";
+import { XLogData, XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
+import { ByteInterner } from "./bytes.ts";
+import { columnBudget } from "./column_budget.ts";
 import { UnknownTypeError } from "./decoder.ts";
 import type { Relation } from "./event.ts";
-import type { MessageReader } from "./pgoutput_reader.ts";
+import { MessageReader } from "./pgoutput_reader.ts";
 
 /** The type's name as `format_type` prints it; undefined when the catalog has not seen the type. */
 export type TypeName = (oid: number, typmod: number) => string | undefined;
@@ -35,6 +38,19 @@ export interface Description {
   readonly xid: number;
 }
 
+/** Types whose names the plugin told, or that the catalog was asked for; the longest known are forgotten. */
+const MAX_TYPES = 10_000;
+
+/** A table as its Relation message describes it, in the fewest bytes. */
+interface Described {
+  readonly schema: string;
+  readonly table: string;
+  readonly identity: string;
+  /** Number and descriptions of the columns, as the message has them; the same for tables made alike. */
+  readonly columns: Uint8Array;
+  readonly xid: number;
+}
+
 /** What tables made alike have in common, such as partitions. */
 interface Shape extends Pick<PgoutputRelation, "columns" | "keyNames"> {
   /** By `schema.table`. */
@@ -49,19 +65,25 @@ interface Shape extends Pick<PgoutputRelation, "columns" | "keyNames"> {
 export class RelationCache {
   /**
    * Forgets nothing: a walsender describes a table once, and changes of one that was dropped may come
-   * long after. A table takes 400 bytes here (measured with 100,000 made alike).
+   * long after. A column takes some 20 bytes here, or none in a table that is made like another one.
    */
+  #described = new Map<number, Described>();
+  #columnLists = new ByteInterner();
+  /** What was made of it, until too many columns are remembered. */
   #byOid = new Map<number, Description>();
   /** Equal tables are the same object, whatever their OID: plans of later stages hang on it. */
-  #shapes = new Map<string, Shape>();
+  #shapes = new Map<Uint8Array, Map<string, Shape>>();
   #shared = 0;
+  #epoch = columnBudget.epoch;
   #typeNames = new Map<number, string>();
   #askedFor = new Set<number>();
 
   constructor(private readonly typeName: TypeName) {}
 
-  get(oid: number): Description | undefined {
-    return this.#byOid.get(oid);
+  /** `message` has the change. */
+  get(oid: number, message: XLogData): Description | undefined {
+    if (this.#epoch !== columnBudget.epoch) this.#forget();
+    return this.#byOid.get(oid) ?? this.#restore(oid, message.walStart);
   }
 
   /** Relation: OID, schema, table, replica identity, columns; `xid` is the open transaction's. */
@@ -72,17 +94,48 @@ export class RelationCache {
     const table = reader.string();
     const identity = String.fromCharCode(reader.uint8());
     if (!REPLICA_IDENTITIES.includes(identity)) reader.fail("an unknown replica identity");
+    const start = reader.position;
+    const columns = this.#readColumns(reader, `${schema}.${table}`);
+    const { payload } = reader.message;
+    const list = this.#columnLists.intern(payload, start, payload.length);
+    if (this.#epoch !== columnBudget.epoch) this.#forget();
+    const described = { schema, table, identity, columns: list, xid };
+    this.#described.set(oid, described);
+    this.#byOid.set(oid, { relation: this.#intern(described, columns), xid });
+  }
+
+  /** Up to the end. */
+  #readColumns(reader: MessageReader, table: string): PgoutputColumn[] {
     const columns: PgoutputColumn[] = [];
     let unknown: UnknownTypeError | undefined;
     for (let count = reader.uint16(); count > 0; count--) {
-      const column = this.#readColumn(reader, `${schema}.${table}`);
+      const column = this.#readColumn(reader, table);
       // All unknown types count as asked for, so that one more try is enough.
       if (column instanceof UnknownTypeError) unknown ??= column;
       else columns.push(column);
     }
     reader.end();
     if (unknown !== undefined) throw unknown;
-    this.#byOid.set(oid, { relation: this.#intern(schema, table, identity, columns), xid });
+    return columns;
+  }
+
+  /** Reads again what was forgotten. */
+  #restore(oid: number, lsn: Lsn): Description | undefined {
+    const described = this.#described.get(oid);
+    if (described === undefined) return undefined;
+    const { schema, table, columns: list, xid } = described;
+    const reader = new MessageReader(new XLogData(list), 0, lsn);
+    const columns = this.#readColumns(reader, `${schema}.${table}`);
+    const description = { relation: this.#intern(described, columns), xid };
+    this.#byOid.set(oid, description);
+    return description;
+  }
+
+  #forget(): void {
+    this.#byOid.clear();
+    this.#shapes.clear();
+    this.#shared = 0;
+    this.#epoch = columnBudget.epoch;
   }
 
   /** Type: OID, schema, name; a domain comes with the name of its base type. */
@@ -92,6 +145,7 @@ export class RelationCache {
     const name = reader.string();
     reader.end();
     this.#typeNames.set(oid, schema === "" ? name : `${schema}.${name}`);
+    forgetOldest(this.#typeNames);
   }
 
   #readColumn(reader: MessageReader, table: string): PgoutputColumn | UnknownTypeError {
@@ -103,6 +157,7 @@ export class RelationCache {
     const type = this.#nameType(oid, typmod);
     if (type === undefined) {
       this.#askedFor.add(oid);
+      forgetOldest(this.#askedFor);
       const position = reader.position - XLOGDATA_HEADER_BYTES;
       return new UnknownTypeError("pgoutput", reader.lsn, position, { oid, table, column: name });
     }
@@ -115,13 +170,9 @@ export class RelationCache {
       (this.#askedFor.has(oid) ? this.#typeNames.get(oid) : undefined);
   }
 
-  #intern(
-    schema: string,
-    table: string,
-    identity: string,
-    columns: PgoutputColumn[],
-  ): PgoutputRelation {
-    const shape = this.#shape(identity, columns);
+  #intern(described: Described, columns: PgoutputColumn[]): PgoutputRelation {
+    const { schema, table } = described;
+    const shape = this.#shape(described, columns);
     const qualifiedName = `${schema}.${table}`;
     const known = shape.tables.get(qualifiedName);
     if (known?.schema === schema) return known;
@@ -135,10 +186,13 @@ export class RelationCache {
     return relation;
   }
 
-  #shape(identity: string, columns: PgoutputColumn[]): Shape {
-    const signature = JSON.stringify([identity, columns]);
-    let shape = this.#shapes.get(signature);
-    if (shape === undefined) {
+  #shape({ identity, columns: list }: Described, columns: PgoutputColumn[]): Shape {
+    let byIdentity = this.#shapes.get(list);
+    if (byIdentity === undefined) this.#shapes.set(list, byIdentity = new Map());
+    let shape = byIdentity.get(identity);
+    // A type may have got another name.
+    if (shape === undefined || !sameTypes(shape.columns, columns)) {
+      columnBudget.remember(columns.length);
       const keys = columns.filter((column) => column.isKey).map((column) => column.name);
       shape = {
         columns,
@@ -146,8 +200,17 @@ export class RelationCache {
         keyNames: identity === "d" && keys.length > 0 ? keys : undefined,
         tables: new Map(),
       };
-      this.#shapes.set(signature, shape);
+      byIdentity.set(identity, shape);
     }
     return shape;
   }
+}
+
+/** Of the same columns. */
+function sameTypes(left: readonly PgoutputColumn[], right: readonly PgoutputColumn[]): boolean {
+  return left.every((column, index) => column.type === right[index]!.type);
+}
+
+function forgetOldest(known: Map<number, unknown> | Set<number>): void {
+  if (known.size > MAX_TYPES) known.delete(known.keys().next().value!);
 }

@@ -4,10 +4,11 @@ import { ascii, ByteKeyedCache, hasAt } from "./bytes.ts";
 import type { Timelines } from "../timelines.ts";
 import { DecodeError, type Decoder } from "./decoder.ts";
 import type { Relation, TransactionEvent, Truncate } from "./event.ts";
+import type { PublishesMessage } from "./message_prefix.ts";
 import { parsePostgresTimestamp } from "./postgres_timestamp.ts";
 import { identifierText, scanIdentifier, scanQuotedIdentifier } from "./sql_identifier.ts";
 import { ColumnCursor, newColumnHeaders } from "./test_decoding_columns.ts";
-import { TestDecodingMessage } from "./test_decoding_message.ts";
+import { isTransactional, readTestDecodingMessage } from "./test_decoding_message.ts";
 import { TestDecodingRow, type TestDecodingTable } from "./test_decoding_row.ts";
 import { TransactionSequence } from "./transaction_sequence.ts";
 import { decodeUtf8 } from "./utf8.ts";
@@ -56,11 +57,18 @@ export class TestDecodingDecoder implements Decoder {
   /** The last transaction that may have written to the catalog. */
   #definedBy = 0;
 
+  constructor(private readonly publishesMessage: PublishesMessage) {}
+
+  needsOnlyHead(head: XLogData): boolean {
+    return hasAt(head.payload, XLOGDATA_HEADER_BYTES, MESSAGE) &&
+      readTestDecodingMessage(head, this.publishesMessage).kind === "not published";
+  }
+
   set timelines(timelines: Timelines) {
     this.#sequence.timelines = timelines;
   }
 
-  decode(message: XLogData): TransactionEvent {
+  decode(message: XLogData): TransactionEvent | undefined {
     const bytes = message.payload;
     const start = XLOGDATA_HEADER_BYTES;
     if (hasAt(bytes, start, TABLE)) return this.#decodeChange(message);
@@ -231,13 +239,22 @@ export class TestDecodingDecoder implements Decoder {
       fail(message, start, "no commit time after the transaction id");
   }
 
-  #decodeMessage(message: XLogData): TransactionEvent {
-    const { isTransactional, prefixStart } = TestDecodingMessage.readHead(message);
-    if (!isTransactional) return new TestDecodingMessage(message, prefixStart, undefined, -1);
-    const transaction = this.#sequence.current(message);
-    const seq = this.#sequence.take(1);
+  #decodeMessage(message: XLogData): TransactionEvent | undefined {
+    const transaction = isTransactional(message) ? this.#sequence.current(message) : undefined;
+    const seq = transaction === undefined ? -1 : this.#sequence.take(1);
     if (seq === 0) this.#lookBefore(message);
-    return new TestDecodingMessage(message, prefixStart, transaction, seq);
+    const read = readTestDecodingMessage(message, this.publishesMessage);
+    const place = { lsn: message.walStart, transaction };
+    switch (read.kind) {
+      case "not published":
+        return undefined;
+      case "published":
+        return { kind: "message", ...place, seq, prefix: read.prefix, content: read.content };
+      case "ambiguous":
+        return { kind: "ambiguous-message", ...place, prefix: read.prefix };
+      default:
+        return read satisfies never;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import type { XLogData } from "../postgres/replication_message.ts";
 import { XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
 import { ascii, hasAt } from "./bytes.ts";
+import { columnBudget } from "./column_budget.ts";
 import { DecodeError } from "./decoder.ts";
 import {
   type Column,
@@ -176,6 +177,7 @@ export class ColumnCursor implements RowBytes {
         return false;
       }
       header = this.#readHeader();
+      if (this.#index === this.#headers.list.length) columnBudget.remember(1);
       this.#headers.list[this.#index] = header;
       this.#headers.columns = undefined;
     }

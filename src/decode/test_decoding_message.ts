@@ -1,8 +1,7 @@
-import type { Lsn } from "../lsn.ts";
 import { type XLogData, XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
 import { ascii, hasAt } from "./bytes.ts";
 import { DecodeError } from "./decoder.ts";
-import type { LogicalMessage, TransactionInfo } from "./event.ts";
+import { MAX_PREFIX_BYTES, type PublishesMessage } from "./message_prefix.ts";
 import { isDigit } from "./sql_identifier.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
@@ -11,76 +10,72 @@ const NON_TRANSACTIONAL = ascii("message: transactional: 0 prefix: ");
 const SIZE = ascii(", sz: ");
 const CONTENT = ascii(" content:");
 
+const PREFIX = XLOGDATA_HEADER_BYTES + TRANSACTIONAL.length;
+
+export function isTransactional(message: XLogData): boolean {
+  if (hasAt(message.payload, XLOGDATA_HEADER_BYTES, TRANSACTIONAL)) return true;
+  if (hasAt(message.payload, XLOGDATA_HEADER_BYTES, NON_TRANSACTIONAL)) return false;
+  fail(message, XLOGDATA_HEADER_BYTES, "an unknown head of a logical message");
+}
+
+/** What a logical message of test_decoding turns out to be. */
+export type TestDecodingMessage =
+  | { readonly kind: "not published" }
+  | { readonly kind: "published"; readonly prefix: string; readonly content: Uint8Array }
+  /** With `prefix` it would be published, but it can be read as one with another prefix as well. */
+  | { readonly kind: "ambiguous"; readonly prefix: string };
+
+const NOT_PUBLISHED: TestDecodingMessage = { kind: "not published" };
+
 /**
- * `message: transactional: 1 prefix: PREFIX, sz: SIZE content:BYTES`. The prefix may hold anything, so
- * where it ends follows only from a size that fits what comes after. A message that can be read in
- * two ways is an error, but not before someone reads it: whoever may write messages would stop the
- * run otherwise, even where messages are not published.
+ * Reads `message: transactional: 1 prefix: PREFIX, sz: SIZE content:BYTES`. The prefix may hold anything,
+ * as may the content, so where it ends follows only from a size that fits what comes after. A message
+ * that can be read in several ways is nobody's: a prefix that nobody may write to in another's name
+ * must not be had by writing `, sz: …` into one's own. A message of which only the head was kept is
+ * judged like a whole one, as long as that head has the longest prefix and its size.
  */
-export class TestDecodingMessage implements LogicalMessage {
-  readonly kind = "message";
-  #parts: { readonly prefix: string; readonly content: Uint8Array } | undefined;
-
-  constructor(
-    private readonly message: XLogData,
-    private readonly prefixStart: number,
-    readonly transaction: TransactionInfo | undefined,
-    readonly seq: number,
-  ) {}
-
-  static readHead(message: XLogData): { isTransactional: boolean; prefixStart: number } {
-    const isTransactional = hasAt(message.payload, XLOGDATA_HEADER_BYTES, TRANSACTIONAL);
-    if (!isTransactional && !hasAt(message.payload, XLOGDATA_HEADER_BYTES, NON_TRANSACTIONAL)) {
-      fail(message, XLOGDATA_HEADER_BYTES, "an unknown head of a logical message");
+export function readTestDecodingMessage(
+  message: XLogData,
+  publishes: PublishesMessage,
+): TestDecodingMessage {
+  const bytes = message.payload;
+  let readings = 0;
+  let published: { readonly prefix: string; readonly content: Uint8Array } | undefined;
+  let at = PREFIX;
+  for (; at < bytes.length && at <= PREFIX + MAX_PREFIX_BYTES; at++) {
+    const contentStart = contentAfter(bytes, at, message.length);
+    if (contentStart === -1) continue;
+    readings++;
+    const prefix = decodeUtf8(bytes, PREFIX, at);
+    if (published === undefined && prefix !== undefined && publishes(prefix)) {
+      published = { prefix, content: bytes.subarray(contentStart) };
     }
-    return { isTransactional, prefixStart: XLOGDATA_HEADER_BYTES + TRANSACTIONAL.length };
   }
-
-  get lsn(): Lsn {
-    return this.message.walStart;
-  }
-
-  get prefix(): string {
-    return this.#read().prefix;
-  }
-
-  get content(): Uint8Array {
-    return this.#read().content;
-  }
-
-  #read() {
-    if (this.#parts !== undefined) return this.#parts;
-    const bytes = this.message.payload;
-    let prefixEnd = -1, contentStart = -1;
-    for (let at = this.prefixStart; at < bytes.length; at++) {
-      const content = contentAfter(bytes, at);
-      if (content === -1) continue;
-      if (prefixEnd !== -1) {
-        fail(this.message, at, "a logical message whose prefix can end in two places");
-      }
-      prefixEnd = at;
-      contentStart = content;
+  if (published === undefined) {
+    if (readings === 0 && at === message.length) {
+      fail(message, PREFIX, "a logical message whose size does not fit its content");
     }
-    if (prefixEnd === -1) {
-      fail(this.message, this.prefixStart, "a logical message whose size does not fit its content");
-    }
-    const prefix = decodeUtf8(bytes, this.prefixStart, prefixEnd) ??
-      fail(this.message, this.prefixStart, "the prefix of a logical message is not UTF-8");
-    return this.#parts = { prefix, content: bytes.subarray(contentStart) };
+    return NOT_PUBLISHED;
   }
+  for (; readings === 1 && at < bytes.length; at++) {
+    if (contentAfter(bytes, at, message.length) !== -1) readings++;
+  }
+  return readings === 1
+    ? { kind: "published", ...published }
+    : { kind: "ambiguous", prefix: published.prefix };
 }
 
 /** Where the content begins if the prefix ends at `at` and the size fits the rest; otherwise -1. */
-function contentAfter(bytes: Uint8Array, at: number): number {
+function contentAfter(bytes: Uint8Array, at: number, length: number): number {
   if (!hasAt(bytes, at, SIZE)) return -1;
   const digits = at + SIZE.length;
   let end = digits;
   let size = 0;
-  for (; isDigit(bytes[end]) && size <= bytes.length; end++) size = size * 10 + bytes[end]! - 0x30;
+  for (; isDigit(bytes[end]) && size <= length; end++) size = size * 10 + bytes[end]! - 0x30;
   if (end === digits || (bytes[digits] === 0x30 && end > digits + 1)) return -1;
   if (!hasAt(bytes, end, CONTENT)) return -1;
   const start = end + CONTENT.length;
-  return start + size === bytes.length ? start : -1;
+  return start + size === length ? start : -1;
 }
 
 function fail(message: XLogData, position: number, what: string): never {

@@ -4,6 +4,7 @@ import { ascii, ByteKeyedCache, hasAt } from "./bytes.ts";
 import type { Timelines } from "../timelines.ts";
 import { DecodeError, type Decoder } from "./decoder.ts";
 import type { LogicalMessage, TransactionEvent, TransactionInfo } from "./event.ts";
+import { MAX_PREFIX_BYTES, type PublishesMessage } from "./message_prefix.ts";
 import { jsonStringBytes, jsonStringText, scanJsonNumber, scanJsonString } from "./json_bytes.ts";
 import { parsePostgresTimestamp } from "./postgres_timestamp.ts";
 import { TransactionSequence } from "./transaction_sequence.ts";
@@ -22,6 +23,12 @@ const MAX_PLAIN_COMMIT_BYTES = 96n;
 const QUOTE = 0x22, BACKSLASH = 0x5C, CLOSE_BRACE = 0x7D, SLASH = 0x2F;
 
 const ACTION = ascii('{"action":"');
+const encoder = new TextEncoder();
+
+/** A logical message's prefix begins before; 150 bytes were seen. */
+const MAX_BEFORE_PREFIX = XLOGDATA_HEADER_BYTES + 500;
+/** A character of one byte may be escaped as `\u0001`. */
+const BYTES_OF_ESCAPE = 6;
 /** Where the letter of the action stands. */
 const LETTER = XLOGDATA_HEADER_BYTES + ACTION.length;
 const AFTER_LETTER = LETTER + 1;
@@ -58,11 +65,22 @@ export class Wal2jsonDecoder implements Decoder {
   /** The last transaction that may have written to the catalog. */
   #definedBy = 0;
 
+  constructor(private readonly publishesMessage: PublishesMessage) {}
+
   set timelines(timelines: Timelines) {
     this.#sequence.timelines = timelines;
   }
 
-  decode(message: XLogData): TransactionEvent {
+  needsOnlyHead(head: XLogData): boolean {
+    const bytes = head.payload;
+    if (!hasAt(bytes, XLOGDATA_HEADER_BYTES, ACTION) || bytes[LETTER] !== M) return false;
+    // Nothing stands before it that anybody could choose.
+    let at = AFTER_LETTER;
+    while (at < MAX_BEFORE_PREFIX && !hasAt(bytes, at, PREFIX)) at++;
+    return at < MAX_BEFORE_PREFIX && this.#publishedPrefix(head, at + PREFIX.length) === undefined;
+  }
+
+  decode(message: XLogData): TransactionEvent | undefined {
     const bytes = message.payload;
     if (!hasAt(bytes, XLOGDATA_HEADER_BYTES, ACTION)) {
       fail(message, XLOGDATA_HEADER_BYTES, 'no {"action":"');
@@ -143,7 +161,7 @@ export class Wal2jsonDecoder implements Decoder {
     return this.#sequence.commit(message);
   }
 
-  #decodeMessage(message: XLogData): LogicalMessage {
+  #decodeMessage(message: XLogData): LogicalMessage | undefined {
     const bytes = message.payload;
     const isNull = hasAt(bytes, AFTER_LETTER + XID.length, NULL);
     const transaction = isNull ? undefined : this.#sequence.current(message);
@@ -154,15 +172,24 @@ export class Wal2jsonDecoder implements Decoder {
     const flag = transaction === undefined ? IS_NOT_TRANSACTIONAL : IS_TRANSACTIONAL;
     at = skip(message, at, flag);
     const prefixStart = skip(message, at, PREFIX);
-    const prefixEnd = scanString(message, prefixStart);
-    const contentStart = skip(message, prefixEnd, CONTENT);
+    const seq = transaction === undefined ? -1 : this.#sequence.take(1);
+    const prefix = this.#publishedPrefix(message, prefixStart);
+    if (prefix === undefined) return undefined;
+    const contentStart = skip(message, scanString(message, prefixStart), CONTENT);
     const contentEnd = scanString(message, contentStart);
     endOfMessage(message, contentEnd);
-    const prefix = stringText(message, prefixStart, prefixEnd);
     const content = jsonStringBytes(bytes, contentStart + 1, contentEnd - 1) ??
       fail(message, contentStart, "a wrong escape");
-    const seq = transaction === undefined ? -1 : this.#sequence.take(1);
     return { kind: "message", lsn: message.walStart, transaction, seq, prefix, content };
+  }
+
+  /** The prefix that begins at `start`; undefined when it is none that is published. */
+  #publishedPrefix({ payload }: XLogData, start: number): string | undefined {
+    const longest = payload.subarray(start, start + 2 + MAX_PREFIX_BYTES * BYTES_OF_ESCAPE);
+    const end = scanJsonString(longest, 0);
+    const prefix = end === -1 ? undefined : jsonStringText(longest, 1, end - 1);
+    if (prefix === undefined || encoder.encode(prefix).length > MAX_PREFIX_BYTES) return undefined;
+    return this.publishesMessage(prefix) ? prefix : undefined;
   }
 
   /** Checks that the message belongs to the open transaction; gives where its LSN begins. */

@@ -1,5 +1,6 @@
 import { type XLogData, XLOGDATA_HEADER_BYTES } from "../postgres/replication_message.ts";
 import { ascii, hasAt } from "./bytes.ts";
+import { columnBudget } from "./column_budget.ts";
 import { DecodeError } from "./decoder.ts";
 import { type Column, ENCODED_VALUE, NO_VALUE, PLAIN_VALUE, type RowBytes } from "./event.ts";
 import { jsonStringText, scanJsonNumber, scanJsonString, unescape } from "./json_bytes.ts";
@@ -168,6 +169,7 @@ export class ColumnCursor implements RowBytes {
     let header = this.#headers.list[this.#index];
     if (header === undefined || !hasAt(bytes, this.position, header.bytes)) {
       header = this.#readHeader();
+      if (this.#index === this.#headers.list.length) columnBudget.remember(1);
       this.#headers.list[this.#index] = header;
       this.#headers.columns = undefined;
     }

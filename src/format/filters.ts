@@ -21,9 +21,6 @@ import type { TableFilter } from "./table_filter.ts";
  */
 const MAX_SEEN = 20_000;
 
-/** All operations; logical messages are none of them, and pass when all are asked for. */
-const OPERATION_COUNT = 4;
-
 /**
  * Stands before a formatter and shows it only what was asked for. What becomes of a table is decided
  * once, until the catalog is read again.
@@ -73,7 +70,8 @@ export class FilteringFormatter implements Formatter {
         if (this.#operations.has("truncate")) this.#passTruncate(change, next);
         return undefined;
       case "message":
-        return this.#operations.size === OPERATION_COUNT ? next(change) : undefined;
+        // None of the operations, and chosen by its prefix before.
+        return next(change);
       default:
         return change satisfies never;
     }

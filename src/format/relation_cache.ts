@@ -1,3 +1,4 @@
+import { columnBudget } from "../decode/column_budget.ts";
 import type { Relation } from "../decode/event.ts";
 import type { Catalog } from "../postgres/known_table.ts";
 
@@ -5,11 +6,12 @@ import type { Catalog } from "../postgres/known_table.ts";
 const MAX_TABLES = 20_000;
 
 /**
- * Keeps what was derived from a table until the catalog is read again. Changes come in runs of one
+ * Keeps what was derived from a table until the catalog is read again, or too many columns are remembered. Changes come in runs of one
  * table, and decoders give the same object for the same table, so mostly this is one comparison.
  */
 export class RelationCache<T> {
   #version = -1;
+  #epoch = -1;
   #lastRelation: Relation | undefined;
   #lastValue: T | undefined;
   #values = new WeakMap<Relation, T>();
@@ -22,9 +24,11 @@ export class RelationCache<T> {
 
   get(relation: Relation): T {
     const version = this.catalog.version;
-    if (relation === this.#lastRelation && version === this.#version) return this.#lastValue as T;
-    if (version !== this.#version) {
+    const isFresh = version === this.#version && columnBudget.epoch === this.#epoch;
+    if (relation === this.#lastRelation && isFresh) return this.#lastValue as T;
+    if (!isFresh) {
       this.#version = version;
+      this.#epoch = columnBudget.epoch;
       this.#forget();
     }
     let value = this.#values.get(relation);

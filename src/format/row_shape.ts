@@ -1,4 +1,5 @@
 import { type Column, NO_VALUE, PLAIN_VALUE, type RowBytes, UNCHANGED } from "../decode/event.ts";
+import { columnBudget } from "../decode/column_budget.ts";
 import { classOfType, type TypeClass } from "./column_type.ts";
 import { refuseTooLarge } from "./record_limit.ts";
 import type { Utf8Writer } from "./utf8_writer.ts";
@@ -24,15 +25,13 @@ interface Shape<Derived> {
   readonly derived: Derived;
 }
 
-/** A database that makes ever other columns must not fill the memory. */
-const MAX_SHAPES = 5000;
-
 /**
  * The shapes of all tables. Those made alike, such as partitions, share one: a shape of its own takes
  * a table some kilobytes, mostly beside the heap.
  */
 export class Shapes<Derived> {
   readonly #shapes = new Map<string, Shape<Derived>>();
+  #epoch = columnBudget.epoch;
   readonly empty: Shape<Derived>;
 
   constructor(private readonly derive: (columns: RowBytes["columns"]) => Derived) {
@@ -40,12 +39,13 @@ export class Shapes<Derived> {
   }
 
   of(columns: RowBytes["columns"]): Shape<Derived> {
+    if (this.#epoch !== columnBudget.epoch) this.#forget();
     // PostgreSQL has no name with a zero byte.
     let signature = "";
     for (const { name, type } of columns) signature += name + "\0" + type + "\0";
     let shape = this.#shapes.get(signature);
     if (shape === undefined) {
-      if (this.#shapes.size >= MAX_SHAPES) this.#shapes.clear();
+      columnBudget.remember(columns.length);
       shape = {
         // Without the values, which would be kept.
         columns: columns.map(({ name, type }) => ({ name, type })),
@@ -55,6 +55,11 @@ export class Shapes<Derived> {
       this.#shapes.set(signature, shape);
     }
     return shape;
+  }
+
+  #forget(): void {
+    this.#shapes.clear();
+    this.#epoch = columnBudget.epoch;
   }
 }
 

@@ -1,6 +1,7 @@
 import { RunError } from "../errors.ts";
 import type { FormatOptions } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
+import { parseGlob } from "./glob.ts";
 
 type TableOptions = Pick<FormatOptions, "tablePattern" | "includeTables" | "excludeTables">;
 
@@ -10,12 +11,12 @@ export type TableFilter = (qualifiedName: string) => boolean;
 /** A table must satisfy `--table-pat` and one of `--include-table`, and none of `--exclude-table`. */
 export function createTableFilter(options: TableOptions): TableFilter {
   const { tablePattern } = options;
-  const included = options.includeTables.map(globToRegExp);
-  const excluded = options.excludeTables.map(globToRegExp);
+  const included = options.includeTables.map(parseGlob);
+  const excluded = options.excludeTables.map(parseGlob);
   return (name) =>
     (tablePattern === undefined || finds(tablePattern, name)) &&
-    (included.length === 0 || included.some((pattern) => pattern.test(name))) &&
-    !excluded.some((pattern) => pattern.test(name));
+    (included.length === 0 || included.some((matches) => matches(name))) &&
+    !excluded.some((matches) => matches(name));
 }
 
 /**
@@ -37,8 +38,7 @@ export function checkTableFilter(options: TableOptions, catalog: Catalog): void 
     check("--table-pat", tablePattern.source, (name) => finds(tablePattern, name));
   }
   for (const glob of options.includeTables) {
-    const pattern = globToRegExp(glob);
-    check("--include-table", glob, (name) => pattern.test(name));
+    check("--include-table", glob, parseGlob(glob));
   }
   if (names.length > 0 && !names.some(createTableFilter(options))) {
     throw new RunError(
@@ -46,21 +46,6 @@ export function checkTableFilter(options: TableOptions, catalog: Catalog): void 
         `${names.length} tables; a table is published when all three allow it`,
     );
   }
-}
-
-/** `*` stands for any characters, a dot too, `?` for one; `\` takes the next one as it is. */
-export function globToRegExp(glob: string): RegExp {
-  const pattern = glob.replace(/\\(.)|\*|\?|[^*?\\]+|\\/gsu, (part, escaped?: string) => {
-    if (escaped !== undefined) return literal(escaped);
-    if (part === "*") return ".*";
-    if (part === "?") return ".";
-    return literal(part);
-  });
-  return new RegExp(`^${pattern}$`, "su");
-}
-
-function literal(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
 }
 
 /** A pattern with the flags g or y would remember where it stopped. */

@@ -75,7 +75,7 @@ export interface UserTruncate extends UserChangeBase {
   readonly restartIdentity: boolean | undefined;
 }
 
-/** A logical message (`pg_logical_emit_message`). */
+/** A logical message (`pg_logical_emit_message`) of a prefix that `--message-prefix` names. */
 export interface UserMessage extends UserChangeBase {
   readonly kind: "message";
   readonly prefix: string;

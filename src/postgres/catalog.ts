@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { systemClock } from "../clock.ts";
 import { backoffMs, pause } from "./backoff.ts";
 import { bounded } from "./bounded.ts";
-import { SNAPSHOT_QUERY, SOME_TABLES_QUERY, TABLES_QUERY, TYPES_QUERY } from "./catalog_queries.ts";
+import { SNAPSHOT_QUERY, SOME_TABLES_QUERY, TABLES_QUERY } from "./catalog_queries.ts";
 import type { PostgresOptions } from "../options.ts";
 import { connect, type Connection, type TextRow } from "./connection.ts";
 import type { Catalog, KnownTable, TableName } from "./known_table.ts";
@@ -11,11 +11,9 @@ import { PostgresError } from "./postgres_error.ts";
 import { RecentReads } from "./recent_reads.ts";
 import { PRINTING_PATH } from "./session_settings.ts";
 import { parseSnapshot, type Snapshot } from "./snapshot.ts";
+import { TypeNames } from "./type_names.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
-
-/** Types that were asked for and are not known, until the next refresh. */
-const MAX_WANTED_TYPES = 1000;
 
 /** Longer than the two statements may take by themselves: the way to the server went silent. */
 const SILENCE_MS = 130_000;
@@ -68,8 +66,7 @@ class LoadedCatalog implements PgCatalog {
   #snapshot: Snapshot | undefined;
   readonly #tables = new KnownTables();
   readonly #reads = new RecentReads();
-  readonly #types: Map<number, Map<number, string>> = new Map();
-  readonly #wantedTypes: Map<string, readonly [oid: number, typmod: number]> = new Map();
+  readonly #types = new TypeNames();
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   /** Who reads has the connection for itself. */
@@ -96,13 +93,15 @@ class LoadedCatalog implements PgCatalog {
     return this.#tables.present();
   }
 
-  /** One that is not known is asked for by the next refresh: old WAL may have types no table has now. */
   typeName(oid: number, typmod: number): string | undefined {
-    const name = this.#types.get(oid)?.get(typmod);
-    if (name === undefined && this.#wantedTypes.size < MAX_WANTED_TYPES) {
-      this.#wantedTypes.set(`${oid} ${typmod}`, [oid, typmod]);
-    }
-    return name;
+    return this.#types.get(oid, typmod);
+  }
+
+  loadTypes(): Promise<void> {
+    return this.#read(
+      (connection) => asPrinted(connection, () => this.#types.readWanted(connection)),
+      isTransient,
+    );
   }
 
   isRead(qualifiedName: string, xid: number): boolean {
@@ -170,18 +169,13 @@ class LoadedCatalog implements PgCatalog {
   }
 
   async #refresh(): Promise<void> {
-    const { snapshot, tables, types } = await this.#read(
+    const { snapshot, tables } = await this.#read(
       (connection) => this.#ask(connection),
       (error) => isTransient(error) && error.code !== TIMED_OUT,
     );
     this.#tables.replace(tables, snapshot, this.#readBefore);
     this.#snapshot = snapshot;
     this.#reads.noteAll(snapshot);
-    for (const { oid, typmod, name } of types) {
-      let byTypmod = this.#types.get(Number(oid));
-      if (byTypmod === undefined) this.#types.set(Number(oid), byTypmod = new Map());
-      byTypmod.set(Number(typmod), name!);
-    }
     this.version++;
   }
 
@@ -227,20 +221,13 @@ class LoadedCatalog implements PgCatalog {
   }
 
   async #ask(connection: Connection): Promise<CatalogRows> {
-    const wanted = [...this.#wantedTypes.values()];
     const [seen] = await connection.query("read what the catalog shows", SNAPSHOT_QUERY);
     const tables = await connection.query("read the catalog's tables", TABLES_QUERY);
-    const types = await asPrinted(
-      connection,
-      () =>
-        connection.query("read the catalog's types", TYPES_QUERY, [
-          wanted.map(([oid]) => oid),
-          wanted.map(([, typmod]) => typmod),
-        ]),
-    );
-    // What was wanted in the meantime is asked for the next time.
-    for (const [oid, typmod] of wanted) this.#wantedTypes.delete(`${oid} ${typmod}`);
-    return { snapshot: parseSnapshot(seen!.snapshot!), tables, types };
+    await asPrinted(connection, async () => {
+      await this.#types.readBare(connection);
+      await this.#types.readWanted(connection);
+    });
+    return { snapshot: parseSnapshot(seen!.snapshot!), tables };
   }
 }
 
@@ -262,7 +249,6 @@ interface CatalogRows {
   /** What both queries saw at least. */
   readonly snapshot: Snapshot;
   readonly tables: TextRow[];
-  readonly types: TextRow[];
 }
 
 async function readSome(connection: Connection, asked: readonly TableName[]) {

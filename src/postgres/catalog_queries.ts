@@ -91,25 +91,23 @@ SELECT pg_catalog.txid_current_snapshot()::pg_catalog.text AS snapshot, t.*
               WHERE ${FOLLOWED}) t ON true`;
 
 /**
- * Columns: oid, typmod, name. Every type bare, but for the row types of tables; the types of all
- * present columns as they are declared; and the pairs given as two arrays, as far as they exist.
+ * Columns: oid, name. Every type without a modifier, but for the row types of tables; built-in ones
+ * first, and of all others so many that somebody who makes types for ever fills no memory of ours.
  * `format_type` names a type as the session's search path shows it: to be run under the walsender's.
  */
 export const TYPES_QUERY = `
-SELECT t.oid::pg_catalog.text AS oid, '-1' AS typmod, pg_catalog.format_type(t.oid, NULL) AS name
+SELECT t.oid::pg_catalog.text AS oid, pg_catalog.format_type(t.oid, -1) AS name
   FROM pg_catalog.pg_type t
   LEFT JOIN pg_catalog.pg_type e ON e.oid OPERATOR(pg_catalog.=) t.typelem
  WHERE t.typtype OPERATOR(pg_catalog.<>) 'c'
    AND (e.oid IS NULL OR e.typtype OPERATOR(pg_catalog.<>) 'c')
-UNION ALL
-SELECT u.oid::pg_catalog.text, u.typmod::pg_catalog.text, pg_catalog.format_type(u.oid, u.typmod)
-  FROM (SELECT a.atttypid AS oid, a.atttypmod AS typmod
-          FROM pg_catalog.pg_attribute a
-          JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.attrelid
-          JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-         WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND ${FOLLOWED}
-        UNION
-        SELECT w.oid, w.typmod
-          FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.int4[]))
-               AS w (oid, typmod)
-          JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) w.oid) u`;
+ ORDER BY t.oid
+ LIMIT 10000`;
+
+/** Columns: oid, typmod, name, of the pairs given as two arrays, as far as the types exist. As above. */
+export const WANTED_TYPES_QUERY = `
+SELECT w.oid::pg_catalog.text AS oid, w.typmod::pg_catalog.text AS typmod,
+       pg_catalog.format_type(w.oid, w.typmod) AS name
+  FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.int4[]))
+       AS w (oid, typmod)
+  JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) w.oid`;

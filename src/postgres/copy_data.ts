@@ -22,15 +22,20 @@ const KEEPALIVE = "k".charCodeAt(0);
 const KEEPALIVE_BYTES = 18;
 
 /**
- * Reads the CopyData message that lies from `start` to `end`.
+ * Reads the CopyData message that lies from `start` to `end`; `missing` bytes of it were not kept.
  * @throws {SyntaxError} when it is neither XLogData nor a keepalive.
  */
-export function readCopyData(bytes: Uint8Array, start: number, end: number): XLogData | Keepalive {
+export function readCopyData(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  missing = 0,
+): XLogData | Keepalive {
   const payloadStart = start + MESSAGE_HEADER_BYTES;
   const length = end - payloadStart;
   const type = length > 0 ? bytes[payloadStart] : undefined;
   if (type === XLOGDATA && length >= XLOGDATA_HEADER_BYTES) {
-    return new XLogData(bytes, payloadStart, end);
+    return new XLogData(bytes, payloadStart, end, missing);
   }
   if (type === KEEPALIVE && length === KEEPALIVE_BYTES) {
     return {
@@ -78,6 +83,9 @@ export interface Notice {
   readonly code: string;
   /** Message, detail and hint on one line. */
   readonly text: string;
+  /** Of the server's source, where the notice was written; empty when it does not say. */
+  readonly file: string;
+  readonly routine: string;
 }
 
 /** Reads a whole NoticeResponse: fields of one byte of type and a text that ends with a zero. */
@@ -98,6 +106,8 @@ export function readNotice(message: Uint8Array): Notice {
   return {
     severity: fields.get("V") ?? fields.get("S") ?? "",
     code: fields.get("C") ?? "",
+    file: fields.get("F")?.replace(/^.*[/\\]/, "") ?? "",
+    routine: fields.get("R") ?? "",
     text: text.join(" ").replace(/\s*[\r\n]+\s*/g, " "),
   };
 }

@@ -8,8 +8,10 @@ import { GATHER_MS, ReadPacer } from "./read_pacer.ts";
 
 /** What a {@linkcode CopyStream} tells, synchronously while it reads. */
 export interface CopyStreamEvents {
-  /** A whole CopyData message lies from `start` to `end`; the bytes may be kept. */
-  copyData(bytes: Uint8Array, start: number, end: number): void;
+  /** A CopyData message lies from `start` to `end`; the bytes may be kept. `missing` were not. */
+  copyData(bytes: Uint8Array, start: number, end: number, missing: number): void;
+  /** Whether of a long CopyData message, which begins with `head`, the `missing` rest can be dropped. */
+  needsOnlyHead(head: Uint8Array, missing: number): boolean;
   /** A whole NoticeResponse. */
   notice(message: Uint8Array): void;
   /** One read of the socket is done. True: read no more until `resume`. */
@@ -57,13 +59,13 @@ export class CopyStream {
     const { stream, client } = this.connection;
     // Nothing is under way now, so both parsers are between two messages.
     const [toClient] = stream.listeners("data") as ((chunk: Buffer) => void)[];
-    const framer = new MessageFramer((bytes, start, end) => {
+    const framer = new MessageFramer((bytes, start, end, missing) => {
       const type = bytes[start];
-      if (type === COPY_DATA) this.events.copyData(bytes, start, end);
+      if (type === COPY_DATA) this.events.copyData(bytes, start, end, missing);
       else if (type === NOTICE_RESPONSE) this.events.notice(bytes.subarray(start, end));
       else if (type === COPY_BOTH_RESPONSE) this.#onStart?.();
       else toClient!(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start));
-    });
+    }, (head, missing) => head[0] === COPY_DATA && this.events.needsOnlyHead(head, missing));
     stream.on("data", (chunk: Buffer) => {
       try {
         // Views of a Buffer cost several times those of a plain array.

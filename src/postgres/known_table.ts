@@ -59,8 +59,10 @@ export interface Catalog {
   tables(): Iterable<KnownTable>;
   /** Whether any table that was seen has virtual generated columns. */
   readonly hasVirtualColumns: boolean;
-  /** The type's name as `format_type` prints it; undefined when the type was never seen. */
+  /** The type's name as `format_type` prints it; undefined when it was not read yet. */
   typeName(oid: number, typmod: number): string | undefined;
+  /** Reads the types that `typeName` could not name, as far as they exist. */
+  loadTypes(): Promise<void>;
   /**
    * Whether what a transaction did, by its xid, was there to be read when the table, by `schema.table`, and
    * those that it is a partition of or inherits from were read last. Its changes may come earlier: its

@@ -1,7 +1,12 @@
-import type { SlotOptions } from "../options.ts";
+import type { OutputPlugin, SlotOptions } from "../options.ts";
 
 /** Messages of `pg_logical_emit_message` came to pgoutput with 14. */
 const PGOUTPUT_MESSAGES_VERSION = 140000;
+
+/** Whether a server gives logical messages to the plugin. */
+export function sendsMessages(plugin: OutputPlugin, serverVersion: number): boolean {
+  return plugin !== "pgoutput" || serverVersion >= PGOUTPUT_MESSAGES_VERSION;
+}
 
 /** The options of START_REPLICATION that the decoders are written for. */
 export function pluginOptions(
@@ -27,7 +32,8 @@ export function pluginOptions(
       return [
         ["proto_version", "1"],
         ["publication_names", names],
-        ...(serverVersion >= PGOUTPUT_MESSAGES_VERSION ? [["messages", "true"] as const] : []),
+        // Also where none is published: they are counted, so that a change has one `seq` for good.
+        ...(sendsMessages(plugin, serverVersion) ? [["messages", "true"] as const] : []),
       ];
     }
     default:

@@ -13,20 +13,25 @@ export class XLogData {
   readonly kind = "xlogdata";
   #payload: Uint8Array | undefined;
 
-  /** The CopyData payload lies from `start` to `end` of `bytes`, which must not be reused. */
+  /**
+   * The CopyData payload lies from `start` to `end` of `bytes`, which must not be reused. `missing` bytes
+   * that followed were not kept: the decoder said that it does not need them.
+   */
   constructor(
     private readonly bytes: Uint8Array,
     private readonly start = 0,
     private readonly end = bytes.length,
+    private readonly missing = 0,
   ) {}
 
-  /** The whole CopyData payload, not copied. */
+  /** The CopyData payload as far as it was kept, not copied. */
   get payload(): Uint8Array {
     return this.#payload ??= this.bytes.subarray(this.start, this.end);
   }
 
+  /** Of the whole CopyData payload, kept or not. */
   get length(): number {
-    return this.end - this.start;
+    return this.end - this.start + this.missing;
   }
 
   /** Where the message begins in the WAL; for a COMMIT message, the end LSN of its transaction. */
@@ -55,16 +60,16 @@ export interface Keepalive {
   readonly replyRequested: boolean;
 }
 
-/**
- * The walsender says, at this place among the messages, that it left something out: a change of a
- * table without replica identity (wal2json), a publication that is not there (pgoutput of 18).
- */
+/** The walsender says, at this place among the messages, that it left something out. */
 export interface ServerWarning {
   readonly kind: "warning";
   /** One line: the message, then its detail and hint where there are any. */
   readonly text: string;
-  /** SQLSTATE. */
-  readonly code: string;
+  /**
+   * A change of a table without replica identity (wal2json), a publication that is not there (pgoutput
+   * of 18), or something that only the text tells.
+   */
+  readonly leftOut: "row" | "publication" | "unclear";
 }
 
 /** What follows was sent by a server whose WAL has this history. */

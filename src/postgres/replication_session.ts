@@ -9,9 +9,10 @@ import { CopyStream } from "./copy_stream.ts";
 import { explainLostStream, explainRefusedStart } from "./decoding_failure.ts";
 import { pluginOptions } from "./plugin_options.ts";
 import { failed, PostgresError } from "./postgres_error.ts";
-import type { Keepalive, ReplicationMessage } from "./replication_message.ts";
+import type { Keepalive, ReplicationMessage, XLogData } from "./replication_message.ts";
 import { readTimelines } from "./read_timelines.ts";
 import { AROUND_POOLER } from "./server_refusal.ts";
+import { isWaitForStandby, leftOutBy } from "./server_warning.ts";
 import { readSlot } from "./slot_state.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
@@ -58,8 +59,13 @@ export type WhereToStart = (
 
 /** What a session tells the one who runs it. */
 export interface SessionEvents {
-  /** Messages, and the bytes that were read for them. True: read no more until `resume`. */
-  received(batch: ReplicationMessage[], bytes: number): boolean;
+  /**
+   * Messages, the bytes that were read for them, and those of these that were not kept. True: read no
+   * more until `resume`.
+   */
+  received(batch: ReplicationMessage[], bytes: number, dropped: number): boolean;
+  /** Whether of a long message that begins like this the rest, which its length counts, can be dropped. */
+  needsOnlyHead(head: XLogData): boolean;
   /** The connection is gone, or what it said was not understood. At most once, and nothing after it. */
   lost(error: PostgresError): void;
   /** Nothing came for `ms`, although the socket was read and answers were asked for. */
@@ -74,6 +80,8 @@ export class ReplicationSession {
   #batch: ReplicationMessage[] = [];
   /** Of the reads that made the batch: a large message takes many. */
   #batchBytes = 0;
+  /** Those that were not kept. */
+  #droppedBytes = 0;
   #last: ReplicationMessage | undefined;
   #receivedLsn: Lsn = 0n;
   #sentLsn: Lsn = 0n;
@@ -120,7 +128,11 @@ export class ReplicationSession {
     private readonly clock: Clock,
   ) {
     this.#copy = new CopyStream(connection, {
-      copyData: (bytes, start, end) => this.#takeCopyData(bytes, start, end),
+      copyData: (bytes, start, end, missing) => this.#takeCopyData(bytes, start, end, missing),
+      needsOnlyHead: (head, missing) => {
+        const message = readCopyData(head, 0, head.length, missing);
+        return message.kind === "xlogdata" && this.events.needsOnlyHead(message);
+      },
       notice: (message) => this.#takeNotice(message),
       endOfRead: (bytes) => this.#endOfRead(bytes),
       broken: (error) => this.#lose(this.#notUnderstood(error)),
@@ -233,8 +245,9 @@ export class ReplicationSession {
     }, statusIntervalMs(this.identity.walSenderTimeoutMs, this.slot.silenceMs));
   }
 
-  #takeCopyData(bytes: Uint8Array, start: number, end: number): void {
-    const message = readCopyData(bytes, start, end);
+  #takeCopyData(bytes: Uint8Array, start: number, end: number, missing: number): void {
+    const message = readCopyData(bytes, start, end, missing);
+    this.#droppedBytes += missing;
     if (message.kind === "keepalive") this.#takeKeepalive(message);
     if (this.#state === "streaming") this.#batch.push(message);
   }
@@ -250,16 +263,20 @@ export class ReplicationSession {
   }
 
   #takeNotice(message: Uint8Array): void {
-    const { severity, code, text } = readNotice(message);
-    // Class 57 announces that the server goes down; any other warning is of something left out.
-    if (severity === "WARNING" && !code.startsWith("57")) {
-      this.#batch.push({ kind: "warning", text, code });
+    const notice = readNotice(message);
+    const { severity, text } = notice;
+    const leftOut = leftOutBy(notice, this.slot.plugin);
+    if (leftOut !== undefined) {
+      this.#batch.push({ kind: "warning", text, leftOut });
+      return;
+    }
+    const { place } = this.connection;
+    if (isWaitForStandby(notice)) {
+      logger.warn("{place} sends no changes until a standby has them: {text}", { place, text });
+    } else if (severity === "WARNING") {
+      logger.warn("{place} says: {severity}: {text}", { place, severity, text });
     } else {
-      logger.info("{place} says: {severity}: {text}", {
-        place: this.connection.place,
-        severity,
-        text,
-      });
+      logger.info("{place} says: {severity}: {text}", { place, severity, text });
     }
   }
 
@@ -268,11 +285,11 @@ export class ReplicationSession {
     if (this.#state !== "streaming") return !this.#dropping;
     this.#batchBytes += bytes;
     if (this.#batch.length === 0) return false;
-    const batch = this.#batch, batchBytes = this.#batchBytes;
+    const batch = this.#batch, batchBytes = this.#batchBytes, droppedBytes = this.#droppedBytes;
     this.#batch = [];
-    this.#batchBytes = 0;
+    this.#batchBytes = this.#droppedBytes = 0;
     this.#last = batch.findLast(({ kind }) => kind !== "warning") ?? this.#last;
-    return this.events.received(batch, batchBytes);
+    return this.events.received(batch, batchBytes, droppedBytes);
   }
 
   /** The same bytes would come again. */

@@ -7,7 +7,7 @@ import { BatchQueue } from "./batch_queue.ts";
 import { bounded } from "./bounded.ts";
 import { connect, type Connection, type TextRow } from "./connection.ts";
 import { failed, PostgresError } from "./postgres_error.ts";
-import type { ReplicationMessage } from "./replication_message.ts";
+import type { ReplicationMessage, XLogData } from "./replication_message.ts";
 import { ReplicationSession, type ServerIdentity } from "./replication_session.ts";
 import type { ReplicationSource, SourceStats } from "./replication_source.ts";
 import { ResumePoint } from "./resume_point.ts";
@@ -35,6 +35,8 @@ export interface SourceOptions {
   readonly startLsn: Lsn;
   /** What may be confirmed; asked whenever the server is told. */
   readonly flushLsn: () => Lsn;
+  /** Whether of a long message that begins like this the rest can be dropped. Default: never. */
+  readonly needsOnlyHead?: (head: XLogData) => boolean;
   /** Ends the iteration, and a connection attempt, but not the feedback: that ends with `close`. */
   readonly signal: AbortSignal;
   /** For the jitter between attempts to connect. Default `Math.random`. */
@@ -160,7 +162,8 @@ class Source implements ReplicationSource {
         slot,
         (server, row) => this.#whereToStart(connection, server, row),
         {
-          received: (messages, bytes) => this.#take(messages, bytes),
+          received: (messages, bytes, dropped) => this.#take(messages, bytes, dropped),
+          needsOnlyHead: (head) => this.options.needsOnlyHead?.(head) ?? false,
           // An error that comes with the first messages is there before the session is.
           lost: (error) => isAdopted ? this.#lost(error) : lostEarly = error,
           silent: (ms) => void this.#checkSilence(session, ms),
@@ -272,7 +275,7 @@ class Source implements ReplicationSource {
   }
 
   /** Gives whether reading shall stop. */
-  #take(messages: ReplicationMessage[], bytes: number): boolean {
+  #take(messages: ReplicationMessage[], bytes: number, dropped: number): boolean {
     this.#receivedBytes += bytes;
     const resume = this.#resume!;
     let fresh = messages;
@@ -292,7 +295,7 @@ class Source implements ReplicationSource {
         if (message.kind === "xlogdata") resume.accept(message);
       }
     }
-    if (fresh.length > 0) this.#queue.push(fresh, bytes);
+    if (fresh.length > 0) this.#queue.push(fresh, bytes - dropped);
     return this.#queue.bytes >= MAX_WAITING_BYTES;
   }
 

@@ -1,17 +1,18 @@
-/** Why changes were left out by a policy, not by a filter. */
+/** Why changes were left out other than by a filter: most of these are policies. */
 export const SKIP_REASONS = [
   "no_key",
   "key_not_sent",
   "unknown_table",
   "oversize",
   "left_out_by_server",
+  "ambiguous_message",
 ] as const;
 
 export type SkipReason = typeof SKIP_REASONS[number];
 
 /** What a run has done so far; the stages count, whoever reports reads. */
 export class Progress {
-  /** Row changes, truncations and logical messages received. */
+  /** Row changes, truncations and logical messages to be published that were received. */
   changes = 0;
   /** Bytes of the output plugin's messages. */
   bytes = 0;
@@ -24,6 +25,7 @@ export class Progress {
     unknown_table: 0,
     oversize: 0,
     left_out_by_server: 0,
+    ambiguous_message: 0,
   };
   /** Changes published without their columns, since they are larger than the stream takes. */
   keyOnly = 0;

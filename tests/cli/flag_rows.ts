@@ -267,6 +267,13 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
     good: [["insert", ["insert"]], ["delete,insert", ["delete", "insert"]]],
     bad: [["insert,upsert", /"upsert" is not one of insert, update.*did you mean insert\?/]],
   },
+  messagePrefix: {
+    see: (o) => o.format.messagePrefixes,
+    unset: [],
+    good: [["app.*", ["app.*"]], ["*", ["*"]], ["pg2kinesis", ["pg2kinesis"]]],
+    bad: [["pg2kinesis.heartbeat", /messages of the program's own, which are never published$/]],
+    env: { PG2KINESIS_MESSAGE_FORMATTER: "JSON" },
+  },
   partitionKey: {
     see: (o) => o.format.partitionKey,
     unset: { kind: "pkey" },

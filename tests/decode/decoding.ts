@@ -6,6 +6,7 @@ import {
   type TransactionEvent,
   UNCHANGED,
 } from "../../src/decode/event.ts";
+import type { PublishesMessage } from "../../src/decode/message_prefix.ts";
 import type { TypeName } from "../../src/decode/pgoutput_relation.ts";
 import type { XLogData } from "../../src/postgres/replication_message.ts";
 import type { OutputPlugin } from "../../src/options.ts";
@@ -21,13 +22,17 @@ export function builtinTypeName(oid: number): string | undefined {
 export function newDecoder(
   plugin: OutputPlugin,
   typeName: TypeName = builtinTypeName,
+  publishesMessage: PublishesMessage = () => true,
 ): Decoder {
-  return createDecoder(plugin, { typeName });
+  return createDecoder(plugin, { typeName, publishesMessage });
 }
 
 /** A decoder inside transaction 7, and a function that gives it one more message. */
-export function openTransaction(plugin: "test_decoding" | "wal2json") {
-  const decoder = newDecoder(plugin);
+export function openTransaction(
+  plugin: "test_decoding" | "wal2json",
+  publishesMessage?: PublishesMessage,
+) {
+  const decoder = newDecoder(plugin, builtinTypeName, publishesMessage);
   decoder.decode(makeXLogData(
     0x10n,
     plugin === "test_decoding"
@@ -62,6 +67,10 @@ export function materialize(event: TransactionEvent): Record<string, unknown> {
     case "message": {
       const { kind, lsn, seq, prefix, content, transaction } = event;
       return { kind, lsn, seq, xid: transaction?.xid, prefix, content: [...content] };
+    }
+    case "ambiguous-message": {
+      const { kind, lsn, prefix, transaction } = event;
+      return { kind, lsn, xid: transaction?.xid, prefix };
     }
     case "truncate": {
       const { kind, lsn, seq, cascade, restartIdentity } = event;

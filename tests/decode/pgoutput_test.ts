@@ -1,4 +1,5 @@
 import { assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
+import { columnBudget } from "../../src/decode/column_budget.ts";
 import { DecodeError, UnknownTypeError } from "../../src/decode/decoder.ts";
 import { NO_VALUE, type RowBytes } from "../../src/decode/event.ts";
 import type { PgoutputRelation, TypeName } from "../../src/decode/pgoutput_relation.ts";
@@ -24,6 +25,26 @@ function openTransaction(typeName: TypeName = builtinTypeName, ...seen: Uint8Arr
 function row(data: Uint8Array, described = RELATION) {
   return asRow(openTransaction(builtinTypeName, described)(data));
 }
+
+Deno.test("PgoutputDecoder counts the messages that are not published, and looks at their prefix alone", () => {
+  const decoder = newDecoder("pgoutput", builtinTypeName, (prefix) => prefix === "a");
+  const longest = "a".repeat(1024);
+  const notUtf8 = write.join("M", [1], write.int64(1n), [0x61, 0xFF, 0], write.int32(0));
+  const events = [
+    write.begin(0x20n, 0n, 7),
+    write.logicalMessage(1, 5n, "b", Uint8Array.of(1)),
+    write.logicalMessage(1, 5n, longest, Uint8Array.of(1)),
+    notUtf8,
+    // Its content was dropped.
+    write.logicalMessage(1, 5n, "ab", new Uint8Array(100)).subarray(0, 20),
+    write.logicalMessage(0, 5n, "b", new Uint8Array()),
+    write.logicalMessage(1, 5n, "a", Uint8Array.of(1)),
+  ].map((data) => decoder.decode(makeXLogData(5n, data)));
+  assertEquals(events.map((event) => event?.kind), [
+    ...["begin", undefined, undefined, undefined, undefined, undefined, "message"],
+  ]);
+  assertEquals(materialize(events[6]!).seq, 4);
+});
 
 Deno.test("PgoutputDecoder gives begin, changes with positions, and commit with its end LSN", () => {
   const decoder = newDecoder("pgoutput");
@@ -233,6 +254,29 @@ Deno.test("PgoutputDecoder keeps columns once for all tables that are made alike
   // Two tables whose names look alike.
   assertEquals(describe("a.b", "c").schema, "a.b");
   assertEquals(describe("a", "b.c").table, "b.c");
+});
+
+Deno.test("PgoutputDecoder forgets columns when there are too many, and reads them again", () => {
+  const names = new Map([[23, "integer"], [25, "text"], [16, "boolean"]]);
+  const decode = openTransaction((oid) => names.get(oid), RELATION);
+  const first = asRow(decode(write.insert(T, ["1", "x", "t"])));
+  const epoch = columnBudget.epoch;
+  for (let table = 1; columnBudget.epoch === epoch; table++) {
+    const columns = Array.from({ length: 1000 }, (_, i) => ({ name: `c_${table}_${i}`, oid: 23 }));
+    decode(write.relation(T + table, "public", `t_${table}`, columns));
+  }
+  const again = asRow(decode(write.insert(T, ["1", "x", "t"])));
+  assertEquals(again.relation === first.relation, false);
+  assertEquals(showColumns(again.newRow), showColumns(first.newRow));
+  assertEquals((again.relation as PgoutputRelation).keyNames, ["id"]);
+  assertStrictEquals(asRow(decode(write.insert(T, ["1", "x", "t"]))).relation, again.relation);
+
+  // By then a type may have been forgotten, too.
+  columnBudget.remember(1_000_000);
+  names.delete(25);
+  assertThrows(() => decode(write.truncate(0, T)), UnknownTypeError);
+  names.set(25, "text");
+  assertEquals(materialize(decode(write.truncate(0, T))!).seq, again.seq + 2);
 });
 
 Deno.test("PgoutputDecoder reads the tables and flags of TRUNCATE", () => {

@@ -258,11 +258,32 @@ Deno.test("TestDecodingDecoder finds the end of a message's prefix by its size",
   assertEquals([...binary.content], [0, 0xFF, 0x27]);
 });
 
-Deno.test("TestDecodingDecoder refuses a message with two possible prefixes, but only when it is read", () => {
-  const decode = openTransaction("test_decoding");
-  const text = "message: transactional: 1 prefix: a, sz: 16 content:, sz: 0 content:";
-  const message = decode(text) as LogicalMessage;
-  assertEquals([message.kind, message.seq], ["message", 0]);
-  assertThrows(() => message.prefix, DecodeError, "two places");
-  assertThrows(() => message.content, DecodeError, "two places");
+Deno.test("TestDecodingDecoder takes no prefix for another that is published", () => {
+  const show = (text: string, ...published: string[]) => {
+    const decode = openTransaction("test_decoding", (prefix) => published.includes(prefix));
+    const event = decode(`message: transactional: 1 prefix: ${text}`);
+    return event && [event.kind, (event as LogicalMessage).prefix];
+  };
+  // Either a with ", sz: 0 content:", or "a, sz: 16 content:" with nothing.
+  const twofold = "a, sz: 16 content:, sz: 0 content:";
+  assertEquals(show(twofold, "b"), undefined);
+  assertEquals(show(twofold, "a"), ["ambiguous-message", "a"]);
+  assertEquals(show(twofold, "a, sz: 16 content:"), ["ambiguous-message", "a, sz: 16 content:"]);
+  // Also where the other end of the prefix lies behind the longest prefix that is published.
+  const filler = "x".repeat(5000);
+  const far = `a, sz: ${filler.length + 16} content:${filler}, sz: 0 content:`;
+  assertEquals(show(far, "a"), ["ambiguous-message", "a"]);
+  assertEquals(show(`${"b".repeat(1024)}, sz: 0 content:`, "b".repeat(1024))?.[0], "message");
+  assertEquals(show(`${"b".repeat(1025)}, sz: 0 content:`, "b".repeat(1025)), undefined);
+  assertEquals(show(`a\n", sz: 1 content:a`, "a"), undefined);
+  assertEquals(show(`a, sz: 2 content:a, sz: 1 content:a`, "a"), undefined);
+});
+
+Deno.test("TestDecodingDecoder counts the messages that are not published", () => {
+  const decode = openTransaction("test_decoding", (prefix) => prefix === "a");
+  const texts = ["b, sz: 1 content:x", "a, sz: 1 content:x", "a, sz: 16 content:, sz: 0 content:"];
+  const seqs = [...texts, "a, sz: 0 content:"].map((text) =>
+    (decode(`message: transactional: 1 prefix: ${text}`) as LogicalMessage)?.seq
+  );
+  assertEquals(seqs, [undefined, 1, undefined, 3]);
 });

@@ -58,7 +58,7 @@ for (const { plugin, on } of setups) {
     await using program = await Pg2kinesis.start([
       ...flagsFor(db, stream),
       ...HEARTBEAT,
-      ...["--pg-slot-output-plugin", plugin, "-f", "JSON"],
+      ...["--pg-slot-output-plugin", plugin, "-f", "JSON", "--message-prefix", "*"],
     ], { env: kinesis.env });
     await program.waitForLog(/following slot/);
 
@@ -76,13 +76,13 @@ for (const { plugin, on } of setups) {
     await db.sql(`begin;
       insert into t values (1);
       select pg_logical_emit_message(true, 'pg2kinesis.heartbeat', 'by hand');
-      select pg_logical_emit_message(true, 'pg2kinesis.heartbeats', 'another');
+      select pg_logical_emit_message(true, 'pg2kinesis_heartbeat', 'another');
       commit`);
     await waitUntilConfirmed(db, program);
     const published = (await storedTexts(kinesis, stream)).map((text) => JSON.parse(text));
     assertEquals(published.map(({ op, seq, prefix }) => [op, seq, prefix]), [
       ["insert", 0, undefined],
-      ["message", 2, "pg2kinesis.heartbeats"],
+      ["message", 2, "pg2kinesis_heartbeat"],
     ]);
     assertEquals(await program.stop(), 0, program.stderr);
     assert(!/WARN/.test(program.stderr), program.stderr);

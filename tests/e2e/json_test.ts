@@ -172,7 +172,7 @@ Deno.test("JSON through the program: the fields of every kind of change, from al
   await db.sql(TABLES);
   const began = Date.now();
   const stored = await followWithAll(
-    { plugins, db, kinesis, flags: ["-f", "JSON"] },
+    { plugins, db, kinesis, flags: ["-f", "JSON", "--message-prefix", "audit"] },
     async () => {
       for (const [sql] of WORK) await db.sql(sql);
     },

@@ -30,7 +30,14 @@ async function runExample(executable: string | undefined) {
   try {
     // Named as an operator would, relative to where the program runs.
     await Deno.copyFile(EXAMPLE, join(home, "my format.js"));
-    const flags = ["--pg-slot-output-plugin", "pgoutput", "-f", "./my format.js"];
+    const flags = [
+      "--pg-slot-output-plugin",
+      "pgoutput",
+      "-f",
+      "./my format.js",
+      "--message-prefix",
+      "p",
+    ];
     await using program = await Pg2kinesis.start([...flagsFor(db, stream), ...flags], {
       env: kinesis.env,
       cwd: home,

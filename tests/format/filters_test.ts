@@ -4,8 +4,10 @@ import { UNCHANGED } from "../../src/decode/event.ts";
 import { RunError } from "../../src/errors.ts";
 import { ColumnFilter, ruledTables } from "../../src/format/column_filter.ts";
 import { createFormatter } from "../../src/format/create.ts";
-import { globToRegExp } from "../../src/format/table_filter.ts";
+import { createMessageFilter } from "../../src/format/message_filter.ts";
+import { parseGlob } from "../../src/format/glob.ts";
 import type { FormatOptions, OutputPlugin } from "../../src/options.ts";
+import { randomFrom, randomSeed } from "../support/random.ts";
 import {
   type ColumnSpec,
   format,
@@ -55,8 +57,8 @@ Deno.test("--include-table and --exclude-table are globs on schema.table; exclud
   );
 });
 
-Deno.test("globToRegExp matches the whole name, and only * and ? are special", () => {
-  const matches = (glob: string, name: string) => globToRegExp(glob).test(name);
+Deno.test("parseGlob matches the whole name, and only * and ? are special", () => {
+  const matches = (glob: string, name: string) => parseGlob(glob)(name);
   assertEquals(matches("public.a", "public.ab"), false);
   assertEquals(matches("public.*", "public.a.b\nc"), true);
   assertEquals(matches("public.?", "public.😀"), true);
@@ -64,6 +66,46 @@ Deno.test("globToRegExp matches the whole name, and only * and ? are special", (
   assertEquals(matches("a.b", "axb"), false);
   assertEquals(matches("a.\\*", "a.*"), true);
   assertEquals(matches("a.\\*", "a.b"), false);
+  assertEquals(matches("a\\", "a\\"), true);
+  assertEquals(matches("", ""), true);
+  assertEquals(matches("*", ""), true);
+  assertEquals(matches("?", ""), false);
+  assertEquals(matches("a*b*c", "a-b-b-c-c"), true);
+  assertEquals(matches("a*b*c", "a-b-b-c-d"), false);
+  assertEquals(matches("*?", "😀"), true);
+  // Half a character is none.
+  assertEquals(matches("*??", "😀"), false);
+});
+
+Deno.test("parseGlob says what a regular expression says", () => {
+  const random = randomFrom(randomSeed());
+  const text = (letters: string, length: number) =>
+    Array.from({ length }, () => letters[Math.floor(random() * letters.length)]).join("");
+  for (let round = 0; round < 20_000; round++) {
+    const glob = text("ab.*?", Math.floor(random() * 8));
+    const name = text("ab.", Math.floor(random() * 10));
+    const pattern = glob.replaceAll(".", "\\.").replaceAll("*", ".*").replaceAll("?", ".");
+    assertEquals(parseGlob(glob)(name), new RegExp(`^${pattern}$`).test(name), `${glob} ${name}`);
+  }
+});
+
+Deno.test("parseGlob takes no name that makes it slow", () => {
+  // As a regular expression this takes some 10^19 steps.
+  assertEquals(parseGlob("*a".repeat(8) + "b")("a".repeat(1024)), false);
+});
+
+Deno.test("createMessageFilter lets pass what is named, and never a message of the program's own", () => {
+  const passes = (formatter: string, messagePrefixes: string[]) => {
+    const filter = createMessageFilter({ formatter, messagePrefixes });
+    return ["app", "app.a\nb", "pg2kinesis", "pg2kinesis.heartbeat", "pg2kinesis.backfill", ""]
+      .filter(filter);
+  };
+  assertEquals(passes("JSON", []), []);
+  assertEquals(passes("JSON", ["app.*"]), ["app.a\nb"]);
+  assertEquals(passes("./my.js", ["app", "app?*"]), ["app", "app.a\nb"]);
+  assertEquals(passes("JSON", ["*", "pg2kinesis.*"]), ["app", "app.a\nb", "pg2kinesis", ""]);
+  assertEquals(passes("CSV", ["*"]), []);
+  assertEquals(passes("CSVPayload", ["*"]), []);
 });
 
 Deno.test("a choice of tables that matches none is an error at start", async () => {
@@ -89,8 +131,11 @@ Deno.test("a choice of tables that matches none is an error at start", async () 
   ]);
 });
 
-Deno.test("--operations leaves out the others, and logical messages, which are none", async () => {
-  const formatter = await make({ operations: new Set(["insert", "truncate"]) });
+Deno.test("--operations leaves out the others, but no logical messages, which are none", async () => {
+  const formatter = await make({
+    formatter: "JSON",
+    operations: new Set(["insert", "truncate"]),
+  });
   const newRow: ColumnSpec[] = [["id", "integer", "1"]];
   const table = "public.orders";
   const count = [
@@ -100,7 +145,7 @@ Deno.test("--operations leaves out the others, and logical messages, which are n
     truncate([table]),
     message("x"),
   ].map((change) => format(formatter, change).length);
-  assertEquals(count, [1, 0, 0, 1, 0]);
+  assertEquals(count, [1, 0, 0, 1, 1]);
 });
 
 Deno.test("a TRUNCATE of several tables keeps the others' seq when one is left out", async () => {

@@ -151,6 +151,10 @@ export class MadeUpCatalog implements Catalog {
 
   readSoon(): void {}
 
+  loadTypes(): Promise<void> {
+    return Promise.resolve();
+  }
+
   refresh(): Promise<void> {
     this.version++;
     return Promise.resolve();
@@ -168,6 +172,7 @@ export const OPTIONS: FormatOptions = {
   maskColumns: [],
   maskSalt: undefined,
   operations: new Set(["insert", "update", "delete", "truncate"]),
+  messagePrefixes: ["*"],
 };
 
 /** A user record as it was emitted. */

@@ -3,11 +3,12 @@ import type pg from "pg";
 import { createDecoder } from "../../src/decode/create_decoder.ts";
 import { createFormatter } from "../../src/format/create.ts";
 import type { FormatProblem, Formatter } from "../../src/format/formatter.ts";
-import type { Decoder } from "../../src/decode/decoder.ts";
+import { type Decoder, UnknownTypeError } from "../../src/decode/decoder.ts";
 import { parseLsn } from "../../src/lsn.ts";
 import type { FormatOptions, OutputPlugin } from "../../src/options.ts";
 import { loadCatalog } from "../../src/postgres/catalog.ts";
 import type { Catalog } from "../../src/postgres/known_table.ts";
+import type { XLogData } from "../../src/postgres/replication_message.ts";
 import { makeXLogData } from "../fixtures/fixture.ts";
 import { postgresOptions } from "../postgres/setup.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
@@ -81,6 +82,17 @@ export async function withOracle(
   }
 }
 
+/** As the pipeline does. */
+async function decodeWith(catalog: Catalog, decoder: Decoder, message: XLogData) {
+  try {
+    return decoder.decode(message);
+  } catch (error) {
+    if (!(error instanceof UnknownTypeError)) throw error;
+    await catalog.loadTypes();
+    return decoder.decode(message);
+  }
+}
+
 /**
  * Slots of all plugins in one database, read through the decoders and a formatter, and one slot of
  * wal2json's own format 1 to compare with.
@@ -121,6 +133,7 @@ export class Oracle {
       oracle.#stages.set(plugin, {
         decoder: createDecoder(plugin, {
           typeName: (oid, typmod) => catalog.typeName(oid, typmod),
+          publishesMessage: () => true,
         }),
         formatter: await createFormatter({ ...OPTIONS, ...options }, plugin, catalog),
       });
@@ -154,8 +167,10 @@ export class Oracle {
        ${options})`,
     );
     for (const { lsn, data } of messages) {
-      const event = decoder.decode(makeXLogData(parseLsn(lsn), data));
+      const message = makeXLogData(parseLsn(lsn), data);
+      const event = await decodeWith(this.catalog, decoder, message);
       if (event === undefined || event.kind === "begin" || event.kind === "commit") continue;
+      if (event.kind === "ambiguous-message") throw new Error(`${plugin}: ${event.prefix}`);
       const problem = formatter.format(event, (key, text) => {
         this.published[plugin].push({
           key,

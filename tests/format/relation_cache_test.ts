@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { columnBudget } from "../../src/decode/column_budget.ts";
 import type { Relation } from "../../src/decode/event.ts";
 import { RelationCache } from "../../src/format/relation_cache.ts";
 import type { Catalog } from "../../src/postgres/known_table.ts";
@@ -33,4 +34,17 @@ Deno.test("RelationCache holds a bounded number of tables, and derives again wha
   assertEquals(derived.length, 50_000);
   cache.get(tables[0]!);
   assertEquals(derived.length, 50_001);
+});
+
+Deno.test("RelationCache forgets everything when too many columns are remembered", () => {
+  const { derived, cache } = counting();
+  const a = named("a");
+  cache.get(a);
+  columnBudget.remember(60_000);
+  cache.get(a);
+  assertEquals(derived, ["a"]);
+  columnBudget.remember(100_000);
+  cache.get(a);
+  cache.get(a);
+  assertEquals(derived, ["a", "a"]);
 });

@@ -68,13 +68,16 @@ Deno.test("writeStandbyStatus writes PostgreSQL's bytes", () => {
 });
 
 Deno.test("readNotice takes the severity that is not translated", () => {
-  const fields = ["SWARNUNG", "VWARNING", "C01000", "Mtable without key", "Dtwo\nlines", "Hdo it"];
+  const fields = ["SWARNUNG", "VWARNING", "C01000", "Mtable without key", "Dtwo\nlines", "Hdo it"]
+    .concat("Fsrc/plugin.c", "Rdecode");
   const body = new TextEncoder().encode(fields.map((field) => `${field}\0`).join("") + "\0");
   const message = new Uint8Array([78, 0, 0, 0, 4 + body.length, ...body]);
   assertEquals(readNotice(message), {
     severity: "WARNING",
     code: "01000",
     text: "table without key two lines do it",
+    file: "plugin.c",
+    routine: "decode",
   });
 });
 

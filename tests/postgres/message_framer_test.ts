@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { MessageFramer } from "../../src/postgres/message_framer.ts";
+import { HEAD_BYTES, MessageFramer } from "../../src/postgres/message_framer.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
 
 /** One backend message: type, length, body. */
@@ -60,6 +60,63 @@ Deno.test("MessageFramer copies a long message once, not at every chunk", () => 
   assertEquals(messages.map(({ length }) => length), [long.length]);
   // 16,384 chunks: copying all of it at each would move half a terabyte.
   console.log(`64 MB in 4 kB chunks: ${Math.round(performance.now() - start)} ms`);
+});
+
+Deno.test("MessageFramer keeps the head alone of a long message that nobody needs", () => {
+  const random = randomFrom(randomSeed());
+  const isUnwanted = (body: Uint8Array) => body[0] === 1;
+  const sent = Array.from({ length: 60 }, (_, index) => {
+    const size = [10, HEAD_BYTES - 5, HEAD_BYTES - 4, 3 * HEAD_BYTES][Math.floor(random() * 4)]!;
+    return message("dN"[index % 2]!, new Uint8Array(size).fill(Math.floor(random() * 2)));
+  });
+  const stream = new Uint8Array(sent.reduce((sum, { length }) => sum + length, 0));
+  let end = 0;
+  for (const bytes of sent) stream.set(bytes, (end += bytes.length) - bytes.length);
+  for (const maxChunk of [700, HEAD_BYTES, HEAD_BYTES + 1, 10 * HEAD_BYTES]) {
+    const given: { kept: Uint8Array; missing: number }[] = [];
+    const framer = new MessageFramer(
+      (bytes, start, end, missing) => given.push({ kept: bytes.slice(start, end), missing }),
+      (head, missing) => {
+        assertEquals(head.length, HEAD_BYTES);
+        assertEquals(missing > 0, true);
+        return isUnwanted(head.subarray(5));
+      },
+    );
+    let mostHeld = 0;
+    for (let offset = 0; offset < stream.length;) {
+      const end = offset + 1 + Math.floor(random() * maxChunk);
+      framer.push(stream.slice(offset, end));
+      if (framer.heldBytes > mostHeld) mostHeld = framer.heldBytes;
+      offset = end;
+    }
+    assertEquals(framer.heldBytes, 0);
+    assertEquals(given.length, sent.length);
+    for (const [index, { kept, missing }] of given.entries()) {
+      const whole = sent[index]!;
+      assertEquals(kept.length + missing, whole.length);
+      assertEquals(kept, whole.subarray(0, kept.length));
+      if (missing > 0) assertEquals([kept.length, whole[5]], [HEAD_BYTES, 1]);
+      // One that came in one piece takes nothing more.
+      if (whole[5] === 1 && whole.length > maxChunk + HEAD_BYTES) assertEquals(missing > 0, true);
+    }
+  }
+});
+
+Deno.test("MessageFramer holds no more of a dropped message of 400 MB than its head", () => {
+  let given = 0;
+  const framer = new MessageFramer(
+    (_, start, end, missing) => given = end - start + missing,
+    () => true,
+  );
+  const [bytes, chunk] = [message("d", new Uint8Array(0)), new Uint8Array(64 * 1024)];
+  const body = 6400 * chunk.length;
+  new DataView(bytes.buffer).setUint32(1, 4 + body);
+  framer.push(bytes);
+  for (let count = 0; count < 6400; count++) {
+    framer.push(chunk);
+    if (framer.heldBytes > HEAD_BYTES) throw new Error(`${framer.heldBytes} bytes are held`);
+  }
+  assertEquals(given, 5 + body);
 });
 
 Deno.test("MessageFramer refuses a length that no message has", () => {

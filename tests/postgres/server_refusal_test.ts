@@ -108,6 +108,7 @@ Deno.test(
       );
       const events = {
         received: () => false,
+        needsOnlyHead: () => false,
         lost: () => {},
         silent: () => {},
         flushLsn: () => 0n,

@@ -18,7 +18,13 @@ const server = await startEmbeddedPostgres();
 const debian = findDebianPostgres() === undefined ? undefined : await startDebianPostgres();
 if (debian === undefined) console.warn(NO_DEBIAN_POSTGRES);
 
-const EVENTS = { received: () => false, lost: () => {}, silent: () => {}, flushLsn: () => 0n };
+const EVENTS = {
+  received: () => false,
+  needsOnlyHead: () => false,
+  lost: () => {},
+  silent: () => {},
+  flushLsn: () => 0n,
+};
 const fromTheSlot = () => 0n;
 
 for (const each of [server, debian]) {

@@ -9,7 +9,8 @@ import { captureMessages, PLUGINS } from "./captured_messages.ts";
 const captured = await captureMessages(2000);
 captured.catalog.close();
 const catalog = {
-  typeName: (oid: number, typmod: number) => captured.catalog.typeName(oid, typmod),
+  typeName: (oid: number, typmod: number) => captured.catalog.typeName(oid, typmod) ?? "text",
+  publishesMessage: () => true,
 };
 
 for (const plugin of PLUGINS) {

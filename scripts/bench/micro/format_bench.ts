@@ -10,7 +10,8 @@ import { captureMessages, PLUGINS } from "./captured_messages.ts";
 const captured = await captureMessages(2000);
 captured.catalog.close();
 const catalog = {
-  typeName: (oid: number, typmod: number) => captured.catalog.typeName(oid, typmod),
+  typeName: (oid: number, typmod: number) => captured.catalog.typeName(oid, typmod) ?? "text",
+  publishesMessage: () => true,
 };
 const OPTIONS: FormatOptions = {
   formatter: "CSVPayload",
@@ -23,6 +24,7 @@ const OPTIONS: FormatOptions = {
   maskColumns: [],
   maskSalt: undefined,
   operations: new Set(["insert", "update", "delete", "truncate"]),
+  messagePrefixes: [],
 };
 const FORMATS: Readonly<Record<string, Partial<FormatOptions>>> = {
   CSV: { formatter: "CSV" },
@@ -43,6 +45,7 @@ for (const plugin of PLUGINS) {
       for (const message of messages) {
         const event = decoder.decode(message);
         if (event === undefined || event.kind === "begin" || event.kind === "commit") continue;
+        if (event.kind === "ambiguous-message") continue;
         formatter.format(event, (key, data) => units += key.length + data.length);
       }
     });
