@@ -21,11 +21,13 @@ export function renewCredentials(client: KinesisClient, keeper: CredentialKeeper
       } catch (error) {
         if (isOfClock(error)) {
           const seconds = Math.round(client.config.systemClockOffset / 1000);
-          const text =
-            "this machine's clock is {seconds} s {direction} that of AWS, whose time is " +
-            "taken for signatures; set the clock right";
-          const direction = seconds > 0 ? "behind" : "ahead of";
-          if (!hasToldOfClock) log.warn(text, { seconds: Math.abs(seconds), direction });
+          if (!hasToldOfClock) {
+            log.warn(
+              "this machine's clock is {seconds} s {direction} that of AWS, whose time is taken for " +
+                "signatures; set the clock right",
+              { seconds: Math.abs(seconds), direction: seconds > 0 ? "behind" : "ahead of" },
+            );
+          }
           hasToldOfClock = true;
           return await next(args);
         }
