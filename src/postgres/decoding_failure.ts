@@ -58,7 +58,7 @@ export async function explainRefusedStart(
 /** elog() of the memory contexts: a request of more than 1 GB. */
 const MEMORY_CONTEXTS = "mcxt.c";
 
-const NOTHING_LOST = "nothing is lost while the slot is there, and every start stops here";
+const NOTHING_LOST = "Nothing is lost while the slot is there, and every start stops here";
 
 /** The section of docs/operating.md that was tried for these. */
 const SKIP_ONE = 'docs/operating.md, "A change that cannot be decoded"';

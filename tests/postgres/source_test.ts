@@ -335,7 +335,7 @@ Deno.test("an error that comes with the first messages is told after them", asyn
   };
   await assertFails(
     readAll(),
-    [`followed the slot "${db.slot}" is lost`, 'invalid byte sequence for encoding "UTF8": 0xe9'],
+    [`next change of the slot "${db.slot}"`, 'invalid byte sequence for encoding "UTF8": 0xe9'],
     false,
   );
   assertEquals(commits, 1);
