@@ -230,7 +230,9 @@ export class Publisher {
     const { flag, goesOn, hint } = this.#rule(problem.kind, policy);
     if (!goesOn) {
       throw new RunError(
-        `cannot publish ${describe(change)}: ${problem.reason}; ${hint}, or choose ${flag}`,
+        `cannot publish ${describe(change)}: ${problem.reason}; ${
+          problem.hint ?? hint
+        }, or choose ${flag}`,
       );
     }
     progress.skipped[SKIP_REASON_OF[problem.kind]]++;

@@ -9,6 +9,7 @@ import type { Remedy } from "../problem.ts";
 import { checkRefreshedViews } from "./refreshed_views.ts";
 import { identityStatement } from "./identity.ts";
 import type { ServerContext } from "./postgres_checks.ts";
+import { checkUnsentKeys } from "./unsent_key_checks.ts";
 import { countOf, someOf } from "../quantity.ts";
 
 /** A table that holds rows, as both queries tell it. */
@@ -41,6 +42,7 @@ export async function checkTables(context: ServerContext): Promise<void> {
     await checkRefreshedViews(context);
     await checkOtherPublications(context, tables);
     checkHiddenKeys(context, own);
+    if (slot.plugin === "pgoutput") await checkUnsentKeys(context, publishesKeysOnly(context));
   } finally {
     catalog.close();
   }

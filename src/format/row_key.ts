@@ -58,6 +58,10 @@ export class RowKeys {
   find(change: RowChange, prefer: KeyPreference): RowKey | FormatProblem | Unread {
     const table = this.#tables.get(change.relation);
     const pluginNames = change.keyNames;
+    const unsent = table.known?.generatedKey;
+    if (unsent !== undefined && this.#leavesOut(change, table.known!, unsent)) {
+      return generatedKeyNotSent(change.relation, unsent);
+    }
     if (pluginNames?.length === 1) {
       return this.#read(change, pluginNames, prefer) ?? keyNotSent(change, pluginNames);
     }
@@ -79,6 +83,22 @@ export class RowKeys {
   /** The key in `oldRow` alone; undefined unless all of it is there. */
   inOldRow(change: RowChange, key: RowKey): RowKey | undefined {
     return this.#readOld(change, key.columns.map((column) => column.name));
+  }
+
+  /**
+   * pgoutput publishes no generated column before 18, and then only where the publication says so. What
+   * it names as the key is the rest of it, which several rows may have in common.
+   */
+  #leavesOut(change: RowChange, known: KnownTable, unsent: readonly string[]): boolean {
+    if (this.plugin !== "pgoutput") return false;
+    const { keyNames } = change;
+    const [present = []] = known.keys;
+    const isOther = keyNames !== undefined &&
+      (keyNames.length >= present.length || keyNames.some((name) => !present.includes(name)));
+    return !isOther &&
+      unsent.some((name) =>
+        change.newColumn(name) === undefined && change.oldColumn(name) === undefined
+      );
   }
 
   #isRead(table: TableKeys, { relation, transaction: { xid }, definedBy }: RowChange): boolean {
@@ -116,7 +136,7 @@ export class RowKeys {
     }
     if (hidesKey(change, known, then)) return keyNotSent(change, then);
     // Perhaps the table had no primary key when this change was made.
-    return hadNone ? noKey(change.relation) : unknownKey(change.relation, then);
+    return hadNone ? noKey(change.relation) : unknownKey(change.relation, then, this.plugin);
   }
 
   /** The columns of the replica identity as the change shows them, where those are the key's. */
@@ -243,12 +263,33 @@ function unknownTable({ qualifiedName }: Relation): FormatProblem {
   };
 }
 
-function unknownKey({ qualifiedName }: Relation, names: readonly string[]): FormatProblem {
+function unknownKey(
+  { qualifiedName }: Relation,
+  names: readonly string[],
+  plugin: OutputPlugin,
+): FormatProblem {
+  const list = plugin === "pgoutput"
+    ? "either the publication's column list leaves them out, and they are to be added there, or "
+    : "";
   return {
     kind: "unknown-table",
     table: qualifiedName,
     reason: `the change does not have the columns of the primary key (${names.join(", ")}) that ` +
-      "pg_catalog knows; the key was probably renamed or replaced since",
+      `pg_catalog knows; ${list}the key was renamed or replaced since`,
+  };
+}
+
+function generatedKeyNotSent(
+  { qualifiedName }: Relation,
+  names: readonly string[],
+): FormatProblem {
+  return {
+    kind: "key-not-sent",
+    table: qualifiedName,
+    reason: `pgoutput does not send ${names.join(", ")} of its primary key, which is generated`,
+    hint:
+      "use --full-change, another plugin, or, with PostgreSQL 18, publish_generated_columns = stored in " +
+      "the publication",
   };
 }
 

@@ -45,11 +45,20 @@ const VIRTUAL_COLUMNS = `CASE
        AND (pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated') OPERATOR(pg_catalog.=) 'v')
   END`;
 
-/** What is asked of a table `c` in the schema `n`. The last four are JSON lists. */
+/** Columns of the primary key that are generated; `atthasdef` first, since few have a default. */
+const GENERATED_KEY = `(SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum)::pg_catalog.text
+     FROM pg_catalog.pg_index i
+     JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
+      AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey::pg_catalog.int2[]) AND a.atthasdef
+    WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisprimary
+      AND (pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated') OPERATOR(pg_catalog.<>) '')`;
+
+/** What is asked of a table `c` in the schema `n`. The last five are JSON lists. */
 const TABLE_COLUMNS = `c.oid::pg_catalog.text AS oid, n.nspname AS schema, c.relname AS name,
        c.relkind AS kind, c.relreplident AS identity,
        ${keyColumns("i.indisprimary")} AS key,
        ${keyColumns(IDENTITY)} AS identity_key,
+       ${GENERATED_KEY} AS generated_key,
        ${VIRTUAL_COLUMNS} AS virtual,
        (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(pn.nspname, pc.relname)
                                    ORDER BY h.inhseqno)::pg_catalog.text

@@ -29,6 +29,8 @@ export interface KnownTable extends TableName {
    * undefined when there is no such index.
    */
   readonly identityColumns: readonly string[] | undefined;
+  /** Columns of the present primary key that are generated; absent when there are none. */
+  readonly generatedKey?: readonly string[];
   /** Its virtual generated columns (PostgreSQL 18); undefined when there are none. */
   readonly virtualColumns: readonly string[] | undefined;
   /**

@@ -133,6 +133,7 @@ export class KnownTables {
     const parents = (list<[string, string]>(row.parents) ?? [])
       .map(([schema, table]) => `${schema}.${table}`);
     const virtualColumns = list(row.virtual);
+    const generatedKey = list(row.generated_key);
     this.hasVirtualColumns ||= virtualColumns !== undefined;
     const calledBefore = this.#names.get(row.oid!);
     const formerNames = calledBefore === undefined || calledBefore === name ? [] : [calledBefore];
@@ -148,6 +149,7 @@ export class KnownTables {
         (earlier.hadOtherIdentity || earlier.replicaIdentity !== row.identity),
       identityColumns: list(row.identity_key),
       virtualColumns,
+      ...generatedKey === undefined ? {} : { generatedKey },
       parents,
       formerParents: joinLists(
         (earlier?.parents ?? []).filter((parent) => !parents.includes(parent)),
