@@ -55,7 +55,7 @@ Deno.test(
       new RegExp(`publication "${name}" does not exist \\(42704\\)`),
       /associated LSN [0-9A-F]+\/[0-9A-F]+/,
       /when this change was made that publication was not there/,
-      /nothing is lost while the slot is there/,
+      /Nothing is lost while the slot is there/,
       /pg_copy_logical_replication_slot/,
     );
     assert(!DROPS.test(message), message);
