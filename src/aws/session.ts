@@ -16,6 +16,15 @@ const PAUSE_MS = 1_000;
 
 const log = getLogger(["pg2kinesis", "aws"]);
 
+/** The AWS settings lead to no region, or to nobody who gives credentials. */
+export class MissingSetting extends RunError {
+  override name = "MissingSetting";
+
+  constructor(readonly what: "region" | "credentials", message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
 /** What all clients of AWS in this process share, by the AWS settings. */
 export interface AwsSession {
   readonly region: string;
@@ -92,7 +101,8 @@ function forOperator(cause: unknown): RunError {
     );
   }
   const profile = Deno.env.get("AWS_PROFILE");
-  return new RunError(
+  return new MissingSetting(
+    "credentials",
     (profile
       ? `no AWS credentials found for the profile ${JSON.stringify(profile)} that AWS_PROFILE ` +
         "names: check ~/.aws/config and ~/.aws/credentials, or unset AWS_PROFILE "
@@ -111,7 +121,8 @@ export async function findRegion(env: Environment, { profile }: SharedConfig): P
   const found = env.AWS_REGION || env.AWS_DEFAULT_REGION || profile.region;
   if (found) {
     if (isRegion(found)) return found;
-    throw new RunError(
+    throw new MissingSetting(
+      "region",
       `the AWS region cannot be one (found ${JSON.stringify(found)}): correct ${advice}`,
     );
   }
@@ -127,7 +138,7 @@ export async function findRegion(env: Environment, { profile }: SharedConfig): P
     }
     reason = `; the instance metadata service gives none (${reason})`;
   }
-  throw new RunError(`no AWS region found: set ${advice}${reason}`);
+  throw new MissingSetting("region", `no AWS region found: set ${advice}${reason}`);
 }
 
 /** What the SDK would write to the console, in lines of its own making: one line of our log. */

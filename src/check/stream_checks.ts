@@ -1,3 +1,4 @@
+import { MissingSetting } from "../aws/session.ts";
 import { RunError } from "../errors.ts";
 import type { KinesisApi, StreamSummary } from "../kinesis/api.ts";
 import { askPatiently } from "../kinesis/ask_patiently.ts";
@@ -35,7 +36,7 @@ export async function checkStream(
     api = await parts.connect();
   } catch (error) {
     if (!(error instanceof RunError)) throw error;
-    findings.stop("aws_settings", error.message, settingsRemedy(error.message));
+    findings.stop("aws_settings", error.message, settingsRemedy(error));
     return;
   }
   try {
@@ -46,12 +47,15 @@ export async function checkStream(
   }
 }
 
-function settingsRemedy(message: string): Remedy {
+/** What is there but cannot be used has its advice in the message: no other setting mends it. */
+function settingsRemedy(error: RunError): Remedy | undefined {
+  if (!(error instanceof MissingSetting)) return undefined;
   return {
     kind: "command",
-    command: /region/.test(message)
-      ? "export AWS_REGION=<region>"
-      : "export AWS_ACCESS_KEY_ID=<id> AWS_SECRET_ACCESS_KEY=<key>",
+    command: {
+      region: "export AWS_REGION=<region>",
+      credentials: "export AWS_ACCESS_KEY_ID=<id> AWS_SECRET_ACCESS_KEY=<key>",
+    }[error.what],
   };
 }
 

@@ -63,7 +63,7 @@ export function serveTelemetry(
   const answer = async ({ method, target, host }: HttpRequest): Promise<HttpAnswer> => {
     if (!isOwnHost(host, hosts)) return refuse(host);
     if (method !== "GET" && method !== "HEAD") return text(405, "only GET", { allow: "GET, HEAD" });
-    const { pathname, searchParams } = new URL(target, "http://localhost");
+    const { pathname, searchParams } = new URL(`http://localhost${target}`);
     switch (pathname) {
       case "/metrics": {
         const body = await prometheus.render(observer.snapshot());

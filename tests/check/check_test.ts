@@ -187,6 +187,27 @@ Deno.test("check says what it cannot mend, and goes on to the rest", async (t) =
     "nobody who says whose credentials they are",
     () => expect([], STS_DOWN, /^! aws_identity: .*GetCallerIdentity failed \(.*refused/m),
   );
+  for (
+    const [setting, says] of [
+      ["AWS_USE_FIPS_ENDPOINT", /must be true or false, found "yes"/],
+      ["AWS_CA_BUNDLE", /\(yes\) cannot be read: there is no such file/],
+      ["AWS_PROFILE", /no AWS credentials found for the profile "yes"/],
+      ["AWS_ACCESS_KEY_ID", /contains a blank/],
+    ] as const
+  ) {
+    const value = setting === "AWS_ACCESS_KEY_ID" ? "key of the region" : "yes";
+    const isMissing = setting === "AWS_PROFILE";
+    const remedy = isMissing ? " → export AWS_ACCESS_KEY_ID=.*" : "[^→]*";
+    await t.step(
+      `${setting} that cannot be used`,
+      () =>
+        expect(
+          [],
+          { [setting]: value },
+          new RegExp(`^✗ aws_settings: .*${says.source}.*?${remedy}$`, "m"),
+        ),
+    );
+  }
   aws.summary = { RecordDistributionStrategy: "AUTO" };
   await t.step(
     "a stream that spreads records by itself",

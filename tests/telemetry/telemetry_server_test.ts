@@ -90,6 +90,10 @@ Deno.test("the metrics are for addresses, the loopback's names and those that ar
   const asProxy = (url: string) => statusFor("Host: 127.0.0.1\r\n", url);
   assertEquals(await asProxy("http://evil.example/page.json"), 421);
   assertEquals(await asProxy("http://localhost:1/page.json"), 200);
+  // Behind two slashes a URL would have a host.
+  for (const path of ["//", "//:", "//evil.example/page.json", "//[/"]) {
+    assertEquals(await asProxy(path), 404, path);
+  }
 });
 
 Deno.test("one connection gets one answer, however many requests it holds", async () => {
