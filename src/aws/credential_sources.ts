@@ -1,4 +1,5 @@
 import type { STSClientConfig } from "@aws-sdk/client-sts";
+import { loadSsoSessionData } from "@smithy/core/config";
 import { type Credentials, CredentialsError, type CredentialSource } from "./credentials.ts";
 import { containerCredentials, containerUrl, InstanceMetadata } from "./link_local.ts";
 import type { Environment } from "./proxy.ts";
@@ -123,7 +124,10 @@ function profileSource(
     return { name: of("credential_process"), load: () => fromProcess(name, client) };
   }
   if (section.sso_session || section.sso_start_url || section.sso_account_id) {
-    return { name: of("IAM Identity Center"), load: () => fromSdk(name, client) };
+    return {
+      name: of("IAM Identity Center"),
+      load: () => fromIdentityCenter(name, section, client),
+    };
   }
   if (section.login_session) {
     return { name: of("aws login"), load: () => fromSdk(name, client) };
@@ -273,6 +277,20 @@ async function fromProcess(name: string, client: ClientSettings): Promise<Creden
     throw new Error(
       "this executable has no right to run programs; run the program beside it and give its keys by " +
         "the environment or the credentials file, or run pg2kinesis from source",
+    );
+  }
+  return await fromSdk(name, client);
+}
+
+async function fromIdentityCenter(
+  name: string,
+  { sso_session: session }: Section,
+  client: ClientSettings,
+): Promise<Credentials> {
+  // The SDK fails by a TypeError.
+  if (session !== undefined && (await loadSsoSessionData())[session] === undefined) {
+    throw new Error(
+      `its sso_session leads to no section [sso-session ${session}] in ~/.aws/config`,
     );
   }
   return await fromSdk(name, client);

@@ -246,7 +246,8 @@ Deno.test("AWS settings that cannot be meant are one line each", async () => {
       join(home, ".aws/config"),
       "[profile process]\ncredential_process = echo no\n" +
         "[profile circle]\nrole_arn = arn:aws:iam::1:role/a\nsource_profile = other\n" +
-        "[profile other]\nrole_arn = arn:aws:iam::1:role/b\nsource_profile = circle\n",
+        "[profile other]\nrole_arn = arn:aws:iam::1:role/b\nsource_profile = circle\n" +
+        "[profile sso]\nsso_session = gone\nsso_account_id = 1\nsso_role_name = a\n",
     );
     const keys = { AWS_ACCESS_KEY_ID: "AKIA", AWS_SECRET_ACCESS_KEY: "secret" };
     const said: [Record<string, string>, RegExp][] = [
@@ -274,6 +275,7 @@ Deno.test("AWS settings that cannot be meant are one line each", async () => {
           : /\(credential_process\) gave no AWS credentials: .*invalid JSON/,
       ],
       [{ AWS_PROFILE: "circle" }, /leads back to itself/],
+      [{ AWS_PROFILE: "sso" }, /leads to no section \[sso-session gone\] in/],
       [{ AWS_REGION: "", ...keys }, /no AWS region found: set AWS_REGION/],
       [
         { HOME: "", AWS_CONTAINER_CREDENTIALS_FULL_URI: "http://10.0.0.1/" },
