@@ -1,9 +1,9 @@
-import { formatWithOptions } from "node:util";
-import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
+import { configureSync, type LogRecord } from "@logtape/logtape";
 import { systemClock } from "../clock.ts";
 import type { LogOptions } from "../options.ts";
 import { isPlainWord, printable, printableJson } from "../printable.ts";
 import { nounFor } from "../quantity.ts";
+import { takeForeignOutput } from "./foreign_output.ts";
 import { redact } from "./redaction.ts";
 import { sayDroppedWith, writeLine } from "./stderr.ts";
 import { WarningLimiter } from "./warning_limiter.ts";
@@ -30,10 +30,10 @@ export function configureLog(options: LogOptions): Disposable {
       { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["stderr"] },
     ],
   });
-  const releaseConsole = takeConsole();
+  const releaseForeignOutput = takeForeignOutput();
   return {
     [Symbol.dispose]: () => {
-      releaseConsole();
+      releaseForeignOutput();
       limiter.flush();
     },
   };
@@ -51,28 +51,6 @@ function droppedRecord(count: number): LogRecord {
     properties: { dropped: count },
     timestamp: systemClock.wall(),
   };
-}
-
-const CONSOLE_LEVELS = {
-  debug: "debug",
-  log: "info",
-  info: "info",
-  warn: "warn",
-  error: "error",
-} as const;
-
-/**
- * What goes to the console is not ours, and is written as Deno does: past the log's form, waiting for
- * its reader, and some of it to stdout. Gives what ends that.
- */
-function takeConsole(): () => void {
-  const logger = getLogger(["pg2kinesis", "console"]);
-  const before = { ...console };
-  for (const [method, level] of Object.entries(CONSOLE_LEVELS)) {
-    console[method as keyof typeof CONSOLE_LEVELS] = (...said: unknown[]) =>
-      logger[level]("{said}", { said: formatWithOptions({ colors: false }, ...said) });
-  }
-  return () => void Object.assign(console, before);
 }
 
 /** `2026-11-22T08:01:02.123Z INFO the message key=value`, without the line's end. */
