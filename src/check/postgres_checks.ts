@@ -1,6 +1,8 @@
 import { createTableFilter } from "../format/table_filter.ts";
 import type { RunOptions } from "../options.ts";
+import { loadCatalog } from "../postgres/catalog.ts";
 import { connect, type Connection } from "../postgres/connection.ts";
+import type { Catalog } from "../postgres/known_table.ts";
 import { PostgresError } from "../postgres/postgres_error.ts";
 import {
   readServerFacts,
@@ -24,6 +26,7 @@ export interface ServerContext {
   readonly connection: Connection;
   readonly options: RunOptions;
   readonly facts: ServerFacts;
+  readonly catalog: Catalog;
   /** Says of a table, by `schema.table`, whether the flags ask for it. */
   readonly wanted: (qualifiedName: string) => boolean;
   readonly findings: Findings;
@@ -52,15 +55,14 @@ export async function checkPostgres(
     await checkServer({
       ...{ connection, options, findings, signal },
       facts: await readServerFacts(connection),
-      wanted: createTableFilter(options.format),
     });
   } finally {
     connection.destroy();
   }
 }
 
-async function checkServer(context: ServerContext): Promise<void> {
-  const { facts, findings, options } = context;
+async function checkServer(server: Omit<ServerContext, "catalog" | "wanted">): Promise<void> {
+  const { facts, findings, options, signal } = server;
   const problems = serverProblems(facts, options.slot.plugin);
   const fine: Readonly<Record<ServerCheck, string>> = {
     version: `PostgreSQL ${facts.versionName}`,
@@ -76,6 +78,20 @@ async function checkServer(context: ServerContext): Promise<void> {
   }
   // Without a version that can, the rest has no sense, and asks for what is not there.
   if (problems.has("version")) return;
+  const catalog = await loadCatalog(options.postgres, signal);
+  try {
+    const wanted = createTableFilter(options.format, catalog);
+    await checkDatabase({ ...server, catalog, wanted }, problems);
+  } finally {
+    catalog.close();
+  }
+}
+
+async function checkDatabase(
+  context: ServerContext,
+  problems: ReturnType<typeof serverProblems>,
+): Promise<void> {
+  const { options } = context;
   const plan = await slotPlan(context);
   await checkPlugin(context);
   await checkSlot(context, plan);

@@ -1,9 +1,12 @@
 import { RunError, UsageError } from "../errors.ts";
 import { ColumnFilter, ruledTables } from "../format/column_filter.ts";
 import { createFormatter } from "../format/create.ts";
-import { loadCatalog } from "../postgres/catalog.ts";
-import type { Catalog, KnownTable } from "../postgres/known_table.ts";
-import { type PublishableTable, publishableTables } from "../postgres/publication_tables.ts";
+import type { KnownTable } from "../postgres/known_table.ts";
+import {
+  type PublishableTable,
+  publishableTables,
+  publishedRoots,
+} from "../postgres/publication_tables.ts";
 import { readTableColumns } from "../postgres/table_columns.ts";
 import type { Remedy } from "../problem.ts";
 import { checkRefreshedViews } from "./refreshed_views.ts";
@@ -19,36 +22,33 @@ interface Table extends PublishableTable {
 
 /** What the tables are, for the plugin and the format that were chosen. */
 export async function checkTables(context: ServerContext): Promise<void> {
-  const { connection, options, findings, signal, wanted } = context;
-  const { postgres, format, slot } = options;
-  const catalog = await loadCatalog(postgres, signal);
+  const { connection, options, findings, catalog, wanted } = context;
+  const { format, slot } = options;
+  const { plugin, publications } = slot;
   try {
-    try {
-      const ruled = await readTableColumns(connection, ruledTables(format, catalog), slot);
-      const columns = new ColumnFilter(format, ruled);
-      await createFormatter(format, slot.plugin, catalog, columns);
-      for (const doubt of columns.doubts(catalog)) findings.warn("format", doubt);
-    } catch (error) {
-      if (!(error instanceof RunError || error instanceof UsageError)) throw error;
-      findings.stop("format", error.message);
-      return;
-    }
-    const tables = await rowTables(context, catalog);
-    const own = tables.filter(({ name }) => wanted(name));
-    findings.ok("tables", `${own.length} of the database's ${tables.length} tables are followed`);
-    checkPrimaryKeys(context, own);
-    checkSharedKeys(context, own);
-    await checkIdentities(context, catalog, tables, own);
-    await checkRefreshedViews(context);
-    await checkOtherPublications(context, tables);
-    checkHiddenKeys(context, own);
-    if (slot.plugin === "pgoutput") await checkUnsentKeys(context, publishesKeysOnly(context));
-  } finally {
-    catalog.close();
+    const ruled = await readTableColumns(connection, ruledTables(format, catalog), slot);
+    const columns = new ColumnFilter(format, ruled);
+    const roots = plugin === "pgoutput" ? await publishedRoots(connection, publications) : [];
+    await createFormatter(format, plugin, catalog, columns, roots);
+    for (const doubt of columns.doubts(catalog)) findings.warn("format", doubt);
+  } catch (error) {
+    if (!(error instanceof RunError || error instanceof UsageError)) throw error;
+    findings.stop("format", error.message);
+    return;
   }
+  const tables = await rowTables(context);
+  const own = tables.filter(({ name }) => wanted(name));
+  findings.ok("tables", `${own.length} of the database's ${tables.length} tables are followed`);
+  checkPrimaryKeys(context, own);
+  checkSharedKeys(context, own);
+  await checkIdentities(context, tables, own);
+  await checkRefreshedViews(context);
+  await checkOtherPublications(context, tables);
+  checkHiddenKeys(context, own);
+  if (plugin === "pgoutput") await checkUnsentKeys(context, publishesKeysOnly(context));
 }
 
-async function rowTables({ connection }: ServerContext, catalog: Catalog): Promise<Table[]> {
+async function rowTables({ connection, catalog }: ServerContext): Promise<Table[]> {
   const tables = await publishableTables(connection);
   return tables.filter(({ isPartitioned }) => !isPartitioned).flatMap((table) => {
     const known = catalog.table(table.name);
@@ -129,7 +129,6 @@ function sharingPartitionKeys(
 
 async function checkIdentities(
   context: ServerContext,
-  catalog: Catalog,
   all: readonly Table[],
   own: readonly Table[],
 ): Promise<void> {
@@ -162,7 +161,7 @@ async function checkIdentities(
       return reportLeftOut(context, affected, "a DELETE does not say which row it was");
     }
     case "pgoutput":
-      return await reportFailing(context, catalog, all);
+      return await reportFailing(context, all);
     default:
       return plugin satisfies never;
   }
@@ -185,8 +184,7 @@ function reportLeftOut(
 
 /** With pgoutput it is the application that suffers, run or no run. */
 async function reportFailing(
-  { connection, findings, options: { slot } }: ServerContext,
-  catalog: Catalog,
+  { connection, findings, catalog, options: { slot } }: ServerContext,
   all: readonly Table[],
 ): Promise<void> {
   const rows = await connection.query(

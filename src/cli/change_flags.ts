@@ -40,8 +40,8 @@ export const changeFlags = {
     defaultText: "all",
     short: "tables it finds, as schema.table",
     long:
-      "A regular expression (JavaScript's, flag `u`) that is searched in `schema.table`. It is an " +
-      "error at start if no table matches.",
+      "A regular expression (JavaScript's, flag `u`) that is searched in `schema.table`, or in that of " +
+      "a table above it (partition or inheritance). It is an error at start if no table matches.",
     parse: regularExpression,
   }),
   includeTable: listFlag({
@@ -51,8 +51,8 @@ export const changeFlags = {
     defaultText: "all",
     short: "only these, such as public.order_*",
     long:
-      "Only tables whose `schema.table` matches this pattern; `*` stands for any characters, `?` " +
-      "for one. May be given several times.",
+      "Only tables whose `schema.table`, or that of a table above it (partition or inheritance), " +
+      "matches this pattern; `*` stands for any characters, `?` for one. May be given several times.",
     parse: tableGlob,
   }),
   excludeTable: listFlag({
@@ -61,8 +61,8 @@ export const changeFlags = {
     placeholder: "GLOB",
     short: "not these; wins over the other two",
     long:
-      "No table whose `schema.table` matches this pattern, whatever the other two say. May be " +
-      "given several times.",
+      "No table whose `schema.table`, or that of a table above it, matches this pattern, whatever " +
+      "the other two say. May be given several times.",
     parse: tableGlob,
   }),
   excludeColumn: listFlag({

@@ -13,6 +13,7 @@ import { runPipeline } from "../pipeline.ts";
 import { loadCatalog } from "../postgres/catalog.ts";
 import { connect } from "../postgres/connection.ts";
 import { Heartbeat } from "../postgres/heartbeat.ts";
+import { publishedRoots } from "../postgres/publication_tables.ts";
 import { prepareSlot } from "../postgres/slot.ts";
 import type { ReplicationSource } from "../postgres/replication_source.ts";
 import { openSource } from "../postgres/source.ts";
@@ -67,9 +68,11 @@ export async function follow(
   const { format } = options;
   const ruled = await readTableColumns(ordinary, ruledTables(format, catalog), slotOptions);
   const columns = new ColumnFilter(format, ruled);
-  const formatter = await createFormatter(format, slotOptions.plugin, catalog, columns);
+  const { plugin, publications } = slotOptions;
+  const roots = plugin === "pgoutput" ? await publishedRoots(ordinary, publications) : [];
+  const formatter = await createFormatter(format, plugin, catalog, columns, roots);
   for (const message of columns.doubts(catalog)) logger.warn("{message}", { message });
-  const isWantedTable = createTableFilter(format);
+  const isWantedTable = createTableFilter(format, catalog);
   const slot = await prepareSlot(ordinary, slotOptions, isWantedTable);
   ordinary.destroy();
 

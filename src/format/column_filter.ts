@@ -6,6 +6,7 @@ import type { FormatOptions } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
 import type { TableColumns } from "../postgres/table_columns.ts";
 import { someOf } from "../quantity.ts";
+import { withAllThatItWas } from "./ancestors.ts";
 
 type ColumnOptions = Pick<FormatOptions, "excludeColumns" | "maskColumns" | "maskSalt">;
 
@@ -20,14 +21,14 @@ export class ColumnFilter {
     private readonly columns: ReadonlyMap<string, TableColumns> = new Map(),
   ) {}
 
-  /** Whether there is any rule. Then a table must be known: it may be a partition of one with rules. */
+  /** Whether there is any rule. Then a table must be known: one with rules may be above it. */
   get isActive(): boolean {
     return this.options.excludeColumns.length > 0 || this.options.maskColumns.length > 0;
   }
 
   /**
-   * The rules of a table, by `schema.table`, with those of the tables that it is a partition of;
-   * undefined when its columns pass as they are.
+   * The rules of a table, by `schema.table`, with those of the tables that it is a partition of or
+   * inherits from, now or earlier in this run, and of the names that they had; undefined when its columns pass as they are.
    */
   rulesOf(qualifiedName: string, catalog: Catalog): ColumnRules | undefined {
     const rules = new Map<string, "exclude" | "mask">();
@@ -36,16 +37,15 @@ export class ColumnFilter {
         if (column.startsWith(prefix)) rules.set(column.slice(prefix.length), rule);
       }
     };
-    for (const name of withParents(qualifiedName, catalog)) {
-      add(this.options.maskColumns, name + ".", "mask");
-      add(this.options.excludeColumns, name + ".", "exclude");
-    }
+    const names = withAllThatItWas(qualifiedName, catalog);
+    for (const name of names) add(this.options.maskColumns, name + ".", "mask");
+    for (const name of names) add(this.options.excludeColumns, name + ".", "exclude");
     return rules.size === 0 ? undefined : rules;
   }
 
   /** The names of the columns that a table with rules had at the start; undefined when not known. */
   columnsOf(qualifiedName: string, catalog: Catalog): readonly string[] | undefined {
-    for (const name of withParents(qualifiedName, catalog)) {
+    for (const name of withAllThatItWas(qualifiedName, catalog)) {
       const columns = this.columns.get(name);
       if (columns !== undefined) return columns.names;
     }
@@ -126,23 +126,6 @@ export class ColumnFilter {
 export function ruledTables(options: ColumnOptions, catalog: Catalog): string[] {
   const tables = namedTables(options, catalog).flatMap((rule) => rule.tables);
   return [...new Set(tables.map(({ name }) => name))];
-}
-
-/**
- * A table, then those that it is a partition of or inherits from, now or earlier in this run, and what
- * each was called: what was hidden stays hidden.
- */
-function withParents(qualifiedName: string, catalog: Catalog): Iterable<string> {
-  const names = new Set([qualifiedName]);
-  // A set also gives what is added while it is walked.
-  for (const name of names) {
-    const known = catalog.table(name);
-    if (known === undefined) continue;
-    for (const other of [...known.parents, ...known.formerParents, ...known.formerNames]) {
-      names.add(other);
-    }
-  }
-  return names;
 }
 
 /** A rule as it was given, with the present tables that it may be about; names may hold dots. */

@@ -7,6 +7,7 @@ import { FilteringFormatter } from "./filters.ts";
 import type { Formatter } from "./formatter.ts";
 import { FullChangeFormatter } from "./full_change.ts";
 import { JsonFormatter } from "./json.ts";
+import { namedTables, refuseBelowRoot } from "./named_tables.ts";
 import { choosePartitionKey } from "./partition_key.ts";
 import { RowKeys } from "./row_key.ts";
 import { checkTableFilter, createTableFilter } from "./table_filter.ts";
@@ -22,9 +23,13 @@ export async function createFormatter(
   plugin: OutputPlugin,
   catalog: Catalog,
   columnFilter = new ColumnFilter(options),
+  /** Partitioned tables whose changes come under their own names. */
+  roots: readonly string[] = [],
 ): Promise<Formatter> {
   checkTableFilter(options, catalog);
   columnFilter.check(catalog);
+  const tableFilter = createTableFilter(options, catalog);
+  for (const root of roots) refuseBelowRoot(root, catalog, tableFilter, columnFilter);
 
   const keys = new RowKeys(plugin, catalog);
   const formatter = await createInner(options, plugin, catalog, keys);
@@ -36,7 +41,6 @@ export async function createFormatter(
     options.includeTables.length > 0 || options.excludeTables.length > 0;
   const filtersOperations = options.operations.size < 4;
   if (!columnFilter.isActive && !filtersTables && !filtersOperations) return inner;
-  const tableFilter = createTableFilter(options);
   return new FilteringFormatter(
     inner,
     options,
@@ -45,6 +49,7 @@ export async function createFormatter(
     columnFilter,
     keys,
     catalog,
+    columnFilter.isActive || filtersTables ? namedTables(options) : undefined,
   );
 }
 

@@ -10,6 +10,7 @@ import {
   refuseKeyColumns,
 } from "./column_filter.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
+import { refuseBelowRoot } from "./named_tables.ts";
 import { RelationCache } from "./relation_cache.ts";
 import type { RowKeys } from "./row_key.ts";
 import { RowView } from "./row_view.ts";
@@ -35,10 +36,12 @@ export class FilteringFormatter implements Formatter {
     private readonly inner: Formatter,
     options: Pick<FormatOptions, "operations">,
     private readonly plugin: OutputPlugin,
-    tableFilter: TableFilter,
+    private readonly tableFilter: TableFilter,
     private readonly columnFilter: ColumnFilter,
     private readonly keys: RowKeys,
-    catalog: Catalog,
+    private readonly catalog: Catalog,
+    /** Those that options name, when they are about tables or columns. */
+    private readonly named: readonly Relation[] | undefined,
   ) {
     this.#operations = options.operations;
     this.#tables = new RelationCache(catalog, ({ qualifiedName }) => ({
@@ -46,6 +49,8 @@ export class FilteringFormatter implements Formatter {
       rules: columnFilter.rulesOf(qualifiedName, catalog),
       columns: columnFilter.columnsOf(qualifiedName, catalog),
       mayHaveRules: columnFilter.isActive && catalog.table(qualifiedName) === undefined,
+      isRoot: catalog.table(qualifiedName)?.isPartitioned ?? false,
+      readFor: undefined,
     }));
   }
 
@@ -67,8 +72,7 @@ export class FilteringFormatter implements Formatter {
       case "delete":
         return this.#passRow(change, next);
       case "truncate":
-        if (this.#operations.has("truncate")) this.#passTruncate(change, next);
-        return undefined;
+        return this.#operations.has("truncate") ? this.#passTruncate(change, next) : undefined;
       case "message":
         // None of the operations, and chosen by its prefix before.
         return next(change);
@@ -82,6 +86,8 @@ export class FilteringFormatter implements Formatter {
     next: (shown: Change) => FormatProblem | Unread | undefined,
   ): FormatProblem | Unread | undefined {
     if (!this.#operations.has(change.kind)) return undefined;
+    const unread = this.#unread(change.relation, change, change.definedBy);
+    if (unread !== undefined) return unread;
     const { wanted, rules, columns, mayHaveRules } = this.#tables.get(change.relation);
     if (!wanted) return undefined;
     if (mayHaveRules) return unknownRules(change.relation);
@@ -92,6 +98,32 @@ export class FilteringFormatter implements Formatter {
     refuseKeyColumns(rules, keyNames, change.relation.qualifiedName);
     this.#lookForColumns(change, rules, columns, keyNames);
     return next(new RowView(change, (column) => this.columnFilter.show(column, rules)));
+  }
+
+  /**
+   * What must be read before the options can be held against a table: its parents as they are when the
+   * change is published. Of the plugins only wal2json shows all DDL that may concern them. Throws a
+   * RunError where the change is of a partition that only the options know.
+   */
+  #unread(
+    relation: Relation,
+    { transaction: { xid } }: RowChange | Truncate,
+    definedBy: number | undefined,
+  ): Unread | undefined {
+    if (this.named === undefined) return undefined;
+    const mustSee = this.plugin === "wal2json" && definedBy !== undefined ? definedBy : xid;
+    const table = this.#tables.get(relation);
+    if (mustSee === 0 || table.readFor === mustSee) return undefined;
+    for (const each of table.isRoot ? [relation, ...this.named] : [relation]) {
+      if (this.catalog.isRead(each.qualifiedName, mustSee)) continue;
+      return { kind: "unread", relation: each };
+    }
+    if (table.isRoot && table.readFor === undefined) {
+      const { catalog, tableFilter, columnFilter } = this;
+      refuseBelowRoot(relation.qualifiedName, catalog, tableFilter, columnFilter);
+    }
+    table.readFor = mustSee;
+    return undefined;
   }
 
   /**
@@ -139,11 +171,16 @@ export class FilteringFormatter implements Formatter {
   #passTruncate(
     change: Truncate,
     next: (shown: Change) => FormatProblem | Unread | undefined,
-  ): void {
+  ): Unread | undefined {
+    for (const relation of change.relations) {
+      const unread = this.#unread(relation, change, undefined);
+      if (unread !== undefined) return unread;
+    }
     change.relations.forEach((relation, index) => {
       if (!this.#tables.get(relation).wanted) return;
       next({ ...change, seq: change.seq + index, relations: [relation] });
     });
+    return undefined;
   }
 }
 
@@ -154,6 +191,10 @@ interface TableDecision {
   readonly columns: readonly string[] | undefined;
   /** There are rules, and the table may be a partition of one that has them. */
   readonly mayHaveRules: boolean;
+  /** Changes of its partitions come under its name. */
+  readonly isRoot: boolean;
+  /** The last transaction that the catalog had to see, and did. */
+  readFor: number | undefined;
 }
 
 function maybeRenamed(option: string, fresh: readonly string[]): string {

@@ -1,6 +1,7 @@
 import { RunError } from "../errors.ts";
 import type { FormatOptions } from "../options.ts";
 import type { Catalog } from "../postgres/known_table.ts";
+import { withAncestors, withFormerAncestors } from "./ancestors.ts";
 import { parseGlob } from "./glob.ts";
 
 type TableOptions = Pick<FormatOptions, "tablePattern" | "includeTables" | "excludeTables">;
@@ -8,15 +9,24 @@ type TableOptions = Pick<FormatOptions, "tablePattern" | "includeTables" | "excl
 /** Says of a table, by `schema.table`, whether its changes are published. */
 export type TableFilter = (qualifiedName: string) => boolean;
 
-/** A table must satisfy `--table-pat` and one of `--include-table`, and none of `--exclude-table`. */
-export function createTableFilter(options: TableOptions): TableFilter {
+/**
+ * A table must satisfy `--table-pat` and one of `--include-table`, and none of `--exclude-table`, itself or
+ * by a table that it is a partition of or inherits from. Those that it had as parents earlier in this run
+ * still let it pass, so that no change of that time is lost. Without a catalog its name alone counts.
+ */
+export function createTableFilter(options: TableOptions, catalog?: Catalog): TableFilter {
   const { tablePattern } = options;
   const included = options.includeTables.map(parseGlob);
   const excluded = options.excludeTables.map(parseGlob);
-  return (name) =>
-    (tablePattern === undefined || finds(tablePattern, name)) &&
-    (included.length === 0 || included.some((matches) => matches(name))) &&
-    !excluded.some((matches) => matches(name));
+  const isExcluded = (name: string) => excluded.some((matches) => matches(name));
+  const passesPattern = (name: string) => tablePattern === undefined || finds(tablePattern, name);
+  const isIncluded = (name: string) =>
+    included.length === 0 || included.some((matches) => matches(name));
+  return (name) => {
+    const now = catalog === undefined ? [name] : [...withAncestors(name, catalog)];
+    const ever = catalog === undefined ? [name] : [...withFormerAncestors(name, catalog)];
+    return ever.some(passesPattern) && ever.some(isIncluded) && !now.some(isExcluded);
+  };
 }
 
 /**
@@ -40,7 +50,7 @@ export function checkTableFilter(options: TableOptions, catalog: Catalog): void 
   for (const glob of options.includeTables) {
     check("--include-table", glob, parseGlob(glob));
   }
-  if (names.length > 0 && !names.some(createTableFilter(options))) {
+  if (names.length > 0 && !names.some(createTableFilter(options, catalog))) {
     throw new RunError(
       `--table-pat, --include-table and --exclude-table together leave none of the database's ` +
         `${names.length} tables; a table is published when all three allow it`,

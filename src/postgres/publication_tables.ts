@@ -104,6 +104,24 @@ export function chooseTables(
   return { listed, leftOut };
 }
 
+/** The tables, by `schema.table`, that publications publish in place of their partitions. */
+export async function publishedRoots(
+  connection: Connection,
+  publications: readonly string[],
+): Promise<string[]> {
+  const rows = await connection.query(
+    "look for partitioned tables that are published by their own names",
+    `SELECT DISTINCT pg_catalog.concat(t.schemaname, '.', t.tablename) AS name
+       FROM pg_catalog.pg_publication_tables t
+       JOIN pg_catalog.pg_publication p ON p.pubname OPERATOR(pg_catalog.=) t.pubname
+      WHERE p.pubname OPERATOR(pg_catalog.=) ANY ($1)
+        -- It came with 13.
+        AND (pg_catalog.to_jsonb(p) OPERATOR(pg_catalog.->>) 'pubviaroot') OPERATOR(pg_catalog.=) 'true'`,
+    [publications],
+  );
+  return rows.map(({ name }) => name!);
+}
+
 /**
  * Tables that are wanted and whose changes none of the publications sends. A publication may name the
  * changes of partitions by a table above them; then that name must be wanted.
