@@ -99,7 +99,7 @@ const CASES: readonly BadInput[] = [
   {
     what: "no Kinesis at the endpoint",
     env: { AWS_ENDPOINT_URL_KINESIS: "http://127.0.0.1:2" },
-    says: [/127\.0\.0\.1:1|Kinesis/, /refused|connect/i],
+    says: [/127\.0\.0\.1:2|Kinesis/, /refused|connect/i],
   },
   {
     what: "a table pattern that is no regular expression",
