@@ -150,7 +150,8 @@ export class LoginWatch {
     const { requireAuth } = this.rules;
     if (requireAuth !== undefined && !requireAuth.allowed.has(authMethod(this.method))) {
       return new LoginRefused(
-        `require_auth=${requireAuth.text} does not allow this login: ${this.#whatWasAsked()}`,
+        `require_auth=${requireAuth.text} does not allow this login: ${this.#whatWasAsked()}; ` +
+          "check that it is the right server, and the method that its pg_hba.conf has for this role",
       );
     }
     // Hashed, the token would prove nothing to IAM; and it is given to nobody without TLS.

@@ -6,8 +6,8 @@ import { Buffer } from "node:buffer";
  *
  * A secret such as `k9#xP2` is hidden wherever it stands. One that is a word, as in
  * `PGPASSWORD=password`, stands in many a sentence that has nothing to do with it, and one that is also
- * the name of the role in statements that are to be run: such a one is hidden where a secret can stand,
- * as in a URL or behind `password=`.
+ * the name of the role, or a part of it, in statements that are to be run: such a one is hidden where a
+ * secret can stand, as in a URL or behind `password=`.
  */
 const secrets = new Set<string>();
 const publicNames = new Set<string>();
@@ -30,17 +30,17 @@ export function registerSecret(value: string | undefined): void {
   sortOut();
 }
 
-/** What the operator calls things openly: a secret that is the same text must not garble it. */
+/** What the operator calls things openly: a secret that is the same text, or a part of it, must not garble it. */
 export function registerPublicName(name: string): void {
   if (publicNames.has(name)) return;
   publicNames.add(name);
-  if (secrets.has(name)) sortOut();
+  sortOut();
 }
 
 function sortOut(): void {
   const isWeak = (secret: string) =>
     secret.length < MIN_STRONG_LENGTH || WORD.test(secret) || NUMBER.test(secret) ||
-    publicNames.has(secret);
+    [...publicNames].some((name) => name.includes(secret));
   weakInPlace = [...secrets].filter(isWeak).flatMap(spellings).map(inPlace);
   const forms = [...secrets].filter((secret) => !isWeak(secret))
     .flatMap((secret) => [...spellings(secret), ...encodings(secret)]);

@@ -31,6 +31,11 @@ Deno.test("a secret that is also the name of something does not garble what name
   registerPublicName("app_2026");
   assertEquals(redact("ALTER ROLE app_2026 REPLICATION"), "ALTER ROLE app_2026 REPLICATION");
   assertEquals(redact("postgres://app_2026:app_2026@db/"), "postgres://app_2026:***@db/");
+  registerSecret("shop7");
+  registerPublicName("shop7_replicator");
+  const remedy = 'ALTER ROLE "shop7_replicator" REPLICATION';
+  assertEquals(redact(remedy), remedy);
+  assertEquals(redact("password=shop7 host=shop7.example"), "password=*** host=shop7.example");
 });
 
 Deno.test("any other secret is hidden wherever it stands, and however it is encoded", () => {
