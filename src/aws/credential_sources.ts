@@ -1,5 +1,6 @@
 import type { STSClientConfig } from "@aws-sdk/client-sts";
 import { loadSsoSessionData } from "@smithy/core/config";
+import { systemClock } from "../clock.ts";
 import { type Credentials, CredentialsError, type CredentialSource } from "./credentials.ts";
 import { containerCredentials, containerUrl, InstanceMetadata } from "./link_local.ts";
 import type { Environment } from "./proxy.ts";
@@ -242,7 +243,7 @@ async function withSts<T>(
   return await use(new STSClient(settings));
 }
 
-const sessionName = () => `pg2kinesis-${Date.now()}`;
+const sessionName = () => `pg2kinesis-${systemClock.wall()}`;
 
 interface StsAnswer {
   readonly Credentials?: {

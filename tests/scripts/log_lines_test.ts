@@ -9,6 +9,7 @@ const PASSED_ON: Readonly<Record<string, string>> = {
   "src/cli/follow.ts": "what is doubtful about rules for columns",
   "src/tail/tail.ts": "findings of --verify",
   "src/telemetry/wal_guard.ts": "the warning of --max-lag-bytes",
+  "src/telemetry/foreign_output.ts": "what a formatter or a library prints",
 };
 
 /** Behind a string literal that begins at `start`, a template's expressions included. */
