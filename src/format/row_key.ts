@@ -60,7 +60,9 @@ export class RowKeys {
     const pluginNames = change.keyNames;
     const unsent = table.known?.generatedKey;
     if (unsent !== undefined && this.#leavesOut(change, table.known!, unsent)) {
-      return generatedKeyNotSent(change.relation, unsent);
+      return this.#isRead(table, change)
+        ? generatedKeyNotSent(change.relation, unsent)
+        : { kind: "unread", relation: change.relation };
     }
     if (pluginNames?.length === 1) {
       return this.#read(change, pluginNames, prefer) ?? keyNotSent(change, pluginNames);
