@@ -29,14 +29,13 @@ export async function checkRefreshedViews(context: ServerContext): Promise<void>
   if (views.length === 0) return;
   const found = `${countOf(views.length, "materialized view")} without replica identity: ${
     someOf(views.map(({ schema, name }) => `${schema}.${name}`))
-  }; what REFRESH … CONCURRENTLY deletes `;
+  }; unless --exclude-table leaves them out, what REFRESH … CONCURRENTLY deletes `;
   const remedy = {
     kind: "sql",
     statements: views.map(({ schema, name }) => {
       const view = `${quoteIdentifier(schema!)}.${quoteIdentifier(name!)}`;
       return `ALTER MATERIALIZED VIEW ${view} REPLICA IDENTITY FULL;`;
     }),
-    then: "or leave them out with --exclude-table",
   } as const;
   if (policy.onPluginSkip === "stop") {
     findings.stop("materialized_views", `${found}stops the run`, remedy);
