@@ -56,8 +56,15 @@ function piecesOf(now: Snapshot, rates: Rates, catchUp: CatchUp): Piece[] {
       text: `busiest ${shortShard(rates.busiestShard.shardId)} ` +
         speed(rates.busiestShard.bytes),
     },
+    { rank: 11, text: placesOf(now) },
   ];
   return pieces.filter((piece) => piece !== undefined);
+}
+
+/** `shop at db:5432 into changes in eu-west-1`. */
+function placesOf({ names: { database, host, stream, region } }: Snapshot): string {
+  const where = region === undefined ? "" : ` in ${region}`;
+  return `${database} at ${host} into ${stream}${where}`;
 }
 
 function leftWords({ safeWalBytes }: NonNullable<Snapshot["slot"]>): string {

@@ -30,7 +30,8 @@ Deno.test("renderStatus says all it knows where there is room", () => {
   assertEquals(
     render(300, ...BUSY),
     "lag 12 min · 7.00 GiB behind · caught up in 70 s · 12,345 changes/s · " +
-      "5.82 MiB/s · 120 puts/s · 3 throttled/s · WAL kept 9.00 GiB (lost after 3.00 GiB more) · busiest shard 1 957 KiB/s",
+      "5.82 MiB/s · 120 puts/s · 3 throttled/s · WAL kept 9.00 GiB (lost after 3.00 GiB more) · busiest shard 1 957 KiB/s · " +
+      "shop at db:5432 into changes in eu-west-1",
   );
 });
 
@@ -68,5 +69,8 @@ Deno.test("renderStatus says since when puts fail, why, and who waits for whom",
 
 Deno.test("renderStatus leaves out what is not known", () => {
   const line = render(100, {}, { lag: { bytes: undefined, seconds: undefined } });
-  assertEquals(line, "0 changes/s · 0 bytes/s · 0 puts/s · 0 throttled");
+  assertEquals(
+    line,
+    "0 changes/s · 0 bytes/s · 0 puts/s · 0 throttled · shop at db:5432 into changes in eu-west-1",
+  );
 });
