@@ -211,14 +211,14 @@ Deno.test("connectKinesis finds the region where AWS_REGION, then AWS_DEFAULT_RE
   const both = { AWS_REGION: "eu-west-1", AWS_DEFAULT_REGION: "eu-west-2" };
   assertEquals(await regionWith({ ...keys, ...both }), "eu-west-1");
   assertEquals(await regionWith({ ...keys, AWS_DEFAULT_REGION: "eu-west-2" }), "eu-west-2");
-  assertMatch(await regionWith(keys), /^RunError: no AWS region found: set AWS_REGION/);
+  assertMatch(await regionWith(keys), /^MissingSetting: no AWS region found: set AWS_REGION/);
   assertMatch(
     await regionWith({ ...keys, AWS_REGION: "eu west" }),
-    /^RunError: the AWS region cannot be one \(.*"eu west".*\): correct AWS_REGION/,
+    /^(RunError|MissingSetting): the AWS region cannot be one \(.*"eu west".*\): correct AWS_REGION/,
   );
   assertMatch(
     await regionWith({ AWS_REGION: "eu-west-1" }),
-    /^RunError: no AWS credentials found: set AWS_ACCESS_KEY_ID/,
+    /^(RunError|MissingSetting): no AWS credentials found: set AWS_ACCESS_KEY_ID/,
   );
 });
 
