@@ -16,7 +16,7 @@ export function readWal2json(data: Uint8Array): Record<string, unknown> | undefi
     case "M":
       return {
         kind: "message",
-        transactional: message.transactional === "true",
+        transactional: message.transactional.source === "true",
         prefix: message.prefix,
         content: [...new TextEncoder().encode(message.content)],
       };
@@ -42,15 +42,29 @@ export function readWal2json(data: Uint8Array): Record<string, unknown> | undefi
 function parse(text: string): any {
   try {
     return JSON.parse(text, (_, value, context?: { source?: string }) => {
-      return typeof value === "number" || typeof value === "boolean" ? context!.source : value;
+      const isPlain = typeof value === "number" || typeof value === "boolean";
+      return isPlain ? new Plain(context!.source!) : value;
     });
   } catch {
     return undefined;
   }
 }
 
-function readColumn({ name, type, value }: { name: string; type: string; value: string | null }) {
-  return { name, type, value: type === "bytea" && value !== null ? `\\x${value}` : value };
+/** A number or boolean as it was printed. */
+class Plain {
+  constructor(readonly source: string) {}
+}
+
+const PLAIN_TYPES =
+  /^(smallint|integer|bigint|real|double precision|numeric(\(-?\d+(,-?\d+)?\))?|oid|boolean)$/;
+
+function readColumn(column: { name: string; type: string; value: string | Plain | null }) {
+  const { name, type, value } = column;
+  if (value instanceof Plain) return { name, type, value: value.source };
+  if (value === null) return { name, type, value };
+  if (type === "bytea") return { name, type, value: `\\x${value}` };
+  // A string of a type that prints none: a user's type that is called like the built-in one.
+  return { name, type: PLAIN_TYPES.test(type) ? `"${type}"` : type, value };
 }
 
 const NAME = `(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_]*)`;
