@@ -25,7 +25,7 @@ export const FLAG_CATEGORIES = {
 
 export type FlagCategory = keyof typeof FLAG_CATEGORIES;
 
-/** One flag: everything that parsing, help, the environment and the README's reference need. */
+/** One flag: everything that parsing, help, the environment and docs/flags.md need. */
 export interface Flag<Value> {
   /** Without the dashes. Its environment variable is `PG2KINESIS_` and this in capitals. */
   readonly name: string;

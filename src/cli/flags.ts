@@ -47,7 +47,7 @@ const programFlags = {
   }),
 };
 
-/** The one table of flags. Parsing, help, the environment and the README's reference come from it. */
+/** The one table of flags. Parsing, help, the environment and docs/flags.md come from it. */
 export const flags = {
   ...connectionFlags,
   ...followFlags,

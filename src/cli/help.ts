@@ -201,10 +201,10 @@ export function byCategory(
 export const REFERENCE_BEGIN = "<!-- flags:begin -->";
 export const REFERENCE_END = "<!-- flags:end -->";
 
-/** The README's reference of all flags: a Markdown table for each group. */
+/** The reference of all flags in docs/flags.md: a Markdown table for each group. */
 export function renderFlagReference(): string {
   return byCategory().map(([title, group]) =>
-    `#### ${title}\n\n| Flag | Default | Meaning |\n|---|---|---|\n` +
+    `## ${title}\n\n| Flag | Default | Meaning |\n|---|---|---|\n` +
     group.map((flag) => `| ${flagCell(flag)} | ${defaultCell(flag)} | ${flag.long} |\n`).join("")
   ).join("\n");
 }
@@ -221,14 +221,16 @@ function defaultCell(flag: Flag<unknown>): string {
 }
 
 /**
- * The README with a fresh reference between its markers.
+ * The document with a fresh reference between its markers.
  * @throws {Error} when the markers are not there exactly once, in their order.
  */
-export function withFlagReference(readme: string): string {
-  const [before, rest, ...more] = readme.split(REFERENCE_BEGIN);
+export function withFlagReference(document: string): string {
+  const [before, rest, ...more] = document.split(REFERENCE_BEGIN);
   const [, after, ...others] = (rest ?? "").split(REFERENCE_END);
   if (after === undefined || more.length > 0 || others.length > 0) {
-    throw new Error(`the README needs one ${REFERENCE_BEGIN} and one ${REFERENCE_END} behind it`);
+    throw new Error(
+      `docs/flags.md needs one ${REFERENCE_BEGIN} and one ${REFERENCE_END} behind it`,
+    );
   }
   // deno fmt would pad the columns to the longest cell.
   return `${before}${REFERENCE_BEGIN}\n<!-- deno-fmt-ignore-start -->\n\n${renderFlagReference()}\n` +

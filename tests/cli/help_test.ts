@@ -99,11 +99,11 @@ Deno.test("renderFlagReference has a row for every flag, with its variable", () 
   }
 });
 
-Deno.test("README.md has the flag reference of this flag table", async () => {
-  const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+Deno.test("docs/flags.md is the reference of this flag table", async () => {
+  const page = await Deno.readTextFile(new URL("../../docs/flags.md", import.meta.url));
   assert(
-    readme === withFlagReference(readme),
-    "README.md is stale; run: deno run -A scripts/flag_reference.ts",
+    page === withFlagReference(page),
+    "docs/flags.md is stale; run: deno run -A scripts/flag_reference.ts",
   );
 });
 
