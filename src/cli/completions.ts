@@ -6,16 +6,8 @@ import {
   type TextCommandName,
 } from "./flag.ts";
 import { flagList } from "./flags.ts";
+import { COMMAND_TEXTS } from "./manual.ts";
 import { type Shell, SHELLS } from "./shells.ts";
-
-/** What a command is for, in a few words. */
-export const COMMAND_TEXTS: Readonly<Record<CommandName | TextCommandName, string>> = {
-  run: "follow the database",
-  check: "what would stop a run",
-  tail: "read a stream back",
-  completions: "print completions for a shell",
-  man: "print the manual page",
-};
 
 const ALL_COMMANDS = [...COMMANDS, ...TEXT_COMMANDS];
 

@@ -8,6 +8,7 @@ import {
   type TextCommandName,
 } from "./flag.ts";
 import { flagList, flags, MASK_SALT_VARIABLE } from "./flags.ts";
+import { type Entry, EXAMPLES, EXIT_CODES, SIGNALS } from "./manual.ts";
 import { SHELLS } from "./shells.ts";
 import { VERSION } from "./version.ts";
 
@@ -47,21 +48,7 @@ Usage: pg2kinesis [run] [options]  follow the database
                                    print what a shell completes it with
        pg2kinesis man              print the manual page
 
-Examples:
-  # Would it work? What is missing, and the statement that mends it.
-  pg2kinesis check -h db.example.com -d shop -u replicator -k shop-changes
-
-  # The first time: make the slot and the stream, then follow.
-  export PGPASSWORD=… AWS_REGION=eu-west-1
-  pg2kinesis -h db.example.com -d shop -u replicator --create-slot \\
-             -k shop-changes --create-stream --shard-count 2
-
-  # From then on; after a crash or a stop it goes on where it was.
-  pg2kinesis -h db.example.com -d shop -u replicator -k shop-changes
-
-  # Whole rows as JSON, of two tables only.
-  pg2kinesis -d shop -f JSON --table-pat '^public\\.(orders|customers)$'
-
+${renderExamples("run")}
 ${renderFlags("run")}
 Environment:
   Every option can be given as a variable: PG2KINESIS_ and its name in capital
@@ -74,13 +61,8 @@ Environment:
   AWS_REGION, AWS_PROFILE, … as for every AWS tool
 
 Signals:
-  SIGINT, SIGTERM  stop reading, publish what was read, confirm it, exit;
-                   a second one exits at once
-  SIGHUP           read the tables' primary keys again
-
-Exit codes:
-  0  clean stop     1  the run failed     2  wrong usage
-
+${renderSignals()}
+${renderExitCodes("run")}
 The log goes to stderr.
 `;
 }
@@ -92,9 +74,7 @@ options, and says how to mend it. Changes nothing.
 
 Usage: pg2kinesis check [options of a run] [--json]
 
-Example:
-  pg2kinesis check -h db.example.com -d shop -u replicator -k shop-changes
-
+${renderExamples("check")}
 It prints a line for each check: what was found, and behind an arrow the
 statement, the policy or the option that mends it.
   ✓  fine
@@ -106,9 +86,7 @@ set.
 Options: those of pg2kinesis run (see pg2kinesis --help), and
 ${renderFlag(flags.json)}
 
-Exit codes:
-  0  nothing would stop a run     1  something would     2  wrong usage
-`;
+${renderExitCodes("check")}`;
 }
 
 function tailHelp(): string {
@@ -118,12 +96,7 @@ from; aggregates are taken apart. One user record a line on stdout.
 
 Usage: pg2kinesis tail [options]
 
-Examples:
-  pg2kinesis tail -k shop-changes -n 20 -f
-  pg2kinesis tail -k shop-changes --since 10m
-  pg2kinesis tail -k shop-changes --from 2026-11-22T08:00:00Z --json | jq .data
-  pg2kinesis tail -k shop-changes --verify > /dev/null
-
+${renderExamples("tail")}
 ${renderFlags("tail")}
 A line is the record's data. What would end the line or steer a terminal stands
 as \\n, \\r or \\x1b, and so do bytes that are no UTF-8; --json is exact.
@@ -132,10 +105,7 @@ It needs kinesis:ListShards, kinesis:GetShardIterator and kinesis:GetRecords,
 and for an encrypted stream kms:Decrypt on its key. A shard gives its readers,
 all together, five answers and 2 MB a second.
 
-Exit codes:
-  0  read to the end, interrupted, or nobody reads the lines any more
-  1  the stream cannot be read, or --verify found something     2  wrong usage
-`;
+${renderExitCodes("tail")}`;
 }
 
 function completionsHelp(): string {
@@ -145,11 +115,7 @@ options and their values.
 
 Usage: pg2kinesis completions ${SHELLS.join("|")}
 
-Examples:
-  pg2kinesis completions bash > /etc/bash_completion.d/pg2kinesis
-  pg2kinesis completions zsh > "\${fpath[1]}/_pg2kinesis"
-  pg2kinesis completions fish > ~/.config/fish/completions/pg2kinesis.fish
-`;
+${renderExamples("completions")}`;
 }
 
 function manHelp(): string {
@@ -158,10 +124,43 @@ pg2kinesis man: prints the manual page, with every option at length.
 
 Usage: pg2kinesis man
 
-Examples:
-  pg2kinesis man | man -l -
-  pg2kinesis man > /usr/local/share/man/man1/pg2kinesis.1
-`;
+${renderExamples("man")}`;
+}
+
+function renderExamples(command: CommandName | TextCommandName): string {
+  const blocks = EXAMPLES[command].map(({ comment, lines }) =>
+    [...comment === undefined ? [] : [`# ${comment}`], ...lines].map((line) => `  ${line}\n`).join(
+      "",
+    )
+  );
+  const isOne = blocks.length === 1 && EXAMPLES[command][0]!.lines.length === 1;
+  return `Example${isOne ? "" : "s"}:\n${blocks.join("\n")}`;
+}
+
+function renderSignals(): string {
+  const column = 2 + Math.max(...SIGNALS.map(([term]) => term.length));
+  return SIGNALS.map(([term, meaning]) =>
+    wrapped(meaning.split(" "), " ", HELP_WIDTH - 2 - column)
+      .map((line, index) => `  ${(index === 0 ? term : "").padEnd(column)}${line}\n`).join("")
+  ).join("");
+}
+
+function renderExitCodes(command: CommandName): string {
+  const codes = EXIT_CODES[command].map((entry: Entry) => entry.join("  "));
+  return `Exit codes:\n${
+    wrapped(codes, "     ", HELP_WIDTH - 2).map((line) => `  ${line}\n`).join("")
+  }`;
+}
+
+/** As many parts on a line as there is room for. */
+function wrapped(parts: readonly string[], separator: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const longer = lines.length === 0 ? part : `${lines.at(-1)}${separator}${part}`;
+    if (lines.length === 0 || longer.length > width) lines.push(part);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines;
 }
 
 function renderFlags(command: CommandName): string {

@@ -1,8 +1,16 @@
 import { buildInfo } from "./build_info.ts";
-import { COMMAND_TEXTS } from "./completions.ts";
 import { COMMANDS, environmentName, type Flag, TEXT_COMMANDS } from "./flag.ts";
-import { byCategory, renderHelp } from "./help.ts";
 import { MASK_SALT_VARIABLE } from "./flags.ts";
+import { byCategory } from "./help.ts";
+import {
+  COMMAND_TEXTS,
+  type Entry,
+  type Example,
+  EXAMPLES,
+  EXIT_CODES,
+  SIGNALS,
+  SYNOPSIS,
+} from "./manual.ts";
 import { VERSION } from "./version.ts";
 
 /** The manual page, in the macros of man(7); from the flag table and the help. */
@@ -17,7 +25,7 @@ export function renderManPage(): string {
     ".SH SYNOPSIS",
     ...[...COMMANDS, ...TEXT_COMMANDS].flatMap((command, index) => [
       ...index === 0 ? [] : [".br"],
-      `\\fBpg2kinesis ${command}\\fR${SYNOPSIS[command]}`,
+      `\\fBpg2kinesis ${command}\\fR${synopsis(SYNOPSIS[command])}`,
     ]),
     ".SH DESCRIPTION",
     ...DESCRIPTION.flatMap((text, index) => [...index === 0 ? [] : [".PP"], ...prose(text)]),
@@ -33,27 +41,25 @@ export function renderManPage(): string {
       ...group.flatMap(option),
     ]),
     ".SH ENVIRONMENT",
-    ...ENVIRONMENT.flatMap(([name, text]) => [".TP", `\\fB${escape(name)}\\fR`, ...prose(text)]),
+    ...ENVIRONMENT.flatMap(entry),
     ".SH SIGNALS",
-    ...asItStands("Signals"),
+    ...SIGNALS.map(asSentence).flatMap(entry),
     '.SH "EXIT STATUS"',
-    ...asItStands("Exit codes"),
+    ...COMMANDS.flatMap((command) => [
+      `.SS "pg2kinesis ${command}"`,
+      ...EXIT_CODES[command].map(asSentence).flatMap(entry),
+    ]),
     ".SH EXAMPLES",
-    ...asItStands("Examples"),
+    ".nf",
+    ...[...COMMANDS, ...TEXT_COMMANDS].flatMap((command) => EXAMPLES[command])
+      .flatMap((example, index) => [...index === 0 ? [] : [".sp"], ...exampleLines(example)]),
+    ".fi",
     '.SH "SEE ALSO"',
     ".BR psql (1),",
     ".BR pg_recvlogical (1)",
     "",
   ].join("\n");
 }
-
-const SYNOPSIS = {
-  run: " [\\fIoptions\\fR]",
-  check: " [\\fIoptions\\fR]",
-  tail: " [\\fIoptions\\fR]",
-  completions: " \\fIshell\\fR",
-  man: "",
-} as const;
 
 const DESCRIPTION = [
   "`pg2kinesis` reads a logical replication slot of PostgreSQL and publishes every committed row " +
@@ -63,7 +69,7 @@ const DESCRIPTION = [
   "The word `run` may be left out.",
 ];
 
-const ENVIRONMENT: readonly (readonly [name: string, text: string])[] = [
+const ENVIRONMENT: readonly Entry[] = [
   [
     "PG2KINESIS_*",
     "Every option can be given as a variable: `PG2KINESIS_` and its name in capital letters, such as " +
@@ -91,16 +97,19 @@ function option(flag: Flag<unknown>): string[] {
   ];
 }
 
-/** A section of the help, line for line. */
-function asItStands(title: string): string[] {
-  const section = new RegExp(`^${title}:\\n((?:(?: .*)?\\n)+)`, "m").exec(renderHelp())?.[1];
-  if (section === undefined) throw new Error(`the help has no section ${title}`);
-  return [".nf", ...section.trimEnd().split("\n").map(line), ".fi"];
+function entry([term, meaning]: Entry): string[] {
+  return [".TP", `\\fB${escape(term)}\\fR`, ...prose(meaning)];
+}
 
-  function line(text: string): string {
-    // An empty line is a macro of its own here.
-    return text === "" ? ".sp" : startSafe(escape(text.replace(/^ {2}/, "")));
-  }
+const asSentence = ([term, meaning]: Entry): Entry => [term, `${capital(meaning)}.`];
+
+const exampleLines = ({ comment, lines }: Example): string[] =>
+  [...comment === undefined ? [] : [`# ${comment}`], ...lines].map(escape).map(startSafe);
+
+/** Words in brackets or alone stand for something else; what is between bars is typed. */
+function synopsis(text: string): string {
+  if (text === "") return "";
+  return ` ${escape(text).replace(/[a-z]+/g, text.startsWith("[") ? "\\fI$&\\fR" : "\\fB$&\\fR")}`;
 }
 
 /** The greatest length of an input line: man's checkers find fault with more than 80 bytes. */

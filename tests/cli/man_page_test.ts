@@ -1,5 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { COMMANDS } from "../../src/cli/flag.ts";
 import { flagList } from "../../src/cli/flags.ts";
+import { renderHelp } from "../../src/cli/help.ts";
+import { EXAMPLES, EXIT_CODES, SIGNALS } from "../../src/cli/manual.ts";
 import { renderManPage } from "../../src/cli/man_page.ts";
 
 /** Programs that read a manual page, and what makes them tell every fault. */
@@ -44,6 +47,35 @@ for (const [command, ...args] of READERS) {
     },
   });
 }
+
+Deno.test("renderManPage and renderHelp print the same signals, exit codes and examples", () => {
+  const page = renderManPage();
+  const entry = (term: string, meaning: string) =>
+    assertStringIncludes(
+      page.replace(/(?<!^)\n(?!\.)/gm, " "),
+      `.TP \\fB${term}\\fR ${meaning[0]!.toUpperCase()}${asRoff(meaning.slice(1))}.`,
+    );
+  for (const [signals, meaning] of SIGNALS) {
+    entry(signals, meaning);
+    assertStringIncludes(renderHelp("run"), `  ${signals}  `);
+  }
+  for (const command of COMMANDS) {
+    for (const [code, meaning] of EXIT_CODES[command]) {
+      entry(code, meaning);
+      assertStringIncludes(renderHelp(command), `  ${code}  ${meaning}`);
+    }
+    for (const { lines } of EXAMPLES[command]) {
+      for (const line of lines) {
+        assertStringIncludes(page, `\n${asRoff(line)}\n`);
+        assertStringIncludes(renderHelp(command), `\n  ${line}\n`);
+      }
+    }
+  }
+});
+
+const asRoff = (text: string) =>
+  text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replaceAll("'", "\\(aq")
+    .replaceAll("^", "\\(ha").replaceAll("…", "\\[u2026]");
 
 function isThere(command: string): boolean {
   try {

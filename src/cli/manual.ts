@@ -1,0 +1,104 @@
+import type { CommandName, TextCommandName } from "./flag.ts";
+import { SHELLS } from "./shells.ts";
+
+/** A command line to copy. */
+export interface Example {
+  /** What it is for; undefined where the line says it. */
+  readonly comment: string | undefined;
+  /** As it is typed, over several lines where it is long. */
+  readonly lines: readonly string[];
+}
+
+/** A word, and what it means, as a sentence without its capital and its full stop. */
+export type Entry = readonly [term: string, meaning: string];
+
+const example = (comment: string | undefined, ...lines: string[]): Example => ({ comment, lines });
+
+/** What help and the manual page print beside the flags. */
+export const EXAMPLES: Readonly<Record<CommandName | TextCommandName, readonly Example[]>> = {
+  run: [
+    example(
+      "Would it work? What is missing, and the statement that mends it.",
+      "pg2kinesis check -h db.example.com -d shop -u replicator -k shop-changes",
+    ),
+    example(
+      "The first time: make the slot and the stream, then follow.",
+      "export PGPASSWORD=… AWS_REGION=eu-west-1",
+      "pg2kinesis -h db.example.com -d shop -u replicator --create-slot \\",
+      "           -k shop-changes --create-stream --shard-count 2",
+    ),
+    example(
+      "From then on; after a crash or a stop it goes on where it was.",
+      "pg2kinesis -h db.example.com -d shop -u replicator -k shop-changes",
+    ),
+    example(
+      "Whole rows as JSON, of two tables only.",
+      "pg2kinesis -d shop -f JSON --table-pat '^public\\.(orders|customers)$'",
+    ),
+  ],
+  check: [
+    example(undefined, "pg2kinesis check -h db.example.com -d shop -u replicator -k shop-changes"),
+  ],
+  tail: [
+    example(
+      undefined,
+      "pg2kinesis tail -k shop-changes -n 20 -f",
+      "pg2kinesis tail -k shop-changes --since 10m",
+      "pg2kinesis tail -k shop-changes --from 2026-11-22T08:00Z --json | jq .data",
+      "pg2kinesis tail -k shop-changes --verify > /dev/null",
+    ),
+  ],
+  completions: [
+    example(
+      undefined,
+      "pg2kinesis completions bash > /etc/bash_completion.d/pg2kinesis",
+      'pg2kinesis completions zsh > "${fpath[1]}/_pg2kinesis"',
+      "pg2kinesis completions fish > ~/.config/fish/completions/pg2kinesis.fish",
+    ),
+  ],
+  man: [
+    example(
+      undefined,
+      "pg2kinesis man | man -l -",
+      "pg2kinesis man > /usr/local/share/man/man1/pg2kinesis.1",
+    ),
+  ],
+};
+
+export const SIGNALS: readonly Entry[] = [
+  [
+    "SIGINT, SIGTERM",
+    "stop reading, publish what was read, confirm it, exit; a second one exits at once",
+  ],
+  ["SIGHUP", "read the tables' primary keys again"],
+];
+
+const WRONG_USAGE: Entry = ["2", "wrong usage"];
+
+export const EXIT_CODES: Readonly<Record<CommandName, readonly Entry[]>> = {
+  run: [["0", "clean stop"], ["1", "the run failed"], WRONG_USAGE],
+  check: [["0", "nothing would stop a run"], ["1", "something would"], WRONG_USAGE],
+  tail: [
+    ["0", "read to the end, interrupted, or nobody reads the lines any more"],
+    ["1", "the stream cannot be read, or --verify found something"],
+    WRONG_USAGE,
+  ],
+};
+
+/** How a command is called, behind its name. */
+export const SYNOPSIS: Readonly<Record<CommandName | TextCommandName, string>> = {
+  run: "[options]",
+  check: "[options]",
+  tail: "[options]",
+  completions: SHELLS.join("|"),
+  man: "",
+};
+
+/** What a command is for, in a few words. */
+export const COMMAND_TEXTS: Readonly<Record<CommandName | TextCommandName, string>> = {
+  run: "follow the database",
+  check: "what would stop a run",
+  tail: "read a stream back",
+  completions: "print completions for a shell",
+  man: "print the manual page",
+};
