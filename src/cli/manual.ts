@@ -44,7 +44,7 @@ export const EXAMPLES: Readonly<Record<CommandName | TextCommandName, readonly E
       undefined,
       "pg2kinesis tail -k shop-changes -n 20 -f",
       "pg2kinesis tail -k shop-changes --since 10m",
-      "pg2kinesis tail -k shop-changes --from 2026-11-22T08:00Z --json | jq .data",
+      "pg2kinesis tail -k shop-changes --from 2026-11-22T08:00Z --json | jq",
       "pg2kinesis tail -k shop-changes --verify > /dev/null",
     ),
   ],
