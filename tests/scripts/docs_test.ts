@@ -79,6 +79,14 @@ Deno.test("every promise of docs/security.md says against whom it is and names w
   }
 });
 
+Deno.test("README.md is short, and begins with its quick start", () => {
+  const lines = documents.get("README.md")!.trimEnd().split("\n");
+  assert(lines.length <= 300, `${lines.length} lines: move what is not an overview to docs/`);
+  const start = lines.indexOf("## Quick start");
+  assert(start > 0 && start < 12, "the quick start is not on the first screen");
+  assert(lines.slice(start, start + 12).some((line) => line.startsWith("    sh scripts/demo.sh")));
+});
+
 Deno.test("every document is linked from README.md or CONTRIBUTING.md", () => {
   const linked = new Set<string>();
   const open = ["README.md", "CONTRIBUTING.md"];
