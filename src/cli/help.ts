@@ -197,9 +197,6 @@ export function byCategory(
   }).filter(([, group]) => group.length > 0);
 }
 
-export const REFERENCE_BEGIN = "<!-- flags:begin -->";
-export const REFERENCE_END = "<!-- flags:end -->";
-
 /** The reference of all flags in docs/flags.md: a Markdown table for each group. */
 export function renderFlagReference(): string {
   return byCategory().map(([title, group]) =>
@@ -217,21 +214,4 @@ function flagCell(flag: Flag<unknown>): string {
 function defaultCell(flag: Flag<unknown>): string {
   if (flag.placeholder === undefined) return flag.inEnvironment ? "off" : "";
   return flag.defaultText === undefined ? "" : `\`${flag.defaultText}\``;
-}
-
-/**
- * The document with a fresh reference between its markers.
- * @throws {Error} when the markers are not there exactly once, in their order.
- */
-export function withFlagReference(document: string): string {
-  const [before, rest, ...more] = document.split(REFERENCE_BEGIN);
-  const [, after, ...others] = (rest ?? "").split(REFERENCE_END);
-  if (after === undefined || more.length > 0 || others.length > 0) {
-    throw new Error(
-      `docs/flags.md needs one ${REFERENCE_BEGIN} and one ${REFERENCE_END} behind it`,
-    );
-  }
-  // deno fmt would pad the columns to the longest cell.
-  return `${before}${REFERENCE_BEGIN}\n<!-- deno-fmt-ignore-start -->\n\n${renderFlagReference()}\n` +
-    `<!-- deno-fmt-ignore-end -->\n${REFERENCE_END}${after}`;
 }

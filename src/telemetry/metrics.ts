@@ -11,9 +11,13 @@ export interface Sample {
 }
 
 interface MetricWords {
-  /** Without the prefix `pg2kinesis_`. */
   readonly name: string;
+  /** One sentence, which Prometheus keeps with the numbers. */
   readonly help: string;
+  /** What docs/metrics.md says behind it, in Markdown. */
+  readonly more?: string;
+  /** Of its samples; none unless given. A histogram's own `le` is not among them. */
+  readonly labels?: readonly string[];
 }
 
 export type Metric =
@@ -22,8 +26,6 @@ export type Metric =
     | { readonly type: "counter" | "gauge"; readonly read: (now: Snapshot) => readonly Sample[] }
     | { readonly type: "histogram"; readonly read: (now: Snapshot) => Histogram | undefined }
   );
-
-export const METRIC_PREFIX = "pg2kinesis_";
 
 const FAILURE_REASONS: readonly FailureReason[] = [
   "throttled",
@@ -48,74 +50,85 @@ const perShard = (
     value: read(shard),
   }));
 
-/** All metrics. Counters count from the start of the process. */
+/** What is measured of a run. Counters count from the start of the process. */
 export const METRICS: readonly Metric[] = [
   {
-    name: "changes_total",
-    help: "Row changes, truncations and logical messages received from the slot.",
+    name: "pg2kinesis_changes_total",
+    help: "Row changes, truncates and logical messages received from the slot.",
+    more:
+      "Of logical messages, those that `--message-prefix` names. A change that comes again after a reconnect in the middle of its transaction is counted once.",
     type: "counter",
     read: one(({ progress }) => progress.changes),
   },
   {
-    name: "transactions_total",
+    name: "pg2kinesis_transactions_total",
     help: "Transactions received whole.",
     type: "counter",
     read: one(({ progress }) => progress.transactions),
   },
   {
-    name: "received_bytes_total",
+    name: "pg2kinesis_received_bytes_total",
     help: "Bytes of the output plugin's messages.",
     type: "counter",
     read: one(({ progress }) => progress.bytes),
   },
   {
-    name: "filtered_changes_total",
+    name: "pg2kinesis_filtered_changes_total",
     help: "Changes that the filters or the formatter left out.",
     type: "counter",
     read: one(({ progress }) => progress.filtered),
   },
   {
-    name: "skipped_changes_total",
-    help: "Changes left out since a policy said so, by reason.",
+    name: "pg2kinesis_skipped_changes_total",
+    help: "Changes left out because a policy says so, by reason.",
+    more:
+      "`no_key` (`--on-missing-pkey`), `key_not_sent` and `left_out_by_server` (`--on-plugin-skip`), `unknown_table` (`--on-unknown-table`) and `oversize` (`--on-oversize skip`). `ambiguous_message` counts logical messages that can be read in two ways.",
     type: "counter",
+    labels: ["reason"],
     read: ({ progress }) =>
       SKIP_REASONS.map((reason) => ({ labels: { reason }, value: progress.skipped[reason] })),
   },
   {
-    name: "key_only_changes_total",
-    help: "Changes published without their columns, since they were larger than the stream takes.",
+    name: "pg2kinesis_key_only_changes_total",
+    help: "Changes published without their columns because the stream takes no record that large.",
+    more: "With `--on-oversize key-only`.",
     type: "counter",
     read: one(({ progress }) => progress.keyOnly),
   },
   {
-    name: "records_total",
-    help:
-      "User records made of changes; one for a change, but for custom formatters and truncates.",
+    name: "pg2kinesis_records_total",
+    help: "User records made of changes and handed to the writer.",
+    more: "One for each change, except for truncates and formatters of your own.",
     type: "counter",
     read: one(({ writer }) => writer?.userRecords ?? 0),
   },
   {
-    name: "puts_total",
-    help: "Requests sent to Kinesis, failed ones included.",
+    name: "pg2kinesis_puts_total",
+    help: "Requests sent to Kinesis, including those that failed.",
     type: "counter",
     read: one(({ writer }) => writer?.puts ?? 0),
   },
   {
-    name: "put_records_total",
+    name: "pg2kinesis_put_records_total",
     help: "Kinesis records stored; an aggregate is one.",
+    more: "A record stored twice is counted twice.",
     type: "counter",
     read: one(({ writer }) => writer?.records ?? 0),
   },
   {
-    name: "put_bytes_total",
-    help: "Bytes of the Kinesis records stored, partition keys included.",
+    name: "pg2kinesis_put_bytes_total",
+    help: "Bytes of the Kinesis records stored, including their partition keys.",
+    more: "The same bytes that a shard's limit counts.",
     type: "counter",
     read: one(({ writer }) => writer?.bytes ?? 0),
   },
   {
-    name: "put_retries_total",
-    help: "Puts, or parts of them, that failed and were sent again, by reason.",
+    name: "pg2kinesis_put_retries_total",
+    help: "Puts, or parts of puts, that failed and were sent again, by reason.",
+    more:
+      "`throttled` (the shard's throughput), `service` (an error of Kinesis), `network`, `credentials` (expired), `refused` (by a shard that may have closed).",
     type: "counter",
+    labels: ["reason"],
     read: ({ writer }) =>
       FAILURE_REASONS.map((reason) => ({
         labels: { reason },
@@ -123,57 +136,67 @@ export const METRICS: readonly Metric[] = [
       })),
   },
   {
-    name: "resent_records_total",
-    help: "User records sent again although a put before stored them, or may have: duplicates.",
+    name: "pg2kinesis_resent_records_total",
+    help: "User records sent again although an earlier put stored them, or may have: duplicates.",
+    more:
+      "The answer to the put was lost, or a reshard moved the records. What is published again after a restart is not counted, nor is a put that Deno's HTTP client repeats by itself when a kept connection is cut (before anything later of that shard is sent).",
     type: "counter",
     read: one(({ writer }) => writer?.resent ?? 0),
   },
   {
-    name: "reshards_total",
+    name: "pg2kinesis_reshards_total",
     help: "Splits and merges of the stream that were followed.",
     type: "counter",
     read: one(({ writer }) => writer?.reshards ?? 0),
   },
   {
-    name: "reconnects_total",
+    name: "pg2kinesis_reconnects_total",
     help: "Times the connection to PostgreSQL was lost and made again.",
     type: "counter",
     read: one(({ source }) => source?.reconnects ?? 0),
   },
   {
-    name: "connected",
-    help: "1 while the slot is followed, 0 while it is not (yet, or again).",
+    name: "pg2kinesis_connected",
+    help: "1 while the slot is followed, 0 while it is not, yet or again.",
     type: "gauge",
     read: one(({ source }) => source?.isConnected ? 1 : 0),
   },
   {
-    name: "lag_bytes",
-    help: "WAL from what is confirmed to the server's end, whoever wrote it.",
+    name: "pg2kinesis_lag_bytes",
+    help: "WAL from the confirmed flush LSN to the end of the server's WAL, whoever wrote it.",
+    more: "See [The lag](#the-lag).",
     type: "gauge",
     read: one(({ lag }) => lag.bytes),
   },
   {
-    name: "lag_seconds",
-    help: "Age of the oldest commit that is not stored whole; 0 when all is stored.",
+    name: "pg2kinesis_lag_seconds",
+    help: "Age of the oldest commit that is not stored whole; 0 when everything is stored.",
+    more: "See [The lag](#the-lag).",
     type: "gauge",
     read: one(({ lag }) => lag.seconds),
   },
   {
-    name: "slot_retained_wal_bytes",
+    name: "pg2kinesis_slot_retained_wal_bytes",
     help: "WAL that the slot keeps the server from removing.",
+    more:
+      "Measured from its `restart_lsn`. Long transactions hold that back too, so this can grow while the lag in bytes stays small.",
     type: "gauge",
     read: one(({ slot }) => slot?.retainedBytes),
   },
   {
-    name: "slot_safe_wal_bytes",
-    help: "WAL that may still be written before the slot can be lost (max_slot_wal_keep_size).",
+    name: "pg2kinesis_slot_safe_wal_bytes",
+    help: "WAL that can still be written before the slot may be lost (max_slot_wal_keep_size).",
+    more:
+      "The server's `safe_wal_size`. Not there without `max_slot_wal_keep_size`, nor before PostgreSQL 13.",
     type: "gauge",
     read: one(({ slot }) => slot?.safeWalBytes),
   },
   {
-    name: "slot_wal_status",
-    help: "1 for what the server says of the slot's WAL, 0 for the rest (PostgreSQL 13 and newer).",
+    name: "pg2kinesis_slot_wal_status",
+    help: "1 for the server's wal_status of the slot, 0 for the others.",
+    more: "`reserved`, `extended`, `unreserved` or `lost`. Not there before PostgreSQL 13.",
     type: "gauge",
+    labels: ["status"],
     read: ({ slot }) =>
       slot?.walStatus === undefined ? [] : WAL_STATUSES.map((status) => ({
         labels: { status },
@@ -181,53 +204,64 @@ export const METRICS: readonly Metric[] = [
       })),
   },
   {
-    name: "slot_asked_timestamp_seconds",
-    help: "When the server last told of the slot and the end of its WAL, since 1970.",
+    name: "pg2kinesis_slot_asked_timestamp_seconds",
+    help:
+      "When the server last answered about the slot and the end of its WAL, in seconds since 1970.",
     type: "gauge",
     read: one(({ slot }) => slot === undefined ? undefined : slot.askedAtMs / 1000),
   },
   {
-    name: "buffer_bytes",
-    help: "Bytes that wait: read and not decoded yet, or taken by the writer and not acknowledged.",
+    name: "pg2kinesis_buffer_bytes",
+    help: "Bytes in memory that are not published yet, by buffer.",
+    more:
+      "`read`: received and not decoded. `write`: handed to the writer and not acknowledged; at 4 MiB reading stops.",
     type: "gauge",
+    labels: ["buffer"],
     read: ({ source, writer }) => [
       { labels: { buffer: "read" }, value: source?.waitingBytes ?? 0 },
       { labels: { buffer: "write" }, value: writer?.pendingBytes ?? 0 },
     ],
   },
   {
-    name: "lanes",
-    help: "Open shards that are written to, each by a lane of its own.",
+    name: "pg2kinesis_lanes",
+    help: "Open shards; each is written to by a lane of its own.",
     type: "gauge",
     read: one(({ writer }) => writer?.shards.length ?? 0),
   },
   {
-    name: "shard_put_bytes_total",
+    name: "pg2kinesis_shard_put_bytes_total",
     help: "Bytes stored in an open shard.",
+    more: "Its rate over 1 MiB/s says how full a provisioned shard is.",
     type: "counter",
+    labels: ["shard"],
     read: perShard(({ bytes }) => bytes),
   },
   {
-    name: "shard_throttles_total",
-    help: "Puts, or parts of them, that an open shard refused for its throughput.",
+    name: "pg2kinesis_shard_throttles_total",
+    help: "Puts, or parts of puts, that an open shard refused for its throughput.",
     type: "counter",
+    labels: ["shard"],
     read: perShard(({ throttled }) => throttled),
   },
   {
-    name: "shard_buffer_bytes",
+    name: "pg2kinesis_shard_buffer_bytes",
     help: "Bytes that wait for an open shard.",
     type: "gauge",
+    labels: ["shard"],
     read: perShard(({ pendingBytes }) => pendingBytes),
   },
   {
-    name: "put_duration_seconds",
-    help: "From a put to its answer; puts that failed are not in it.",
+    name: "pg2kinesis_put_duration_seconds",
+    help: "Time from a put to its answer.",
+    more: "Puts that failed are not counted.",
     type: "histogram",
     read: ({ writer }) => writer?.putSeconds,
   },
   {
-    name: "commit_to_acknowledged_seconds",
-    help: "From a commit to Kinesis' acknowledgement of the transaction's last record.",
+    name: "pg2kinesis_commit_to_acknowledged_seconds",
+    help: "Time from a commit to Kinesis' acknowledgement of the transaction's last record.",
+    more:
+      "The commit's time is the server's; the difference between the clocks is measured and taken out. Transactions of which nothing was published are not counted.",
     type: "histogram",
     read: ({ commitSeconds }) => commitSeconds,
   },

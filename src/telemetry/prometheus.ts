@@ -1,111 +1,52 @@
-import process from "node:process";
-import { type Metric as PrometheusMetric, Registry } from "prom-client";
-import { systemClock } from "../clock.ts";
-import { VERSION } from "../cli/version.ts";
 import type { Histogram } from "./histogram.ts";
-import { type Metric, METRIC_PREFIX, METRICS, type Sample } from "./metrics.ts";
+import { type Metric, METRICS, type Sample } from "./metrics.ts";
+import { PROCESS_METRICS } from "./process_metrics.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** What the library's registry asks of a metric, as its `getMetricsAsString` reads it. */
-interface Collected {
-  readonly name: string;
-  readonly help: string;
-  readonly type: Metric["type"];
-  readonly values: readonly {
-    readonly value: number;
-    readonly labels: Readonly<Record<string, string | number>>;
-    readonly metricName?: string;
-  }[];
-}
+/** Of the text format: https://prometheus.io/docs/instrumenting/exposition_formats/ */
+export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 /** The text that Prometheus scrapes. */
-export class PrometheusText {
-  readonly #registry = new Registry();
-  #now: Snapshot | undefined;
-
-  constructor() {
-    for (const metric of METRICS) {
-      const name = METRIC_PREFIX + metric.name;
-      this.#register(name, () => collect(name, metric, this.#now!));
-    }
-    for (const { name, help, type, read } of PROCESS_METRICS) {
-      this.#register(name, () => ({ name, help, type, values: valuesOf(read()) }));
-    }
-  }
-
-  get contentType(): string {
-    return this.#registry.contentType;
-  }
-
-  render(now: Snapshot): Promise<string> {
-    this.#now = now;
-    return this.#registry.metrics();
-  }
-
-  /** The counts are kept by the stages; the library only writes them down. */
-  #register(name: string, get: () => Collected): void {
-    this.#registry.registerMetric({ name, get } as unknown as PrometheusMetric);
-  }
+export function prometheusText(now: Snapshot): string {
+  return [...METRICS, ...PROCESS_METRICS].map((metric) => metricText(metric, now)).join("");
 }
 
-function collect(name: string, metric: Metric, now: Snapshot): Collected {
-  const { help, type } = metric;
-  if (metric.type !== "histogram") return { name, help, type, values: valuesOf(metric.read(now)) };
-  const histogram = metric.read(now);
-  return { name, help, type, values: histogram === undefined ? [] : bucketsOf(name, histogram) };
+/** A metric's lines: help, type and a line for each sample whose value is known. */
+export function metricText(metric: Metric, now: Snapshot): string {
+  const { name, help, type } = metric;
+  const samples = metric.type === "histogram"
+    ? histogramLines(name, metric.read(now))
+    : metric.read(now).map((sample) => sampleLine(name, sample));
+  return `# HELP ${name} ${help.replace(/[\\\n]/g, escaped)}\n# TYPE ${name} ${type}\n` +
+    samples.join("");
 }
 
-function valuesOf(samples: readonly Sample[]): Collected["values"] {
-  return samples.flatMap(({ labels = {}, value }) =>
-    value === undefined ? [] : [{ labels, value }]
-  );
-}
-
-function bucketsOf(name: string, { bounds, counts, count, sum }: Histogram): Collected["values"] {
+function histogramLines(name: string, histogram: Histogram | undefined): string[] {
+  if (histogram === undefined) return [];
+  const { bounds, counts, count, sum } = histogram;
   let below = 0;
-  const buckets = [...bounds, "+Inf"].map((le, place) => ({
-    labels: { le },
-    value: below += counts[place]!,
-    metricName: `${name}_bucket`,
-  }));
   return [
-    ...buckets,
-    { labels: {}, value: sum, metricName: `${name}_sum` },
-    { labels: {}, value: count, metricName: `${name}_count` },
+    ...[...bounds, Infinity].map((bound, place) =>
+      sampleLine(`${name}_bucket`, {
+        labels: { le: numberText(bound) },
+        value: below += counts[place]!,
+      })
+    ),
+    sampleLine(`${name}_sum`, { value: sum }),
+    sampleLine(`${name}_count`, { value: count }),
   ];
 }
 
-const STARTED_SECONDS = (systemClock.wall() - systemClock.now()) / 1000;
+function sampleLine(name: string, { labels = {}, value }: Sample): string {
+  if (value === undefined) return "";
+  const pairs = Object.entries(labels).map(([label, text]) =>
+    `${label}="${text.replace(/[\\"\n]/g, escaped)}"`
+  );
+  return `${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${numberText(value)}\n`;
+}
 
-/** The library's own process metrics read Node's insides, which give zeros and NaN under Deno. */
-const PROCESS_METRICS = [
-  {
-    name: "process_cpu_seconds_total",
-    help: "User and system CPU time.",
-    type: "counter",
-    read: () => {
-      const { user, system } = process.cpuUsage();
-      return [{ value: (user + system) / 1e6 }];
-    },
-  },
-  {
-    name: "process_resident_memory_bytes",
-    help: "Resident memory.",
-    type: "gauge",
-    read: () => [{ value: Deno.memoryUsage().rss }],
-  },
-  {
-    name: "process_start_time_seconds",
-    help: "Start of the process, since 1970.",
-    type: "gauge",
-    read: () => [{ value: STARTED_SECONDS }],
-  },
-  {
-    name: "pg2kinesis_build_info",
-    help: "1, with the version of pg2kinesis and of the runtime inside.",
-    type: "gauge",
-    read: () => [{ value: 1, labels: { version: VERSION, deno: Deno.version.deno } }],
-  },
-] as const satisfies readonly (Pick<Collected, "name" | "help" | "type"> & {
-  readonly read: () => readonly Sample[];
-})[];
+const escaped = (char: string) => char === "\n" ? "\\n" : `\\${char}`;
+
+/** As Go's ParseFloat reads it. */
+const numberText = (value: number): string =>
+  Math.abs(value) === Infinity ? (value > 0 ? "+Inf" : "-Inf") : String(value);

@@ -6,7 +6,7 @@ import { type HttpAnswer, HttpListener } from "./http_listener.ts";
 import { type HttpRequest, isOwnHost } from "./http_request.ts";
 import type { RunObserver } from "./observer.ts";
 import { PageData } from "./page_data.ts";
-import { PrometheusText } from "./prometheus.ts";
+import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "./prometheus.ts";
 import { redact } from "./redaction.ts";
 import { whyNotReady } from "./readiness.ts";
 
@@ -43,7 +43,6 @@ export function serveTelemetry(
     & Partial<Pick<TelemetryOptions, "metricsHosts">>,
   observer: RunObserver,
 ): AsyncDisposable & { readonly port: number } {
-  const prometheus = new PrometheusText();
   const data = new PageData(observer);
   const hosts = [address.hostname, ...metricsHosts];
   const refused = new Set<string>();
@@ -66,8 +65,8 @@ export function serveTelemetry(
     const { pathname, searchParams } = new URL(`http://localhost${target}`);
     switch (pathname) {
       case "/metrics": {
-        const body = await prometheus.render(observer.snapshot());
-        return text(200, body, { "content-type": prometheus.contentType });
+        const body = prometheusText(observer.snapshot());
+        return text(200, body, { "content-type": PROMETHEUS_CONTENT_TYPE });
       }
       case "/healthz":
         return text(200, "ok\n");

@@ -1,16 +1,10 @@
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { COMMANDS, environmentName, TEXT_COMMANDS } from "../../src/cli/flag.ts";
 import { flagList, flags } from "../../src/cli/flags.ts";
-import {
-  HELP_WIDTH,
-  REFERENCE_BEGIN,
-  REFERENCE_END,
-  renderFlagReference,
-  renderHelp,
-  withFlagReference,
-} from "../../src/cli/help.ts";
+import { HELP_WIDTH, renderFlagReference, renderHelp } from "../../src/cli/help.ts";
 import { VERSION, versionLine } from "../../src/cli/version.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
+import { withGeneratedPart } from "../support/generated_part.ts";
 import { hostWith, parseRun } from "./support.ts";
 
 for (const command of [...COMMANDS, ...TEXT_COMMANDS]) {
@@ -102,19 +96,9 @@ Deno.test("renderFlagReference has a row for every flag, with its variable", () 
 Deno.test("docs/flags.md is the reference of this flag table", async () => {
   const page = await Deno.readTextFile(new URL("../../docs/flags.md", import.meta.url));
   assert(
-    page === withFlagReference(page),
-    "docs/flags.md is stale; run: deno run -A scripts/flag_reference.ts",
+    page === withGeneratedPart(page, "flags", renderFlagReference()),
+    "docs/flags.md is stale; run: deno run -A scripts/references.ts",
   );
-});
-
-Deno.test("withFlagReference replaces what is between the markers, and nothing else", () => {
-  const fresh = withFlagReference(`a\n${REFERENCE_BEGIN}\n<stale>\n${REFERENCE_END}\nz\n`);
-  assert(fresh.startsWith(`a\n${REFERENCE_BEGIN}\n`) && fresh.endsWith(`${REFERENCE_END}\nz\n`));
-  assert(!fresh.includes("<stale>"));
-  assertEquals(withFlagReference(fresh), fresh);
-  for (const text of ["", REFERENCE_BEGIN, REFERENCE_END + REFERENCE_BEGIN, fresh + fresh]) {
-    assertThrows(() => withFlagReference(text), Error, "needs one");
-  }
 });
 
 Deno.test("versionLine names the program, the commit, Deno and V8", async () => {

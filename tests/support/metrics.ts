@@ -1,3 +1,4 @@
+import { parseExposition } from "./exposition.ts";
 import type { Pg2kinesis } from "./pg2kinesis.ts";
 
 /** Where a program started with `--metrics-addr 0` listens, as its log says. */
@@ -15,10 +16,9 @@ export async function get(url: string): Promise<{ status: number; text: string }
 /** `/metrics` as numbers by their whole name, `pg2kinesis_put_retries_total{reason="throttled"}`. */
 export async function scrape(url: string): Promise<Map<string, number>> {
   const { text } = await get(`${url}metrics`);
-  return new Map(
-    text.split("\n").filter((line) => line !== "" && !line.startsWith("#")).map((line) => {
-      const end = line.lastIndexOf(" ");
-      return [line.slice(0, end), Number(line.slice(end + 1))];
-    }),
-  );
+  const samples = parseExposition(text).flatMap(({ samples }) => samples);
+  return new Map(samples.map(({ name, labels, value }) => {
+    const pairs = Object.entries(labels).map(([label, text]) => `${label}=${JSON.stringify(text)}`);
+    return [pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`, value];
+  }));
 }
