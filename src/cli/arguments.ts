@@ -34,7 +34,10 @@ export interface Arguments {
   readonly fault: UsageError | undefined;
 }
 
-const idByName = new Map<string, FlagId>(flagIds.map((id) => [flags[id].name, id]));
+/** The flags by their names. */
+export const idByName: ReadonlyMap<string, FlagId> = new Map(
+  flagIds.map((id) => [flags[id].name, id]),
+);
 const names = [...idByName.keys()];
 
 /** The letters that a command knows: `-f` is one flag of a run and another of `tail`. */
@@ -167,7 +170,7 @@ function unknownFlag(argument: string): string {
 }
 
 /** What the AWS CLI takes as flags, and where it is set here. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
+export const ELSEWHERE: Readonly<Record<string, string>> = {
   "--region": "the region is AWS's own setting; set AWS_REGION, or give the stream's ARN",
   "--profile": "the profile is AWS's own setting; set AWS_PROFILE",
   "--endpoint-url": "the endpoint is AWS's own setting; set AWS_ENDPOINT_URL_KINESIS",

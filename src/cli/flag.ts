@@ -20,7 +20,7 @@ export const FLAG_CATEGORIES = {
   telemetry: "Seeing it run",
   tail: "Reading a stream back (pg2kinesis tail)",
   output: "Output of check and tail",
-  program: "Log and help",
+  program: "Configuration file, log and help",
 } as const;
 
 export type FlagCategory = keyof typeof FLAG_CATEGORIES;
@@ -38,6 +38,10 @@ export interface Flag<Value> {
   /** What holds when the flag is not given, in words; undefined: nothing worth saying. */
   readonly defaultText: string | undefined;
   readonly repeatable: boolean;
+  /** What the command line, the environment and the file give counts together, in this order. */
+  readonly cumulative?: boolean;
+  /** Of the table that may stand for a value in a configuration file; joined by `=` they are the value. */
+  readonly tableKeys?: readonly string[];
   /** False for the few that act at once, such as `--help`: they have no environment variable. */
   readonly inEnvironment: boolean;
   /** One line of help. */
@@ -142,7 +146,9 @@ export function optionalFlag<Value>(
 
 /** A flag that may be given several times; its variable holds the values separated by commas. */
 export function listFlag<Value>(
-  words: ValueFlagWords & { readonly parse: ValueParser<Value> },
+  words: ValueFlagWords & Pick<Flag<Value>, "cumulative" | "tableKeys"> & {
+    readonly parse: ValueParser<Value>;
+  },
 ): Flag<readonly Value[]> {
   const { parse, ...rest } = words;
   return {

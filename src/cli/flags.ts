@@ -1,12 +1,24 @@
 import { changeFlags, policyFlags } from "./change_flags.ts";
-import { choice } from "./flag_value.ts";
-import { COMMANDS, defaultedFlag, type Flag, switchFlag } from "./flag.ts";
+import { choice, text } from "./flag_value.ts";
+import { COMMANDS, defaultedFlag, type Flag, optionalFlag, switchFlag } from "./flag.ts";
 import { connectionFlags, followFlags, slotFlags } from "./postgres_flags.ts";
 import { streamFlags } from "./stream_flags.ts";
 import { telemetryFlags } from "./telemetry_flags.ts";
 import { outputFlags, tailFlags } from "./tail_flags.ts";
 
 const programFlags = {
+  config: optionalFlag({
+    name: "config",
+    category: "program",
+    commands: COMMANDS,
+    placeholder: "FILE",
+    short: "read flags from this TOML file",
+    long:
+      'Read flags from a file in TOML, such as `stream-name = "orders"`; its keys are the flags\' names ' +
+      "without the dashes. A flag on the command line wins over its variable, which wins over the file. " +
+      "An unknown key is an error; a key of another command is passed over. The file needs no secret.",
+    parse: text,
+  }),
   logFormat: defaultedFlag({
     name: "log-format",
     category: "program",

@@ -65,6 +65,7 @@ async function obey(
     case "run":
       registerNames(command.options);
       return await perform(command, async () => {
+        using _config = (await import("./config_watch.ts")).watchConfig(command.config);
         await (await loadRun()).run(command.options);
         return EXIT.ok;
       });
@@ -72,7 +73,9 @@ async function obey(
       registerNames(command.options);
       return await perform(command, async () => {
         const { check } = await import("./check.ts");
-        return await check(command.options, command.json) ? EXIT.ok : EXIT.runFailed;
+        return await check(command.options, command.json, command.config)
+          ? EXIT.ok
+          : EXIT.runFailed;
       });
     case "tail":
       return await perform(command, async () => {

@@ -70,7 +70,10 @@ export const SIGNALS: readonly Entry[] = [
     "SIGINT, SIGTERM",
     "stop reading, publish what was read, confirm it, exit; a second one exits at once",
   ],
-  ["SIGHUP", "read the tables' primary keys again"],
+  [
+    "SIGHUP",
+    "read the tables' primary keys again, and say whether the file of --config was changed",
+  ],
 ];
 
 const WRONG_USAGE: Entry = ["2", "wrong usage"];

@@ -1,6 +1,7 @@
 import type { RunOptions } from "../options.ts";
 import { UsageError } from "../errors.ts";
-import { environmentTexts, nearestFlag, takeApart } from "./arguments.ts";
+import { type Arguments, environmentTexts, nearestFlag, takeApart } from "./arguments.ts";
+import { type ConfigFile, readConfigFile } from "./config_file.ts";
 import { type CommandName, environmentName, type Flag, type TextCommandName } from "./flag.ts";
 import { type FlagId, flagIds, flags, type FlagValues, MASK_SALT_VARIABLE } from "./flags.ts";
 import { type HostView, thisHost } from "./host_view.ts";
@@ -16,12 +17,14 @@ export type Command =
   | {
     readonly kind: "run";
     readonly options: RunOptions;
+    readonly config: ConfigFile | undefined;
     /** Remarks on what was given, for the log. */
     readonly warnings: readonly string[];
   }
   | {
     readonly kind: "check";
     readonly options: RunOptions;
+    readonly config: ConfigFile | undefined;
     readonly json: boolean;
     readonly warnings: readonly string[];
   }
@@ -57,6 +60,7 @@ export function parseCommandLine(
     return { kind: "man" };
   }
 
+  const config = openConfig(texts, env, host);
   const origins = new Map<FlagId, Origin>();
   const values: Record<string, unknown> = {};
   for (const id of flagIds) {
@@ -66,25 +70,24 @@ export function parseCommandLine(
       values[id] = flags[id].read([]);
       continue;
     }
-    const typed = texts.get(id);
-    const found = typed ?? environmentTexts(flags[id], env);
-    const origin = typed !== undefined ? "argument" : found.length > 0 ? "environment" : "default";
-    origins.set(id, origin);
-    values[id] = read(flags[id], found, origin);
+    const given = layersOf(id, texts, env, config);
+    origins.set(id, given[0]?.origin ?? "default");
+    values[id] = readAll(flags[id], given, config);
   }
   const settings: Settings = {
     values: values as FlagValues,
     originOf: (id) => origins.get(id)!,
+    nameOf: (id) => nameOf(flags[id], origins.get(id)!, config),
   };
   const unknown = unknownVariables(env);
   if (command === "tail") {
     return { kind: "tail", options: buildTailOptions(settings), warnings: unknown };
   }
   const { options, warnings: remarks } = buildRunOptions(settings, env, host);
-  const warnings = [...unknown, ...remarks];
+  const warnings = [...unknown, ...remarks, ...readableSecrets(settings, config, host)];
   return command === "check"
-    ? { kind: "check", options, json: settings.values.json, warnings }
-    : { kind: "run", options, warnings };
+    ? { kind: "check", options, config, json: settings.values.json, warnings }
+    : { kind: "run", options, config, warnings };
 }
 
 function shellOf(operands: readonly string[]): Shell {
@@ -97,15 +100,80 @@ function shellOf(operands: readonly string[]): Shell {
 
 const isOf = (command: CommandName, flag: Flag<unknown>) => flag.commands.includes(command);
 
-/** Reads a flag's texts, with the flag or the variable named in front of what is wrong with them. */
-function read(flag: Flag<unknown>, texts: readonly string[], origin: Origin): unknown {
+/** A file of the operator's may hold a URL with a password, as long as it is the operator's alone. */
+function readableSecrets(
+  { values, originOf }: Settings,
+  config: ConfigFile | undefined,
+  host: HostView,
+): readonly string[] {
+  if (config === undefined || originOf("pgUrl") !== "file" || !values.pgUrl?.has("password")) {
+    return [];
+  }
+  if (!host.othersMayRead(config.path)) return [];
+  return [
+    `pg-url in ${config.path} has a password, and other users of this machine can read the file; ` +
+    `chmod 600 it, or put the password into PGPASSWORD or ~/.pgpass`,
+  ];
+}
+
+interface Layer {
+  readonly origin: Origin;
+  readonly texts: readonly string[];
+}
+
+/** What is given for a flag, the strongest first; only the first counts unless the flag is cumulative. */
+function layersOf(
+  id: FlagId,
+  typed: Arguments["texts"],
+  env: Environment,
+  config: ConfigFile | undefined,
+): readonly Layer[] {
+  const layers: Layer[] = [
+    { origin: "argument", texts: typed.get(id) ?? [] },
+    { origin: "environment", texts: environmentTexts(flags[id], env) },
+    { origin: "file", texts: config?.texts.get(id) ?? [] },
+  ];
+  const given = layers.filter(({ texts }) => texts.length > 0);
+  const { cumulative = false }: Flag<unknown> = flags[id];
+  return cumulative ? given : given.slice(0, 1);
+}
+
+function openConfig(
+  typed: Arguments["texts"],
+  env: Environment,
+  host: HostView,
+): ConfigFile | undefined {
+  const [given] = layersOf("config", typed, env, undefined);
+  if (given === undefined) return undefined;
+  const path = read(flags.config, given, undefined) as string;
+  return readConfigFile(path, host);
+}
+
+/** Each layer by itself first, so that what is wrong names where it stands. */
+function readAll(
+  flag: Flag<unknown>,
+  layers: readonly Layer[],
+  config: ConfigFile | undefined,
+): unknown {
+  if (layers.length === 0) return flag.read([]);
+  const values = layers.map((layer) => read(flag, layer, config));
+  return layers.length === 1 ? values[0] : flag.read(layers.flatMap(({ texts }) => texts));
+}
+
+/** Reads a flag's texts, with the name by which they were given in front of what is wrong with them. */
+function read(flag: Flag<unknown>, layer: Layer, config: ConfigFile | undefined): unknown {
   try {
-    return flag.read(texts);
+    return flag.read(layer.texts);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    const name = origin === "environment" ? environmentName(flag) : `--${flag.name}`;
-    throw new UsageError(`${name}: ${error.message}`);
+    throw new UsageError(`${nameOf(flag, layer.origin, config)}: ${error.message}`);
   }
+}
+
+/** A flag as the operator gave it. */
+function nameOf(flag: Flag<unknown>, origin: Origin, config: ConfigFile | undefined): string {
+  if (origin === "file") return `${flag.name} in ${config!.path}`;
+  return origin === "environment" ? environmentName(flag) : `--${flag.name}`;
 }
 
 /** A mistyped variable is worth a remark only: it may as well be somebody else's. */

@@ -3,16 +3,17 @@ import { publishesMessages } from "../format/message_filter.ts";
 import type { RunOptions } from "../options.ts";
 import { UsageError } from "../errors.ts";
 import { type ConnectionLayer, resolveConnection } from "./connection_settings.ts";
-import { environmentName } from "./flag.ts";
 import { type FlagId, flags, type FlagValues, MASK_SALT_VARIABLE } from "./flags.ts";
 import type { HostView } from "./host_view.ts";
 
 /** Where a flag's value comes from. */
-export type Origin = "argument" | "environment" | "default";
+export type Origin = "argument" | "environment" | "file" | "default";
 
 export interface Settings {
   readonly values: FlagValues;
   readonly originOf: (id: FlagId) => Origin;
+  /** The flag as the operator gave it: `--linger`, its variable, or its key and the file. */
+  readonly nameOf: (id: FlagId) => string;
 }
 
 /** Fits the flags to each other and to the environment. Looks at files, and changes nothing. */
@@ -40,7 +41,7 @@ export function buildRunOptions(
   if (values.fullChange && values.messageFormatter !== "CSVPayload") {
     throw new UsageError(
       `${
-        nameOf("fullChange", settings)
+        settings.nameOf("fullChange")
       } goes with the message formatter CSVPayload only, not with ` +
         (values.messageFormatter === "CSV"
           ? "CSV, which has no place for columns"
@@ -48,10 +49,10 @@ export function buildRunOptions(
     );
   }
 
-  /** A flag that would do nothing: wrong when typed, a remark when it stands in the environment. */
+  /** A flag that would do nothing: wrong when typed, a remark where it stands for several commands. */
   const idle = (id: FlagId, without: string) => {
     if (settings.originOf(id) === "default") return;
-    const message = `${nameOf(id, settings)} has no effect without ${without}`;
+    const message = `${settings.nameOf(id)} has no effect without ${without}`;
     if (settings.originOf(id) === "argument") throw new UsageError(message);
     warnings.push(message);
   };
@@ -62,9 +63,7 @@ export function buildRunOptions(
   }
   if (values.standby && values.recreateSlot) {
     throw new UsageError(
-      `${nameOf("standby", settings)} and ${
-        nameOf("recreateSlot", settings)
-      } exclude each other: ` +
+      `${settings.nameOf("standby")} and ${settings.nameOf("recreateSlot")} exclude each other: ` +
         "whichever host came next would drop what the other had not yet published; make the slot " +
         "anew once, or use --create-slot",
     );
@@ -81,8 +80,8 @@ export function buildRunOptions(
       idle("createPublication", "--create-slot or --recreate-slot");
     } else if (values.pgPublication.length > 1) {
       throw new UsageError(
-        `${nameOf("createPublication", settings)} creates one publication, and ` +
-          `${nameOf("pgPublication", settings)} names ${values.pgPublication.length}; name one`,
+        `${settings.nameOf("createPublication")} creates one publication, and ` +
+          `${settings.nameOf("pgPublication")} names ${values.pgPublication.length}; name one`,
       );
     }
   }
@@ -92,7 +91,7 @@ export function buildRunOptions(
   ) {
     warnings.push(
       `${
-        nameOf("messagePrefix", settings)
+        settings.nameOf("messagePrefix")
       } has no effect: ${values.messageFormatter} has no place ` +
         "for logical messages; JSON and modules of your own have",
     );
@@ -101,14 +100,14 @@ export function buildRunOptions(
   const keysOnly = !values.fullChange && /^CSV(Payload)?$/.test(values.messageFormatter);
   if (!keysOnly && settings.originOf("onMissingPkey") !== "default") {
     warnings.push(
-      `${nameOf("onMissingPkey", settings)} has no effect: a format with all columns needs no key`,
+      `${settings.nameOf("onMissingPkey")} has no effect: a format with all columns needs no key`,
     );
   }
 
   const maskSalt = env[MASK_SALT_VARIABLE] || undefined;
   if (values.maskColumn.length > 0 && maskSalt === undefined) {
     throw new UsageError(
-      `${nameOf("maskColumn", settings)} needs a salt, since plain hashes can be guessed; set ` +
+      `${settings.nameOf("maskColumn")} needs a salt, since plain hashes can be guessed; set ` +
         `${MASK_SALT_VARIABLE} to a secret text and keep it`,
     );
   }
@@ -173,13 +172,6 @@ export function buildRunOptions(
   };
 }
 
-/** A flag as the operator gave it. */
-function nameOf(id: FlagId, settings: Settings): string {
-  return settings.originOf(id) === "environment"
-    ? environmentName(flags[id])
-    : `--${flags[id].name}`;
-}
-
 /** libpq's keywords for the single flags of the connection. */
 const CONNECTION_FLAGS = {
   pgDbname: "dbname",
@@ -193,12 +185,12 @@ const CONNECTION_FLAGS = {
 } as const;
 
 /**
- * Single flags win over the URL, and the command line over the environment; so a URL that is typed
+ * Single flags win over the URL, and the command line over the environment, which wins over the file; so a URL that is typed
  * wins over a `PG2KINESIS_PG_HOST`, and a typed `-h` over a `PG2KINESIS_PG_URL`.
  */
 function connectionLayers(settings: Settings): ConnectionLayer[] {
   const layers: ConnectionLayer[] = [];
-  for (const origin of ["argument", "environment"] as const) {
+  for (const origin of ["argument", "environment", "file"] as const) {
     const single = new Map<string, string>();
     const names = new Map<string, string>();
     for (const [id, keyword] of Object.entries(CONNECTION_FLAGS)) {
@@ -206,11 +198,11 @@ function connectionLayers(settings: Settings): ConnectionLayer[] {
       const value = settings.values[flagId];
       if (value === undefined || settings.originOf(flagId) !== origin) continue;
       single.set(keyword, value);
-      names.set(keyword, nameOf(flagId, settings));
+      names.set(keyword, settings.nameOf(flagId));
     }
     layers.push({ settings: single, nameOf: (keyword) => names.get(keyword) ?? keyword });
     if (settings.values.pgUrl !== undefined && settings.originOf("pgUrl") === origin) {
-      const name = nameOf("pgUrl", settings);
+      const name = settings.nameOf("pgUrl");
       layers.push({
         settings: settings.values.pgUrl,
         nameOf: (keyword) => `${name}, ${keyword}`,

@@ -352,6 +352,14 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
     ...choiceRow((o) => o.telemetry.onMaxLag, ["warn", "stop"], "stopp", "stop"),
     env: { PG2KINESIS_MAX_LAG_BYTES: "10GB" },
   },
+  // Its own tests are in config_file_test.ts.
+  config: {
+    see: (o) => o.stream.name,
+    unset: "pg2kinesis",
+    good: [["/empty.toml", "pg2kinesis"]],
+    bad: [],
+    files: ["/empty.toml"],
+  },
   logFormat: choiceRow((o) => o.log.format, ["text", "json"], "jsn", "json"),
   logLevel: {
     see: (o) => o.log.level,

@@ -13,6 +13,8 @@ export function hostWith(
   return {
     os: "other",
     exists: (path) => Object.hasOwn(files, path),
+    isFile: (path) => Object.hasOwn(files, path),
+    othersMayRead: () => false,
     distrust,
     readTextFile: (path) => files[path],
   };

@@ -1,0 +1,51 @@
+import { getLogger } from "@logtape/logtape";
+import { UsageError } from "../errors.ts";
+import { type ConfigFile, readConfigFile } from "./config_file.ts";
+import { flags } from "./flags.ts";
+import { type HostView, thisHost } from "./host_view.ts";
+
+const logger = getLogger(["pg2kinesis", "cli"]);
+
+/**
+ * On SIGHUP, says whether the configuration file is no longer what the run began with. Nothing of it
+ * counts before a restart: a route that changed inside a run would part the changes of one row.
+ */
+export function watchConfig(config: ConfigFile | undefined, host: HostView = thisHost): Disposable {
+  if (config === undefined || Deno.build.os === "windows") return { [Symbol.dispose]: () => {} };
+  const look = () => sayWhatChanged(config, host);
+  Deno.addSignalListener("SIGHUP", look);
+  return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGHUP", look) };
+}
+
+function sayWhatChanged(config: ConfigFile, host: HostView): void {
+  const { path } = config;
+  // A pipe was read once and for all.
+  if (!host.isFile(path)) {
+    return logger.warn("the configuration file {path} is gone; the run keeps what it began with", {
+      path,
+    });
+  }
+  try {
+    const keys = changedKeys(config, readConfigFile(path, host));
+    if (keys.length === 0) return;
+    logger.warn("the configuration file {path} was changed ({keys}): restart for it to count", {
+      path,
+      keys: keys.join(", "),
+    });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    logger.warn(
+      "the configuration file {path} was changed, and a restart would fail: {reason}; the run keeps " +
+        "what it began with",
+      { path, reason: error.message },
+    );
+  }
+}
+
+/** The keys that do not say the same in both. */
+export function changedKeys(before: ConfigFile, after: ConfigFile): readonly string[] {
+  const ids = new Set([...before.texts.keys(), ...after.texts.keys()]);
+  return [...ids].filter((id) =>
+    JSON.stringify(before.texts.get(id)) !== JSON.stringify(after.texts.get(id))
+  ).map((id) => flags[id].name);
+}
