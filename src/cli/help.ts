@@ -54,7 +54,7 @@ Environment:
   Every option can be given as a variable: PG2KINESIS_ and its name in capital
   letters, such as PG2KINESIS_STREAM_NAME; the option wins. A switch is true or
   false, and --no-create-slot turns off what a variable turned on. Lists are
-  separated by commas. Both win over what the file of --config says. Beside them:
+  separated by commas. Both win over the file of --config. Beside them:
   ${MASK_SALT_VARIABLE}       the salt of --mask-column
   PGPASSWORD, PGSERVICE, …   as for psql; a password is never an option, but
                              in PGPASSWORD, ~/.pgpass or PG2KINESIS_PG_URL
