@@ -117,9 +117,15 @@ export function parseControlMessage(text: string): ParsedControl {
   }
 }
 
-/** Its content. A text that is too long was made from a request that is. */
+/**
+ * Its content. In ASCII, since a message's bytes are not converted from the database's encoding. And
+ * without `, sz:`, which may stand in a key: there test_decoding's line could be read in two ways, and
+ * whoever writes such a key would hold up the backfill.
+ */
 export function printControlMessage(message: ControlMessage): string {
-  return JSON.stringify(message);
+  return JSON.stringify(message)
+    .replaceAll(", sz:", "\\u002c sz:")
+    .replace(/[^\0-\x7E]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 class Fault extends Error {}

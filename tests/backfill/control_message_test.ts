@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   type ControlMessage,
   MAX_TABLES,
@@ -37,6 +37,21 @@ Deno.test("parseControlMessage reads what printControlMessage writes", () => {
   for (const message of MESSAGES) {
     assertEquals(parseControlMessage(printControlMessage(message)), { message });
   }
+});
+
+Deno.test("printControlMessage writes ASCII that no key can make ambiguous", () => {
+  const printed = printControlMessage({
+    kind: "mark",
+    ...POSITION,
+    requests: [],
+    upTo: 0,
+    open: [{ oid: 1, name: "public.tä\u{1F600}", after: ["x, sz: 5 content:\u2028"], rows: 0 }],
+  });
+  assert(/^[\x20-\x7E]*$/.test(printed) && !printed.includes(", sz:"), printed);
+  const parsed = parseControlMessage(printed);
+  if (!("message" in parsed) || parsed.message.kind !== "mark") throw new Error("no mark");
+  assertEquals(parsed.message.open[0]!.after, ["x, sz: 5 content:\u2028"]);
+  assertEquals(parsed.message.open[0]!.name, "public.tä\u{1F600}");
 });
 
 Deno.test("parseControlMessage takes what a person writes in SQL for a request", () => {
