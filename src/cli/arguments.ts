@@ -1,4 +1,3 @@
-import { parseArgs as untypedParseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../errors.ts";
 import { didYouMean, nearest } from "../did_you_mean.ts";
 import {
@@ -11,17 +10,6 @@ import {
   type TextCommandName,
 } from "./flag.ts";
 import { type FlagId, flagIds, flags } from "./flags.ts";
-
-/** The part of `@std/cli/parse-args` that is used here; the npm copy comes without types. */
-const parseArgs = untypedParseArgs as (
-  args: readonly string[],
-  options: {
-    readonly string: readonly string[];
-    readonly collect: readonly string[];
-    /** Called for every unknown flag (with its key) and every positional; false drops it. */
-    readonly unknown: (argument: string, key?: string) => boolean;
-  },
-) => Readonly<Record<string, readonly string[] | undefined>>;
 
 /** What the command line says, taken apart but not yet read as values. */
 export interface Arguments {
@@ -65,21 +53,8 @@ export function takeApart(args: readonly string[]): Arguments {
 function takeApartFor(lettersCommand: CommandName, args: readonly string[]): Arguments {
   let fault: UsageError | undefined;
   const blame = (message: string) => void (fault ??= new UsageError(message));
-  const positionals: string[] = [];
   const letters = new Map([...allLetters, ...lettersOf(lettersCommand)]);
-
-  const found = parseArgs(spellOut(args, letters, blame), {
-    string: ["_", ...names],
-    collect: names,
-    unknown: (argument, key) => {
-      if (key === undefined) positionals.push(argument);
-      else blame(unknownFlag(argument));
-      return false;
-    },
-  });
-
-  // What stands after `--` does not pass by `unknown`.
-  positionals.push(...found["_"] ?? []);
+  const { found, positionals } = readWords(args, letters, blame);
   const [named] = positionals;
   const textCommand = TEXT_COMMANDS.find((command) => command === named);
   const command = COMMANDS.find((command) => command === named) ?? COMMANDS[0];
@@ -87,7 +62,7 @@ function takeApartFor(lettersCommand: CommandName, args: readonly string[]): Arg
   const texts = new Map<FlagId, readonly string[]>();
   for (const id of flagIds) {
     const flag: Flag<unknown> = flags[id];
-    const all = found[flag.name] ?? [];
+    const all = found.get(id) ?? [];
     // As in psql, the last one counts.
     const given = flag.repeatable ? all : all.slice(-1);
     // The original documents an empty host as the local one.
@@ -109,39 +84,50 @@ function takeApartFor(lettersCommand: CommandName, args: readonly string[]): Arg
 }
 
 /**
- * Gives each flag in the one form that parseArgs reads without guessing: `-dshop`, `-d=shop` and
- * `-d shop` as `--pg-dbname=shop`, `--full-change` and `--no-full-change` as `--full-change=true`
- * and `=false`.
+ * Reads a command line word by word: `-dshop`, `-d=shop`, `-d shop`, `--pg-dbname shop` and
+ * `--pg-dbname=shop` are the same, `--no-full-change` is `--full-change=false`, a letter takes all
+ * that stands behind it, and no value but one behind `=` begins with a dash. It is psql's grammar;
+ * `@std/cli`'s `parseArgs` takes `-dshop` for five switches and any value of a switch for true.
  */
-function spellOut(
+function readWords(
   args: readonly string[],
   letters: Letters,
   blame: (message: string) => void,
-): string[] {
-  const spelled: string[] = [];
+): { found: ReadonlyMap<FlagId, readonly string[]>; positionals: readonly string[] } {
+  const found = new Map<FlagId, string[]>();
+  const add = (id: FlagId, text: string) => found.set(id, [...found.get(id) ?? [], text]);
+  const positionals: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const argument = args[i]!;
-    if (argument === "--") return [...spelled, ...args.slice(i)];
+    if (argument === "--") return { found, positionals: [...positionals, ...args.slice(i + 1)] };
+    if (!isLikeFlag(argument)) {
+      positionals.push(argument);
+      continue;
+    }
     const { name, letter, rest } =
       /^(?:--(?<name>[^=]+)|-(?<letter>[^-=]))(?<rest>.*)$/s.exec(argument)?.groups ?? {};
     const id = idByName.get(name ?? "") ?? letters.get(letter ?? "");
     if (id === undefined) {
-      const off = idByName.get(/^--no-(.+)$/.exec(argument)?.[1] ?? "");
-      spelled.push(off !== undefined && isSwitch(off) ? `--${flags[off].name}=false` : argument);
+      const [, offName = "", value] = /^--no-([^=]+)(=.*)?$/s.exec(argument) ?? [];
+      const off = idByName.get(offName);
+      if (off === undefined || !isSwitch(off)) blame(unknownFlag(argument));
+      else if (value === undefined) add(off, "false");
+      else blame(`--no-${offName} takes no value; write --${offName}=true or =false`);
       continue;
     }
-    let value = rest === "" || rest === undefined ? undefined : rest.replace(/^=/, "");
-    if (value === undefined && isSwitch(id)) value = "true";
     const next = args[i + 1];
-    if (value === undefined && next !== undefined && !/^-./s.test(next)) {
-      value = next;
+    if (rest !== "") add(id, rest!.replace(/^=/, ""));
+    else if (isSwitch(id)) add(id, "true");
+    else if (next !== undefined && !isLikeFlag(next)) {
+      add(id, next);
       i++;
-    }
-    if (value === undefined) blame(needsValue(flags[id]));
-    else spelled.push(`--${flags[id].name}=${value}`);
+    } else blame(needsValue(flags[id]));
   }
-  return spelled;
+  return { found, positionals };
 }
+
+/** A dash alone is a value, or a positional. */
+const isLikeFlag = (word: string) => /^-./s.test(word);
 
 const isSwitch = (id: FlagId) => flags[id].placeholder === undefined;
 

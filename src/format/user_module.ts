@@ -1,4 +1,5 @@
-import { resolve, toFileUrl } from "@std/path";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { RowChange, TransactionInfo } from "../decode/event.ts";
 import { RunError, TooLargeError } from "../errors.ts";
 import { formatLsn } from "../lsn.ts";
@@ -15,7 +16,7 @@ import type { UserChange, UserFormatter, UserTransaction } from "./user_formatte
  * can load JavaScript only. Throws a RunError that names the module.
  */
 export async function loadUserFormatter(path: string): Promise<UserFormatter> {
-  const url = toFileUrl(resolve(path)).href;
+  const url = pathToFileURL(resolve(path)).href;
   if (!isModulePath(path)) {
     throw new RunError(
       `cannot load the formatter ${path}: a formatter is an ES module in JavaScript, and its name ` +

@@ -1,4 +1,4 @@
-import { dirname } from "@std/path";
+import { dirname } from "node:path";
 import { describeUser, uidOf } from "./system_users.ts";
 
 /** A Unix socket that is not connected to, or not believed, because of who could have made it. */

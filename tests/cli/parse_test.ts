@@ -50,6 +50,17 @@ Deno.test("parseCommandLine takes the last of a flag that is given several times
   );
 });
 
+Deno.test("parseCommandLine takes a value in every form that psql takes", () => {
+  for (
+    const args of [["-s", "x"], ["-sx"], ["-s=x"], ["--pg-slot-name", "x"], ["--pg-slot-name=x"]]
+  ) {
+    const { options } = parseRun(["-u", "a", ...args, "--full-change", "run"]);
+    assertEquals([options.slot.name, options.format.fullChange], ["x", true], args.join(" "));
+  }
+  assertMatch(usageError(["--pg-port=-5"]), /^--pg-port: "-5" is not/);
+  assertMatch(usageError(["-p-5"]), /^--pg-port: "-5" is not/);
+});
+
 Deno.test("parseCommandLine takes an empty host as none, as the Python tool documents", () => {
   for (const args of [["-h", ""], ["--pg-host="], ["--pg-host", ""]]) {
     assertEquals(parseRun([...args, "-s", "x"]).options.postgres.hosts[0]?.host, "localhost");
@@ -73,6 +84,16 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: RegExp])[]
   [["-U", "x"], /^there is no flag -U; did you mean -u \(--pg-user\)\?$/],
   [["-x"], /^there is no flag -x$/],
   [["--no-full-chang"], /^there is no flag --no-full-chang; did you mean --full-change\?$/],
+  [
+    ["--no-full-change=true"],
+    /^--no-full-change takes no value; write --full-change=true or =false$/,
+  ],
+  [["--_=x"], /^there is no flag --_$/],
+  [["--=x"], /^there is no flag --$/],
+  [["-5"], /^there is no flag -5$/],
+  [["-"], /^unknown command "-"; there are/],
+  [["--bogus", "-d"], /^there is no flag --bogus$/],
+  [["-d", "--", "x"], /^-d, --pg-dbname needs a value/],
   [["--no-pg-host"], /^there is no flag --no-pg-host; did you mean --pg-host\?$/],
   [["--constructor=1"], /^there is no flag --constructor\b/],
   [["--__proto__.x=1"], /^there is no flag --__proto__.x\b/],
