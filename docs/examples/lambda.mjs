@@ -4,7 +4,7 @@
  * wal2json), drops duplicates, and applies each change once. Replace `store` and `apply`.
  *
  * Event source mapping: ParallelizationFactor 1, FunctionResponseTypes ReportBatchItemFailures, no
- * MaximumRecordAgeInSeconds and no MaximumRetryAttempts: a batch that is given up is lost.
+ * MaximumRecordAgeInSeconds and no MaximumRetryAttempts: a batch that Lambda gives up on is lost.
  */
 import { Buffer } from "node:buffer";
 import agg from "aws-kinesis-agg";
@@ -15,11 +15,11 @@ import agg from "aws-kinesis-agg";
  * @typedef {{ op: string, timeline?: number, commit_lsn?: string, seq?: number, schema: string,
  *   table: string, key?: Record<string, unknown>, after?: Record<string, unknown> }} Change
  * @typedef {(change: Change, position: string | undefined) => Promise<void>} Apply
- *   Keeps the position with the row. A TRUNCATE removes the table's rows of a lower position, and
- *   those alone: each shard brings it, a merged one may bring it behind newer rows, and twice.
+ *   Stores the position with the row. A TRUNCATE removes only the table's rows with a lower position:
+ *   every shard delivers it, and a merged shard may deliver it twice, or after newer rows.
  * @typedef {{ get(name: string): Promise<string | undefined>,
  *   set(name: string, position: string): Promise<void> }} Store
- *   In DynamoDB, say: one item a name. It must be read consistently.
+ *   For example in DynamoDB, one item per name. Reads must be consistent.
  */
 
 /** @param {{ store: Store, apply: Apply }} parts */
@@ -35,7 +35,7 @@ export function createHandler({ store, apply }) {
         }
       } catch (error) {
         console.error(`cannot apply ${kinesis.sequenceNumber}:`, error);
-        // Lambda goes on with this one, so that nothing later overtakes it.
+        // Lambda continues with this record, so that nothing later overtakes it.
         return { batchItemFailures: [{ itemIdentifier: kinesis.sequenceNumber }] };
       }
     }
@@ -48,19 +48,19 @@ export function createHandler({ store, apply }) {
    */
   async function applyOnce(change, partitionKey) {
     const position = positionOf(change);
-    // A logical message outside of a transaction has no position: it may come twice. A TRUNCATE stands
-    // for all keys of the shard that it lies in, and is applied whenever it comes.
+    // A logical message outside a transaction has no position and may arrive twice. A TRUNCATE applies to
+    // all keys of its shard, and is applied whenever it arrives.
     if (position === undefined || change.op === "truncate") return await apply(change, position);
     const highest = await store.get(partitionKey);
     if (highest !== undefined && position <= highest) return;
-    // In this order: what is interrupted between the two comes again, and `apply` has to bear that.
+    // In this order: after an interruption between the two, the change is applied again; `apply` must allow that.
     await apply(change, position);
     await store.set(partitionKey, position);
   }
 }
 
 /**
- * `timeline`, `commit_lsn` and `seq` as a text that sorts as they do.
+ * `timeline`, `commit_lsn` and `seq` as text with the same sort order.
  * @param {Pick<Change, "timeline" | "commit_lsn" | "seq">} change
  */
 export function positionOf({ timeline = 1, commit_lsn, seq }) {
