@@ -18,10 +18,9 @@ export const changeFlags = {
     placeholder: "FORMAT",
     defaultText: "CSVPayload",
     short: "CSV, CSVPayload (default), JSON or a module",
-    long:
-      "`CSV` and `CSVPayload` are the Python tool's: the operation and the key. `JSON` is one " +
-      "object a change with every column. Or the path of your own JavaScript module, such as " +
-      "`./my-format.js`.",
+    long: "`CSV` and `CSVPayload` are the formats of the Python tool: the operation and the key. " +
+      "`JSON` is one object per change with every column. Or the path of your own JavaScript " +
+      "module, such as `./my-format.js`.",
     suggestions: { words: FORMATTERS, files: true },
     parse: formatter,
   }),
@@ -29,19 +28,19 @@ export const changeFlags = {
     name: "full-change",
     category: "changes",
     short: "CSVPayload with all columns of the row",
-    long:
-      "With `CSVPayload`, publish all columns of the row, in the shape of wal2json's version 1, " +
-      "with every plugin.",
+    long: "With `CSVPayload`, publish all columns of the row, in the shape of wal2json's format " +
+      "version 1, with every plugin.",
   }),
   tablePat: optionalFlag({
     name: "table-pat",
     category: "changes",
     placeholder: "REGEXP",
     defaultText: "all",
-    short: "tables it finds, as schema.table",
+    short: "tables matching this, as schema.table",
     long:
-      "A regular expression (JavaScript's, flag `u`) that is searched in `schema.table`, or in that of " +
-      "a table above it (partition or inheritance). It is an error at start if no table matches.",
+      "Publish only tables in whose `schema.table` this regular expression (JavaScript's, flag " +
+      "`u`) finds a match, or in that of a table above them (partition or inheritance). If no " +
+      "table matches at the start, that is an error.",
     parse: regularExpression,
   }),
   includeTable: listFlag({
@@ -51,8 +50,9 @@ export const changeFlags = {
     defaultText: "all",
     short: "only these, such as public.order_*",
     long:
-      "Only tables whose `schema.table`, or that of a table above it (partition or inheritance), " +
-      "matches this pattern; `*` stands for any characters, `?` for one. May be given several times.",
+      "Publish only tables whose `schema.table` matches this pattern, or that of a table above " +
+      "them (partition or inheritance). `*` matches any characters, `?` one. May be given " +
+      "several times.",
     parse: tableGlob,
   }),
   excludeTable: listFlag({
@@ -61,17 +61,16 @@ export const changeFlags = {
     placeholder: "GLOB",
     short: "not these; wins over the other two",
     long:
-      "No table whose `schema.table`, or that of a table above it, matches this pattern, whatever " +
-      "the other two say. May be given several times.",
+      "Publish no table whose `schema.table` matches this pattern, or that of a table above it, " +
+      "whatever the other two flags say. May be given several times.",
     parse: tableGlob,
   }),
   excludeColumn: listFlag({
     name: "exclude-column",
     category: "changes",
     placeholder: "COLUMN",
-    short: "leave out schema.table.column",
-    long:
-      "Leave out the column `schema.table.column`. It cannot be part of the primary key. May be " +
+    short: "omit schema.table.column",
+    long: "Omit the column `schema.table.column`. It cannot be part of the primary key. May be " +
       "given several times.",
     parse: columnName,
   }),
@@ -79,9 +78,10 @@ export const changeFlags = {
     name: "mask-column",
     category: "changes",
     placeholder: "COLUMN",
-    short: "replace schema.table.column by its hash",
-    long: "Replace the value of `schema.table.column` by its SHA-256 with the salt in " +
-      "`$PG2KINESIS_MASK_SALT`. It cannot be part of the primary key. May be given several times.",
+    short: "replace schema.table.column with its hash",
+    long: "Replace the value of `schema.table.column` with its SHA-256, salted with " +
+      "`$PG2KINESIS_MASK_SALT`. It cannot be part of the primary key. May be given several " +
+      "times.",
     parse: columnName,
   }),
   operations: operationsFlag(),
@@ -91,11 +91,11 @@ export const changeFlags = {
     placeholder: "GLOB",
     defaultText: "none",
     short: "messages to publish, such as app.*",
-    long:
-      "Publish the logical messages (`pg_logical_emit_message`) whose prefix matches this pattern, with " +
-      "`JSON` or your own module; `*` stands for any characters, `?` for one. May be given several " +
-      "times. Whoever may write messages may write one with such a prefix. Prefixes that begin with " +
-      "`pg2kinesis.` are the program's own, and those of more than 1,024 bytes are left out.",
+    long: "Publish the logical messages (`pg_logical_emit_message`) whose prefix matches this " +
+      "pattern, with `JSON` or your own module. `*` matches any characters, `?` one. May be " +
+      "given several times. Anyone who may write messages may write one with such a prefix. " +
+      "Prefixes that begin with `pg2kinesis.` are the program's own; messages with a prefix of " +
+      "more than 1,024 bytes are not published.",
     parse: messageGlob,
   }),
   partitionKey: defaultedFlag({
@@ -104,10 +104,9 @@ export const changeFlags = {
     placeholder: "WHAT",
     defaultText: "pkey",
     short: "pkey (default), table, xid or fixed:TEXT",
-    long:
-      "What decides the shard, and so what is kept in order: `pkey` (table and primary key: each " +
-      "row), `table`, `xid` (each transaction; a row's changes then lose their order between " +
-      "shards) or `fixed:TEXT` (everything, through one shard).",
+    long: "What selects the shard, and so what is kept in order: `pkey` (table and primary key: " +
+      "each row), `table`, `xid` (each transaction; the changes of a row then lose their order " +
+      "between shards) or `fixed:TEXT` (everything, through one shard).",
     suggestions: { words: ["pkey", "table", "xid", "fixed:"], files: false },
     parse: partitionKey,
   }),
@@ -120,9 +119,8 @@ export const policyFlags = {
     placeholder: "ACTION",
     defaultText: "stop",
     short: "row too large: stop (default), key-only, skip",
-    long:
-      "A change larger than the stream's record limit: `stop` the run, publish its `key-only`, " +
-      "marked, or `skip` it, counted and logged.",
+    long: "If a change exceeds the stream's record limit: `stop` the run, publish `key-only`, a " +
+      "marked record with only the key, or `skip` it, counted and logged.",
     parse: choice(["stop", "key-only", "skip"]),
   }),
   onMissingPkey: defaultedFlag({
@@ -131,8 +129,9 @@ export const policyFlags = {
     placeholder: "ACTION",
     defaultText: "skip",
     short: "table without key: skip (default) or stop",
-    long: "A change of a table without a primary key, with `CSV`, or `CSVPayload` without " +
-      "`--full-change`: `skip` it, with a warning once per table and counted, or `stop` the run.",
+    long: "If a changed table has no primary key, with `CSV`, or `CSVPayload` without " +
+      "`--full-change`: `skip` the change, counted and with one warning per table, or `stop` " +
+      "the run.",
     parse: choice(["skip", "stop"]),
   }),
   onUnknownTable: defaultedFlag({
@@ -142,8 +141,8 @@ export const policyFlags = {
     defaultText: "stop",
     short: "not in the catalog: stop (default) or skip",
     long:
-      "A change of a table that the catalog does not have, also after it was read again: `stop` " +
-      "the run, or `skip` the change, logged and counted.",
+      "If the catalog does not have a changed table, even after it was read again: `stop` the " +
+      "run, or `skip` the change, logged and counted.",
     parse: choice(["stop", "skip"]),
   }),
   onPluginSkip: defaultedFlag({
@@ -152,9 +151,9 @@ export const policyFlags = {
     placeholder: "ACTION",
     defaultText: "stop",
     short: "change left out: stop (default) or warn",
-    long:
-      "A warning of the server that a change was left out, such as wal2json's for updates of tables " +
-      "without replica identity that the filters let pass: `stop` the run, or `warn` and go on.",
+    long: "If the server warns that it left a change out, as wal2json does for updates of tables " +
+      "without replica identity: `stop` the run, or `warn` and continue. Tables that the " +
+      "filters exclude do not count.",
     parse: choice(["stop", "warn"]),
   }),
   refreshPkeys: defaultedFlag({
@@ -164,8 +163,9 @@ export const policyFlags = {
     defaultText: "1h",
     short: "read the primary keys again this often",
     long:
-      "How often all tables' primary keys are read again; 0: not by time. Also on SIGHUP, and at " +
-      "once when an unknown table appears. A table that was altered is read before its next change.",
+      "How often to read the primary keys of all tables again; 0: never by time. They are also " +
+      "read on SIGHUP, and at once when an unknown table appears. A table that was altered is " +
+      "read before its next change.",
     parse: duration({ min: "1s", max: "20d" }),
   }),
 };
@@ -178,9 +178,8 @@ function operationsFlag(): Flag<ReadonlySet<Operation>> {
     placeholder: "OPS",
     defaultText: "all",
     short: "of insert, update, delete, truncate",
-    long:
-      "Which operations are published: `insert`, `update`, `delete`, `truncate`; separated by " +
-      "commas, or the flag given several times.",
+    long: "The operations to publish: `insert`, `update`, `delete`, `truncate`. Separate several " +
+      "with commas, or give the flag several times.",
     suggestions: { words: OPERATIONS, files: false },
     parse: (value) => value.split(",").map((word) => parse(word.trim())),
   });

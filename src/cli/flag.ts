@@ -1,6 +1,6 @@
 import { UsageError } from "../errors.ts";
 
-/** The commands; the first is the one that may be left out. */
+/** The commands; the first may be omitted. */
 export const COMMANDS = ["run", "check", "tail"] as const;
 
 export type CommandName = typeof COMMANDS[number];
@@ -16,8 +16,8 @@ export const FLAG_CATEGORIES = {
   slot: "Replication slot",
   stream: "Kinesis stream",
   changes: "What is published",
-  policy: "When something stands in the way",
-  telemetry: "Seeing it run",
+  policy: "What to do about problems",
+  telemetry: "Monitoring",
   tail: "Reading a stream back (pg2kinesis tail)",
   output: "Output of check and tail",
   program: "Configuration file, log and help",
@@ -31,28 +31,28 @@ export interface Flag<Value> {
   readonly name: string;
   readonly letter: string | undefined;
   readonly category: FlagCategory;
-  /** Those that know it. */
+  /** The commands that accept it. */
   readonly commands: readonly CommandName[];
-  /** What stands for the value in help; undefined: a switch, which takes none. */
+  /** The name of the value in help; undefined: a switch, which has none. */
   readonly placeholder: string | undefined;
-  /** What holds when the flag is not given, in words; undefined: nothing worth saying. */
+  /** What applies if the flag is not given, in words; undefined: nothing worth saying. */
   readonly defaultText: string | undefined;
   readonly repeatable: boolean;
   /** What the command line, the environment and the file give counts together, in this order. */
   readonly cumulative?: boolean;
   /** Of the table that may stand for a value in a configuration file; joined by `=` they are the value. */
   readonly tableKeys?: readonly string[];
-  /** False for the few that act at once, such as `--help`: they have no environment variable. */
+  /** False for the few that act at once, such as `--help`; they have no environment variable. */
   readonly inEnvironment: boolean;
   /** One line of help. */
   readonly short: string;
   /** The reference's paragraph, in Markdown. */
   readonly long: string;
-  /** What a shell can offer for the value. */
+  /** What a shell can offer as the value. */
   readonly suggestions: Suggestions;
   /**
-   * Gives the value of what was typed (nothing, once, or several times when repeatable).
-   * @throws {UsageError} without the flag's name, which the caller puts in front.
+   * Returns the value of what was typed (nothing, once, or several times if repeatable).
+   * @throws {UsageError} without the flag's name, which the caller prepends.
    */
   readonly read: (texts: readonly string[]) => Value;
 }
@@ -63,7 +63,7 @@ export interface Suggestions {
   readonly files: boolean;
 }
 
-/** Reads what was typed; one that takes only a few words tells them. */
+/** Reads what was typed; one that accepts only certain words lists them. */
 export interface ValueParser<Value> {
   (text: string): Value;
   readonly words?: readonly string[];

@@ -14,9 +14,10 @@ const programFlags = {
     placeholder: "FILE",
     short: "read flags from this TOML file",
     long:
-      'Read flags from a file in TOML, such as `stream-name = "orders"`; its keys are the flags\' names ' +
-      "without the dashes. A flag on the command line wins over its variable, which wins over the file. " +
-      "An unknown key is an error; a key of another command is passed over. The file needs no secret.",
+      'Read flags from a TOML file, such as `stream-name = "orders"`. The keys are the flags\' ' +
+      "names without the dashes. A flag on the command line wins over its variable, which wins " +
+      "over the file. An unknown key is an error; a key of another command is ignored. The file " +
+      "needs no secret.",
     parse: text,
   }),
   logFormat: defaultedFlag({
@@ -26,7 +27,7 @@ const programFlags = {
     placeholder: "FORMAT",
     defaultText: "text",
     short: "text (default) or json",
-    long: "How log lines are written to stderr: `text`, or `json`, one object a line.",
+    long: "How log lines are written to stderr: `text`, or `json`, one object per line.",
     parse: choice(["text", "json"]),
   }),
   logLevel: defaultedFlag({
@@ -36,9 +37,8 @@ const programFlags = {
     placeholder: "LEVEL",
     defaultText: "info",
     short: "debug, info (default), warning or error",
-    long:
-      "The least important lines that are logged: `debug`, `info`, `warning` or `error`. With `debug` " +
-      "errors come with their cause and stack trace.",
+    long: "The lowest level that is logged: `debug`, `info`, `warning` or `error`. With `debug`, " +
+      "errors include their cause and stack trace.",
     parse: choice(["debug", "info", "warning", "error"]),
   }),
   version: switchFlag({
@@ -47,7 +47,7 @@ const programFlags = {
     commands: COMMANDS,
     inEnvironment: false,
     short: "print the version",
-    long: "Print the version, the commit it was built from, and the runtime inside.",
+    long: "Print the version, the commit it was built from, and the version of the runtime inside.",
   }),
   help: switchFlag({
     name: "help",

@@ -15,10 +15,10 @@ import { VERSION } from "./version.ts";
 /** Help fits a terminal of 80 columns, with one to spare for its cursor. */
 export const HELP_WIDTH = 79;
 
-/** Where the flags' texts begin. */
+/** The column at which the flags' texts begin. */
 const TEXT_COLUMN = 34;
 
-/** The help of a command; the run's tells of the others too. */
+/** The help of a command; that of `run` also lists the others. */
 export function renderHelp(command: CommandName | TextCommandName = COMMANDS[0]): string {
   switch (command) {
     case "run":
@@ -43,21 +43,21 @@ to an Amazon Kinesis data stream, in commit order.
 
 Usage: pg2kinesis [run] [options]  follow the database
        pg2kinesis check [options]  what would stop such a run; changes nothing
-       pg2kinesis tail [options]   read a stream back, one record a line
+       pg2kinesis tail [options]   read a stream back, one record per line
        pg2kinesis completions ${SHELLS.join("|")}
-                                   print what a shell completes it with
+                                   print a completion script for the shell
        pg2kinesis man              print the manual page
 
 ${renderExamples("run")}
 ${renderFlags("run")}
 Environment:
-  Every option can be given as a variable: PG2KINESIS_ and its name in capital
-  letters, such as PG2KINESIS_STREAM_NAME; the option wins. A switch is true or
-  false, and --no-create-slot turns off what a variable turned on. Lists are
-  separated by commas. Both win over the file of --config. Beside them:
+  Every option can be set by a variable: PG2KINESIS_ and its name in capitals,
+  such as PG2KINESIS_STREAM_NAME. The option wins. A switch is true or false, and
+  --no-create-slot turns off what a variable turned on. Lists are separated by
+  commas. Options and variables win over the --config file. Also used:
   ${MASK_SALT_VARIABLE}       the salt of --mask-column
-  PGPASSWORD, PGSERVICE, …   as for psql; a password is never an option, but
-                             in PGPASSWORD, ~/.pgpass or PG2KINESIS_PG_URL
+  PGPASSWORD, PGSERVICE, …   as for psql; a password is never an option: use
+                             PGPASSWORD, ~/.pgpass or PG2KINESIS_PG_URL
   AWS_REGION, AWS_PROFILE, … as for every AWS tool
 
 Signals:
@@ -69,16 +69,16 @@ The log goes to stderr.
 
 function checkHelp(): string {
   return `\
-pg2kinesis check: looks at everything that could stop a run with the same
-options, and says how to mend it. Changes nothing.
+pg2kinesis check: checks for everything that would stop a run with the same
+options, and says how to fix it. Changes nothing.
 
 Usage: pg2kinesis check [options of a run] [--json]
 
 ${renderExamples("check")}
-It prints a line for each check: what was found, and behind an arrow the
-statement, the policy or the option that mends it.
+It prints one line per check: what was found and, after an arrow, the
+statement, policy or option that fixes it.
   ✓  fine
-  !  no hindrance now, but worth knowing
+  !  does not stop a run now, but is worth knowing
   ✗  would stop a run, or makes the application's own statements fail
 The last line is the verdict. On a terminal it is in colour, unless NO_COLOR is
 set.
@@ -91,26 +91,26 @@ ${renderExitCodes("check")}`;
 
 function tailHelp(): string {
   return `\
-pg2kinesis tail: reads a stream back. All shards, each one after those it came
-from; aggregates are taken apart. One user record a line on stdout.
+pg2kinesis tail: reads a stream back, all shards, parents before children.
+Unpacks aggregates, and prints one user record per line on stdout.
 
 Usage: pg2kinesis tail [options]
 
 ${renderExamples("tail")}
 ${renderFlags("tail")}
-A line is the record's data. What would end the line or steer a terminal stands
-as \\n, \\r or \\x1b, and so do bytes that are no UTF-8; --json is exact.
+A line is the record's data. Line breaks, control characters and bytes that are
+not UTF-8 are escaped as \\n, \\r or \\x1b; --json is exact.
 
 It needs kinesis:ListShards, kinesis:GetShardIterator and kinesis:GetRecords,
-and for an encrypted stream kms:Decrypt on its key. A shard gives its readers,
-all together, five answers and 2 MB a second.
+and for an encrypted stream kms:Decrypt on its key. A shard serves all its
+readers together five answers and 2 MB a second.
 
 ${renderExitCodes("tail")}`;
 }
 
 function completionsHelp(): string {
   return `\
-pg2kinesis completions: prints the script that makes a shell complete commands,
+pg2kinesis completions: prints a script with which a shell completes commands,
 options and their values.
 
 Usage: pg2kinesis completions ${SHELLS.join("|")}
@@ -120,7 +120,7 @@ ${renderExamples("completions")}`;
 
 function manHelp(): string {
   return `\
-pg2kinesis man: prints the manual page, with every option at length.
+pg2kinesis man: prints the manual page, which explains every option in full.
 
 Usage: pg2kinesis man
 
@@ -152,7 +152,7 @@ function renderExitCodes(command: CommandName): string {
   }`;
 }
 
-/** As many parts on a line as there is room for. */
+/** Puts as many parts on a line as fit. */
 function wrapped(parts: readonly string[], separator: string, width: number): string[] {
   const lines: string[] = [];
   for (const part of parts) {
@@ -184,7 +184,7 @@ function renderFlag(flag: Flag<unknown>): string {
 const spelling = (flag: Flag<unknown>) =>
   `--${flag.name}${flag.placeholder === undefined ? "" : ` ${flag.placeholder}`}`;
 
-/** Groups without any such flag are left out. */
+/** Omits groups without such a flag. */
 export function byCategory(
   isWanted: (flag: Flag<unknown>) => boolean = () => true,
 ): [string, Flag<unknown>[]][] {

@@ -63,26 +63,26 @@ export function renderManPage(): string {
 
 const DESCRIPTION = [
   "`pg2kinesis` reads a logical replication slot of PostgreSQL and publishes every committed row " +
-  "change to an Amazon Kinesis data stream: in commit order, with nothing lost whatever crashes. " +
+  "change to an Amazon Kinesis data stream, in commit order, and loses nothing in a crash. " +
   "It runs in the foreground and logs to stderr. The slot is its only state: after a stop or a " +
-  "crash it goes on where it was.",
-  "The word `run` may be left out.",
+  "crash it continues where it was.",
+  "The word `run` may be omitted.",
 ];
 
 const ENVIRONMENT: readonly Entry[] = [
   [
     "PG2KINESIS_*",
-    "Every option can be given as a variable: `PG2KINESIS_` and its name in capital letters, such as " +
-    "`PG2KINESIS_STREAM_NAME`. The option wins. A switch is true or false, and `--no-create-slot` " +
+    "Every option can be set by a variable: `PG2KINESIS_` and its name in upper case, such as " +
+    "`PG2KINESIS_STREAM_NAME`. The option wins. A switch is true or false; `--no-create-slot` " +
     "turns off what a variable turned on. Lists are separated by commas.",
   ],
   [MASK_SALT_VARIABLE, "The salt of `--mask-column`."],
   [
     "PGPASSWORD, PGSERVICE, PGSSLMODE, …",
-    "As for psql. A password is never an option: it comes from `PGPASSWORD`, from `~/.pgpass` or with " +
+    "As for psql. A password is never an option: it comes from `PGPASSWORD`, from `~/.pgpass`, or from " +
     "the URL in `PG2KINESIS_PG_URL`.",
   ],
-  ["AWS_REGION, AWS_PROFILE, …", "As for every tool that uses AWS's SDK."],
+  ["AWS_REGION, AWS_PROFILE, …", "As for every tool that uses an AWS SDK."],
 ];
 
 function option(flag: Flag<unknown>): string[] {

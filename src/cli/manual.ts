@@ -3,9 +3,9 @@ import { SHELLS } from "./shells.ts";
 
 /** A command line to copy. */
 export interface Example {
-  /** What it is for; undefined where the line says it. */
+  /** What it is for; undefined if the line is clear without it. */
   readonly comment: string | undefined;
-  /** As it is typed, over several lines where it is long. */
+  /** As it is typed; a long one has several lines. */
   readonly lines: readonly string[];
 }
 
@@ -18,21 +18,21 @@ const example = (comment: string | undefined, ...lines: string[]): Example => ({
 export const EXAMPLES: Readonly<Record<CommandName | TextCommandName, readonly Example[]>> = {
   run: [
     example(
-      "Would it work? What is missing, and the statement that mends it.",
+      "Check first: what would stop a run, and the statement that fixes it.",
       "pg2kinesis check -h db.example.com -d shop -u replicator -k shop-changes",
     ),
     example(
-      "The first time: make the slot and the stream, then follow.",
+      "The first time: create the slot and the stream, then follow.",
       "export PGPASSWORD=… AWS_REGION=eu-west-1",
       "pg2kinesis -h db.example.com -d shop -u replicator --create-slot \\",
       "           -k shop-changes --create-stream --shard-count 2",
     ),
     example(
-      "From then on; after a crash or a stop it goes on where it was.",
+      "From then on; after a crash or a stop it continues where it was.",
       "pg2kinesis -h db.example.com -d shop -u replicator -k shop-changes",
     ),
     example(
-      "Whole rows as JSON, of two tables only.",
+      "Complete rows as JSON, of two tables only.",
       "pg2kinesis -d shop -f JSON --table-pat '^public\\.(orders|customers)$'",
     ),
   ],
@@ -68,11 +68,11 @@ export const EXAMPLES: Readonly<Record<CommandName | TextCommandName, readonly E
 export const SIGNALS: readonly Entry[] = [
   [
     "SIGINT, SIGTERM",
-    "stop reading, publish what was read, confirm it, exit; a second one exits at once",
+    "stop reading, publish and confirm what was read, exit; a second one exits at once",
   ],
   [
     "SIGHUP",
-    "read the tables' primary keys again, and say whether the file of --config was changed",
+    "read the tables' primary keys again, and log whether the --config file has changed",
   ],
 ];
 
@@ -82,13 +82,13 @@ export const EXIT_CODES: Readonly<Record<CommandName, readonly Entry[]>> = {
   run: [["0", "clean stop"], ["1", "the run failed"], WRONG_USAGE],
   check: [["0", "nothing would stop a run"], ["1", "something would"], WRONG_USAGE],
   tail: [
-    ["0", "read to the end, interrupted, or nobody reads the lines any more"],
+    ["0", "read to the end, interrupted, or the reader of the output left"],
     ["1", "the stream cannot be read, or --verify found something"],
     WRONG_USAGE,
   ],
 };
 
-/** How a command is called, behind its name. */
+/** What follows a command's name. */
 export const SYNOPSIS: Readonly<Record<CommandName | TextCommandName, string>> = {
   run: "[options]",
   check: "[options]",

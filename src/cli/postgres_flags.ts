@@ -23,7 +23,7 @@ export const connectionFlags = {
     placeholder: "NAME",
     defaultText: "$PGDATABASE",
     short: "database to follow",
-    long: "The database whose changes are followed. A slot belongs to one database.",
+    long: "The database to follow. A slot belongs to one database.",
     parse: databaseName,
   }),
   pgHost: optionalFlag({
@@ -32,11 +32,12 @@ export const connectionFlags = {
     category: "postgres",
     placeholder: "HOST",
     defaultText: "$PGHOST",
-    short: "server, or the folder of its socket",
+    short: "server, or directory of its socket",
     long:
-      "The server's name or address, or the folder of its Unix socket when it begins with `/`. " +
-      "Several, separated by commas, are tried in order. Without it: `$PGHOST`, else the local " +
-      "socket where root, `postgres` or this user has made one, else `localhost`. As in psql, `-h` is the host; help is `--help`.",
+      "The server's name or address, or, beginning with `/`, the directory of its Unix socket. " +
+      "Several, separated by commas, are tried in order. Default: `$PGHOST`, otherwise the " +
+      "local socket if it belongs to root, `postgres` or this user, otherwise `localhost`. As " +
+      "in psql, `-h` is the host; help is `--help`.",
     parse: text,
   }),
   pgPort: optionalFlag({
@@ -46,7 +47,7 @@ export const connectionFlags = {
     placeholder: "PORT",
     defaultText: "$PGPORT or 5432",
     short: "port",
-    long: "The server's port; one for all hosts, or one for each, separated by commas.",
+    long: "The server's port: one for all hosts, or one for each, separated by commas.",
     parse: portList,
   }),
   pgUser: optionalFlag({
@@ -56,10 +57,9 @@ export const connectionFlags = {
     placeholder: "NAME",
     defaultText: "$PGUSER",
     short: "role to log in as",
-    long:
-      "The role, which needs LOGIN and REPLICATION (`rds_replication` on RDS). Its password comes " +
-      "from `$PGPASSWORD`, `~/.pgpass` or `$PG2KINESIS_PG_URL`, never from a flag. Without " +
-      "`$PGUSER`: `$USER`.",
+    long: "The role to log in as. It needs LOGIN and REPLICATION (`rds_replication` on RDS). Its " +
+      "password comes from `$PGPASSWORD`, `~/.pgpass` or `$PG2KINESIS_PG_URL`, never from a " +
+      "flag. If `$PGUSER` is not set either, it is `$USER`.",
     parse: text,
   }),
   pgUrl: optionalFlag({
@@ -68,10 +68,11 @@ export const connectionFlags = {
     placeholder: "URL",
     short: "postgresql://user@host:port/db?…; flags win",
     long:
-      "A libpq connection URI: several hosts, sockets, IPv6 and every parameter libpq knows. Single " +
-      "flags win over it, and it wins over the service file and libpq's variables. A password in " +
-      "it can be read in the process list: give such a URL in `$PG2KINESIS_PG_URL`. In a password " +
-      "write `%40` for @, `%2F` for /, `%3A` for :, `%25` for %.",
+      "A libpq connection URI, with several hosts, sockets, IPv6 and every parameter that libpq " +
+      "knows. Single flags win over it; it wins over the service file and libpq's variables. A " +
+      "password in a flag can be read in the process list: put such a URL in " +
+      "`$PG2KINESIS_PG_URL`. In a password, write `%40` for @, `%2F` for /, `%3A` for :, `%25` " +
+      "for %.",
     parse: parseConnectionUri,
   }),
   pgAuth: defaultedFlag({
@@ -81,10 +82,10 @@ export const connectionFlags = {
     defaultText: "password",
     short: "password (default) or rds-iam",
     long:
-      "How the role proves itself where the server asks: by its `password`, or by `rds-iam`, a token " +
-      "of Amazon RDS, signed anew with the AWS credentials for every connection. It needs TLS: " +
-      "without a mode it is `require`. The region is the one in the host's name, else the AWS " +
-      "settings'.",
+      "How the role authenticates if the server asks: with its `password`, or with `rds-iam`, " +
+      "an Amazon RDS token, signed with the AWS credentials for every connection. `rds-iam` " +
+      "needs TLS; the default mode is then `require`. The region is the one in the host's name, " +
+      "otherwise that of the AWS settings.",
     parse: choice(["password", "rds-iam"]),
   }),
   pgSslmode: optionalFlag({
@@ -94,8 +95,8 @@ export const connectionFlags = {
     defaultText: "$PGSSLMODE or prefer",
     short: "TLS as in libpq",
     long:
-      "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`, as libpq means them. " +
-      "Only `verify-full` is safe against an impostor.",
+      "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`, as in libpq. Only " +
+      "`verify-full` is safe against an impostor.",
     parse: choice(SSL_MODES),
   }),
   pgSslrootcert: optionalFlag({
@@ -104,9 +105,9 @@ export const connectionFlags = {
     placeholder: "FILE",
     short: 'CA certificates to trust, or "system"',
     long:
-      "The file of certificate authorities to trust (on RDS the region's bundle), or `system` for " +
-      "the built-in ones, which makes the mode `verify-full`. Without it: `$PGSSLROOTCERT`, else " +
-      "`~/.postgresql/root.crt` where there is one.",
+      "The file of certificate authorities to trust (on RDS, the region's bundle), or `system` " +
+      "for the built-in ones, which sets the mode `verify-full`. Default: `$PGSSLROOTCERT`, " +
+      "otherwise `~/.postgresql/root.crt` if it exists.",
     parse: text,
   }),
   pgSslcert: optionalFlag({
@@ -115,8 +116,8 @@ export const connectionFlags = {
     placeholder: "FILE",
     short: "client certificate",
     long:
-      "The client's certificate. Without it: `$PGSSLCERT`, else `~/.postgresql/postgresql.crt` " +
-      "where there is one.",
+      "The client certificate. Default: `$PGSSLCERT`, otherwise `~/.postgresql/postgresql.crt` " +
+      "if it exists.",
     parse: text,
   }),
   pgSslkey: optionalFlag({
@@ -125,8 +126,8 @@ export const connectionFlags = {
     placeholder: "FILE",
     short: "its private key",
     long:
-      "The client certificate's private key, without a passphrase. Without it: `$PGSSLKEY`, else " +
-      "`~/.postgresql/postgresql.key`.",
+      "The private key of the client certificate, without a passphrase. Default: `$PGSSLKEY`, " +
+      "otherwise `~/.postgresql/postgresql.key`.",
     parse: text,
   }),
 };
@@ -140,11 +141,11 @@ export const followFlags = {
     defaultText: "60s",
     short: "silence that means a lost connection",
     long:
-      "How long PostgreSQL may be silent before the connection counts as lost and is made anew; 0: " +
-      "for ever. The server is asked for a sign of life often enough. Time in which nothing is read, " +
-      "since Kinesis is behind, does not count, nor time in which the server shows our walsender at " +
-      "work. How long a connect may take is libpq's `connect_timeout` (`$PGCONNECT_TIMEOUT`), 10 s " +
-      "unless given.",
+      "How long PostgreSQL may be silent before the connection counts as lost and is reopened; " +
+      "0: forever. The server is asked for a reply often enough. Time in which nothing is read " +
+      "because Kinesis is behind does not count, nor does time in which the server shows that " +
+      "its walsender is working. libpq's `connect_timeout` (`$PGCONNECT_TIMEOUT`) limits how " +
+      "long connecting may take; its default here is 10 s.",
     parse: duration({ min: "1s", max: "1d" }),
   }),
 };
@@ -157,7 +158,7 @@ export const slotFlags = {
     placeholder: "NAME",
     defaultText: "pg2kinesis",
     short: "replication slot to follow",
-    long: "The replication slot. It is the only state there is: it remembers what is published.",
+    long: "The replication slot. It is the only state: it remembers what has been published.",
     parse: slotName,
   }),
   pgSlotOutputPlugin: defaultedFlag({
@@ -176,7 +177,7 @@ export const slotFlags = {
     defaultText: "the slot's name",
     short: "publication, for pgoutput",
     long:
-      "With `pgoutput`, the publication that says which tables are followed. May be given several " +
+      "With `pgoutput`, the publication that selects the tables to follow. May be given several " +
       "times.",
     parse: text,
   }),
@@ -184,9 +185,9 @@ export const slotFlags = {
     name: "create-slot",
     category: "slot",
     short: "create the slot if it does not exist",
-    long:
-      "Create the slot if it does not exist. A slot that exists is used when plugin and database " +
-      "match, and is an error when not. Changes are followed from its creation on.",
+    long: "Create the slot if it does not exist. An existing slot is used if its plugin and " +
+      "database match; otherwise it is an error. Changes are followed from the slot's creation " +
+      "on.",
   }),
   recreateSlot: switchFlag({
     name: "recreate-slot",
@@ -197,23 +198,22 @@ export const slotFlags = {
   slotFailover: switchFlag({
     name: "slot-failover",
     category: "slot",
-    short: "make it a failover slot (PostgreSQL 17)",
+    short: "create a failover slot (PostgreSQL 17)",
     long:
-      "When `--create-slot` or `--recreate-slot` makes the slot: make it one that the server's " +
-      "standbys keep a copy of (`failover`), so that it is still there after a failover. PostgreSQL " +
-      "17 and newer; the standbys need `sync_replication_slots`, and the primary " +
-      "`synchronized_standby_slots`.",
+      "With `--create-slot` or `--recreate-slot`, create a slot that the server's standbys keep " +
+      "a copy of (`failover`), so that it survives a failover. PostgreSQL 17 and newer. The " +
+      "standbys need `sync_replication_slots`, the primary `synchronized_standby_slots`.",
   }),
   standby: switchFlag({
     name: "standby",
     category: "slot",
     short: "wait while another host follows the slot",
-    long:
-      "Wait while another client holds the slot, and take over as soon as it does not: start the " +
-      "program with the same flags on two hosts or more. PostgreSQL's own lock on the slot decides " +
-      "who follows it; whoever loses it drops what it has not yet published, which the next one " +
-      "reads again, and waits. To notice that in time takes an ordinary connection beside the " +
-      "replication one. Not together with `--recreate-slot`.",
+    long: "Wait while another client holds the slot, and take over when it lets go: start the " +
+      "program with the same flags on two or more hosts. PostgreSQL's own lock on the slot " +
+      "decides who follows it. A host that loses the slot discards what it has not yet " +
+      "published, which the next host reads again, and waits. To notice the loss in time it " +
+      "needs an ordinary connection beside the replication connection. Cannot be combined with " +
+      "`--recreate-slot`.",
   }),
   heartbeat: defaultedFlag({
     name: "heartbeat",
@@ -221,10 +221,9 @@ export const slotFlags = {
     placeholder: "TIME",
     defaultText: "0",
     short: "write a heartbeat into the WAL this often",
-    long:
-      "How often a logical message is written into the database's WAL, such as `1m`; 0: never. The " +
-      "slot follows it, also where nothing else happens; it is never published. It needs no right " +
-      "that every role does not have, but a server that takes writes: where the slot is on a " +
+    long: "How often to write a logical message into the database's WAL, such as `1m`; 0: never. " +
+      "The slot follows it even where nothing else happens; it is never published. It needs no " +
+      "right beyond the default ones, but a server that accepts writes: if the slot is on a " +
       "standby, name the primary among the hosts.",
     parse: duration({ min: "100ms", max: "1d" }),
   }),
@@ -232,11 +231,12 @@ export const slotFlags = {
     name: "create-publication",
     category: "slot",
     short: "create the publication before the slot",
-    long: "With `pgoutput`, when `--create-slot` or `--recreate-slot` makes the slot: create its " +
-      "publication before it, of all tables that `--table-pat`, `--include-table` and " +
-      "`--exclude-table` let pass and that have a replica identity; those left out are named in the " +
-      "log. A publication that exists is used as it is. The role needs CREATE on the database and " +
-      "must own the tables; if not, the error names the statement for somebody who does.",
+    long:
+      "With `pgoutput`, and with `--create-slot` or `--recreate-slot`: before the slot, create " +
+      "its publication, of all tables that `--table-pat`, `--include-table` and " +
+      "`--exclude-table` allow and that have a replica identity. The log names the tables left " +
+      "out. An existing publication is used as it is. The role needs CREATE on the database and " +
+      "must own the tables; if not, the error gives the statement for somebody who does.",
   }),
 };
 

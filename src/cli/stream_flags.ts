@@ -13,9 +13,9 @@ export const streamFlags = {
     commands: COMMANDS,
     short: "the stream, by name or ARN",
     long:
-      "The name of the Kinesis data stream, in the region and account of the AWS settings; or its " +
-      "ARN, which has both: `arn:aws:kinesis:eu-west-1:123456789012:stream/orders`. A stream of " +
-      "another account needs a resource policy that allows it.",
+      "The name of the Kinesis data stream, in the region and account of the AWS settings; or " +
+      "its ARN, which includes both: `arn:aws:kinesis:eu-west-1:123456789012:stream/orders`. A " +
+      "stream of another account needs a resource policy that allows access.",
     parse: streamName,
   }),
   createStream: switchFlag({
@@ -23,8 +23,8 @@ export const streamFlags = {
     category: "stream",
     short: "create the stream if it does not exist",
     long:
-      "Create the stream if it does not exist, and wait until it is active. Without it a missing " +
-      "stream is an error.",
+      "Create the stream if it does not exist, and wait until it is active. Without this flag a " +
+      "missing stream is an error.",
   }),
   shardCount: optionalFlag({
     name: "shard-count",
@@ -32,9 +32,8 @@ export const streamFlags = {
     placeholder: "N",
     defaultText: "1",
     short: "shards of a created stream; 0: on demand",
-    long:
-      "How many shards `--create-stream` asks for; 0 asks for the on-demand mode. A stream that " +
-      "exists is left as it is.",
+    long: "The number of shards for `--create-stream`; 0 selects the on-demand mode. An existing " +
+      "stream is left as it is.",
     parse: integer({ min: 0, max: 100_000 }),
   }),
   aggregation: defaultedFlag({
@@ -43,10 +42,10 @@ export const streamFlags = {
     placeholder: "HOW",
     defaultText: "kpl",
     short: "aggregated records: kpl (default) or none",
-    long:
-      "`kpl`: changes are packed into aggregated records of the Kinesis Producer Library's format, " +
-      "which AWS's consumers take apart again; the fastest and cheapest. `none`: one record a " +
-      "change, for consumers that cannot; changes of one partition key then go a round trip each.",
+    long: "`kpl`: pack changes into aggregated records in the format of the Kinesis Producer " +
+      "Library, which AWS's consumers unpack; the fastest and cheapest. `none`: one record per " +
+      "change, for consumers that cannot unpack; changes of the same partition key then take a " +
+      "round trip each.",
     parse: choice(["kpl", "none"]),
   }),
   linger: defaultedFlag({
@@ -54,11 +53,11 @@ export const streamFlags = {
     category: "stream",
     placeholder: "TIME",
     defaultText: "0",
-    short: "wait for more before a put",
+    short: "wait for more changes before a put",
     long:
-      "How long a shard waits for more changes before each put that is not full. With 0 an idle one " +
-      "puts at once, and a busy one batches behind its request. More saves put payload units and " +
-      "costs latency.",
+      "How long a shard waits for more changes before a put that is not full. With 0, an idle " +
+      "shard puts at once, and a busy one collects changes behind its request. A longer time " +
+      "saves PUT payload units and costs latency.",
     parse: duration({ min: "1ms", max: "1m" }),
   }),
   kinesisWire: defaultedFlag({
@@ -66,10 +65,10 @@ export const streamFlags = {
     category: "stream",
     placeholder: "FORMAT",
     defaultText: "json",
-    short: "how puts are written: json (default) or cbor",
+    short: "encoding of puts: json (default) or cbor",
     long:
-      "How puts are written. `json`: JSON 1.1, with the data in base64. `cbor`: CBOR 1.1, which " +
-      "AWS's Java SDK uses by default: a quarter fewer bytes to send, and a third less CPU time for " +
+      "How puts are encoded. `json`: JSON 1.1, with the data in base64. `cbor`: CBOR 1.1, the " +
+      "default of AWS's Java SDK: a quarter fewer bytes to send, and a third less CPU time for " +
       "a full put.",
     parse: choice(["json", "cbor"]),
   }),

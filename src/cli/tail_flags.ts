@@ -11,10 +11,9 @@ export const tailFlags = {
     placeholder: "WHERE",
     defaultText: "oldest",
     short: "oldest (default), latest or a time",
-    long:
-      "Where reading begins: with the `oldest` record that the stream still has, with what arrives " +
-      "from now on (`latest`, together with `--follow`), or with what arrived at or after a time, " +
-      "such as `2026-11-22T08:00:00Z` or `2026-11-22T09:00+01:00`.",
+    long: "Where to start reading: at the `oldest` record that the stream still has, with new " +
+      "records only (`latest`, together with `--follow`), or with records that arrived at or " +
+      "after a time such as `2026-11-22T08:00:00Z` or `2026-11-22T09:00+01:00`.",
     suggestions: { words: ["oldest", "latest"], files: false },
     parse: tailStart,
   }),
@@ -25,8 +24,8 @@ export const tailFlags = {
     placeholder: "TIME",
     short: "what arrived in the last 10m, 2h or 1d",
     long:
-      "Begin with what arrived so long ago, such as `10m`, `2h` or `1d`; the same as `--from` with " +
-      "that time.",
+      "Start with records that arrived within this time, such as `10m`, `2h` or `1d`; the same " +
+      "as `--from` with the corresponding time.",
     parse: duration({ min: "1s", max: "365d" }),
   }),
   lines: optionalFlag({
@@ -36,11 +35,10 @@ export const tailFlags = {
     commands: ["tail"],
     placeholder: "N",
     short: "only the last N user records",
-    long:
-      "Print only the last N user records, by the time at which they arrived; with `--follow`, go on " +
-      "from there. Kinesis cannot be read backwards: without `--from` and `--since` the last minute is " +
-      "read, then the last quarter of an hour, four hours and all that the stream has, until there are " +
-      "enough. At most 256 MB are kept.",
+    long: "Print only the last N user records, by arrival time; with `--follow`, continue from " +
+      "there. Kinesis cannot be read backwards: without `--from` and `--since`, the last minute " +
+      "is read, then the last quarter of an hour, four hours and the whole stream, until there " +
+      "are enough. At most 256 MB are kept.",
     parse: integer({ min: 1, max: 1_000_000 }),
   }),
   follow: switchFlag({
@@ -48,9 +46,8 @@ export const tailFlags = {
     letter: "f",
     category: "tail",
     commands: ["tail"],
-    short: "go on with what arrives",
-    long:
-      "Go on with what arrives, until it is interrupted. Shards that split or merge are followed.",
+    short: "continue with new records",
+    long: "Continue with new records until interrupted. Shards that split or merge are followed.",
   }),
   shard: optionalFlag({
     name: "shard",
@@ -59,9 +56,8 @@ export const tailFlags = {
     placeholder: "ID",
     defaultText: "all",
     short: "only this shard, by its name or number",
-    long:
-      "Read only this shard, such as `shardId-000000000007` or `7`, without the ones it came from and " +
-      "those that follow it.",
+    long: "Read only this shard, such as `shardId-000000000007` or `7`, without its parents and " +
+      "children.",
     parse: shardId,
   }),
   verify: switchFlag({
@@ -69,25 +65,27 @@ export const tailFlags = {
     category: "tail",
     commands: ["tail"],
     short: "drop duplicates; verify order and shards",
-    long: "Verify what was published with `--message-formatter JSON`: duplicates, by the pair of " +
-      "`commit_lsn` and `seq` for each partition key, are left out and counted. Findings, told on " +
-      "stderr, are: a change that comes after a later one of its partition key; a pair with two " +
-      "contents; a change that comes after a TRUNCATE that removed it and that does not come again; and " +
-      "a user record that consumers built on the Kinesis Client Library never see, since its aggregate " +
-      "lies across shards. With a finding the exit code is 1. It cannot see that the last changes of a " +
-      "transaction, or all of it, are missing. It keeps in memory about 300 bytes for each partition " +
-      "key, and up to 96 MB for the last two to four million changes.",
+    long:
+      "Verify what was published with `--message-formatter JSON`. Duplicates, by `commit_lsn` " +
+      "and `seq` for each partition key, are dropped and counted. These are findings, reported " +
+      "on stderr: a change that comes after a later one of its partition key; a position with " +
+      "two contents; a change that comes after a TRUNCATE that removed it and is not sent " +
+      "again; and a user record that consumers built on the Kinesis Client Library never see, " +
+      "because its aggregate spans shards. With a finding the exit code is 1. It cannot detect " +
+      "that the last changes of a transaction, or all of it, are missing. It uses about 300 " +
+      "bytes of memory per partition key, and up to 96 MB for the last two to four million " +
+      "changes.",
   }),
   expectAll: switchFlag({
     name: "expect-all",
     category: "tail",
     commands: ["tail"],
     short: "with --verify: gaps, order of shards",
-    long:
-      "With `--verify`, a `seq` that is missing below the greatest one of its transaction is a finding " +
-      "too, and so is a change that comes after a later one of its shard, where records are aggregated " +
-      "(but for what a merge of shards leaves open: one put of each lane). For a stream that nobody writes to now, that has lost nothing to its retention, and that " +
-      "one run without filters publishes to. About 100 bytes more for each transaction.",
+    long: "With `--verify`, also report a `seq` that is missing below the highest one of its " +
+      "transaction, and, where records are aggregated, a change that comes after a later one of " +
+      "its shard (except for what a merge of shards allows: one put per lane). Use it for a " +
+      "stream that nobody is writing to, that has lost nothing to its retention, and that a " +
+      "single run without filters published to. It uses about 100 more bytes per transaction.",
   }),
 };
 
@@ -97,10 +95,10 @@ export const outputFlags = {
     category: "output",
     commands: ["check", "tail"],
     short: "JSON, for machines",
-    long:
-      "JSON on stdout. `tail`: an object a line, with `shard`, `sequence_number`, `sub_sequence` (in " +
-      "an aggregate), `partition_key`, `explicit_hash_key` (where it is known), `arrival` and `data`, " +
-      'which is text, or with `"encoding":"base64"` bytes that are no UTF-8. `check`: one object.',
+    long: "Print JSON on stdout. `tail`: one object per line, with `shard`, `sequence_number`, " +
+      "`sub_sequence` (in an aggregate), `partition_key`, `explicit_hash_key` (if known), " +
+      '`arrival` and `data`, which is text, or base64 with `"encoding":"base64"` if the bytes ' +
+      "are not UTF-8. `check`: one object.",
   }),
 };
 

@@ -11,20 +11,21 @@ export const telemetryFlags = {
     short: "serve metrics, health and a page there",
     long:
       "Serve `/metrics` for Prometheus, `/healthz`, `/readyz` and, at `/`, a page with plots of " +
-      "the last hour. Without a host (`9187` or `:9187`) only this machine can ask; port 0 takes " +
-      "one that is free, which the log tells. There is no login: whoever reaches the port can look.",
+      "the last hour. Without a host (`9187` or `:9187`), only this machine can connect. Port 0 " +
+      "selects a free port, which is logged. There is no login: anyone who can reach the port " +
+      "can look.",
     parse: listenAddress,
   }),
   metricsHost: listFlag({
     name: "metrics-host",
     category: "telemetry",
     placeholder: "NAME",
-    short: "a name by which others ask for it",
+    short: "a host name that clients may use for it",
     long:
-      "A host name by which `--metrics-addr` may be asked for, such as `bastion.internal`. May be " +
-      "given several times. Addresses, `localhost` and the host of `--metrics-addr` always may; any " +
-      "other name is refused (421), since a web page that made its own name mean this machine could " +
-      "read the metrics.",
+      "A host name that requests to `--metrics-addr` may use, such as `bastion.internal`. May " +
+      "be given several times. Addresses, `localhost` and the host of `--metrics-addr` are " +
+      "always allowed. Any other name is refused (421): otherwise a web page could make its own " +
+      "name point to this machine and read the metrics.",
     parse: hostName,
   }),
   readyLag: defaultedFlag({
@@ -34,19 +35,20 @@ export const telemetryFlags = {
     defaultText: "1m",
     short: "/readyz: behind by at most 30s, or 64MB",
     long:
-      "How far behind the run may be for `/readyz` to say that it is ready: a time (the age of " +
-      "the oldest commit that is not stored), such as `30s`, or a size (WAL from what is confirmed " +
-      "to the server's end), such as `64MB`. 0: however far.",
+      "How far behind the run may be for `/readyz` to report ready: a time such as `30s` (the " +
+      "age of the oldest commit that is not stored), or a size such as `64MB` (WAL from the " +
+      "confirmed LSN to the server's end). 0: no limit.",
     parse: lagLimit,
   }),
   maxLagBytes: optionalFlag({
     name: "max-lag-bytes",
     category: "telemetry",
     placeholder: "SIZE",
-    short: "warn when the slot keeps more WAL than this",
+    short: "warn if the slot retains more WAL than this",
     long:
-      "Warn when the slot keeps more WAL than this on the server's disk, such as `10GB` (units " +
-      "as in PostgreSQL's settings), every ten minutes while that lasts, and tell when it is over.",
+      "Warn if the slot retains more WAL than this on the server's disk, such as `10GB` (units " +
+      "as in PostgreSQL's settings). The warning is repeated every ten minutes; a line says " +
+      "when it is over.",
     parse: size,
   }),
   onMaxLag: defaultedFlag({
@@ -54,11 +56,10 @@ export const telemetryFlags = {
     category: "telemetry",
     placeholder: "ACTION",
     defaultText: "warn",
-    short: "past it: warn (default) or stop",
-    long:
-      "What happens past `--max-lag-bytes`: `warn`, or `stop` the run with exit code 1. Stopping frees " +
-      "nothing: the server keeps the WAL until it is read or the slot is dropped. It is for those " +
-      "whose supervision acts on the exit, before the disk is full.",
+    short: "beyond it: warn (default) or stop",
+    long: "What to do beyond `--max-lag-bytes`: `warn`, or `stop` the run with exit code 1. " +
+      "Stopping frees nothing: the server keeps the WAL until it is read or the slot is " +
+      "dropped. Use it if your supervision acts on the exit before the disk is full.",
     parse: choice(["warn", "stop"]),
   }),
 };
