@@ -52,7 +52,7 @@ ${renderExamples("run")}
 ${renderFlags("run")}
 Environment:
   Every option can be set by a variable: PG2KINESIS_ and its name in capitals,
-  such as PG2KINESIS_STREAM_NAME. The option wins. A switch is true or false, and
+  such as PG2KINESIS_STREAM_NAME. The option wins. A switch is true or false;
   --no-create-slot turns off what a variable turned on. Lists are separated by
   commas. Options and variables win over the --config file. Also used:
   ${MASK_SALT_VARIABLE}       the salt of --mask-column
