@@ -8,7 +8,7 @@
  */
 import { fromFileUrl, join } from "@std/path";
 import manifest from "../deno.json" with { type: "json" };
-import { buildInfo } from "../src/cli/build_info.ts";
+import { buildInfo } from "../src/base/build_info.ts";
 import type { LockFile } from "./build/lock_file.ts";
 import { licenseTexts } from "./build/license_texts.ts";
 import { PackageCache } from "./build/package_cache.ts";

@@ -1,5 +1,5 @@
-import type { Ticket } from "./kinesis/writer.ts";
-import type { Lsn } from "./lsn.ts";
+import type { Ticket } from "./base/record_writer.ts";
+import type { Lsn } from "./base/lsn.ts";
 
 /** One transaction, or a keepalive's WAL end, or neighbours of which all is stored; in the order of the slot. */
 class Entry implements Ticket {

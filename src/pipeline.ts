@@ -1,12 +1,12 @@
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Decoder, UnknownTypeError } from "./decode/decoder.ts";
 import type { TransactionEvent } from "./decode/event.ts";
-import type { RecordWriter, Ticket } from "./kinesis/writer.ts";
-import type { Catalog } from "./postgres/known_table.ts";
-import { formatLsn } from "./lsn.ts";
-import type { ReplicationMessage, XLogData } from "./postgres/replication_message.ts";
+import type { RecordWriter, Ticket } from "./base/record_writer.ts";
+import type { Catalog } from "./postgres/catalog/known_table.ts";
+import { formatLsn } from "./base/lsn.ts";
+import type { ReplicationMessage, XLogData } from "./base/replication_message.ts";
 import type { Publisher } from "./publisher.ts";
-import type { Progress } from "./telemetry/progress.ts";
+import type { Progress } from "./run_progress.ts";
 
 /** The stages, in the order of the data. */
 export interface Stages {

@@ -1,14 +1,14 @@
 import { getLogger } from "@logtape/logtape";
 import type { AmbiguousMessage } from "./decode/event.ts";
-import { RunError, TooLargeError } from "./errors.ts";
+import { RunError, TooLargeError } from "./base/errors.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "./format/formatter.ts";
-import type { RecordWriter, Ticket } from "./kinesis/writer.ts";
-import { formatLsn } from "./lsn.ts";
+import type { RecordWriter, Ticket } from "./base/record_writer.ts";
+import { formatLsn } from "./base/lsn.ts";
 import type { PolicyOptions, StreamOptions } from "./options.ts";
-import type { Catalog } from "./postgres/known_table.ts";
-import type { ServerWarning } from "./postgres/replication_message.ts";
-import { type IsWanted, mayBeWanted } from "./left_out_row.ts";
-import type { Progress, SkipReason } from "./telemetry/progress.ts";
+import type { Catalog } from "./postgres/catalog/known_table.ts";
+import type { ServerWarning } from "./base/replication_message.ts";
+import { type IsWanted, mayBeWanted } from "./decode/wal2json/left_out_row.ts";
+import type { Progress, SkipReason } from "./run_progress.ts";
 
 const logger = getLogger(["pg2kinesis", "publish"]);
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Checkpoint } from "../src/checkpoint.ts";
-import type { Ticket } from "../src/kinesis/writer.ts";
+import type { Ticket } from "../src/base/record_writer.ts";
 import { randomFrom, randomSeed } from "./support/random.ts";
 
 Deno.test("Checkpoint confirms a transaction when it was received whole and all of it is stored", () => {

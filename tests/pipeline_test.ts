@@ -1,15 +1,15 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { Checkpoint } from "../src/checkpoint.ts";
-import { createFormatter } from "../src/format/create.ts";
-import type { RecordWriter, Ticket } from "../src/kinesis/writer.ts";
+import { createFormatter } from "../src/format/formats.ts";
+import type { RecordWriter, Ticket } from "../src/base/record_writer.ts";
 import type { PolicyOptions } from "../src/options.ts";
 import { runPipeline } from "../src/pipeline.ts";
 import { Publisher } from "../src/publisher.ts";
-import { Progress } from "../src/telemetry/progress.ts";
-import { newDecoder } from "./decode/decoding.ts";
-import * as write from "./decode/pgoutput_messages.ts";
+import { Progress } from "../src/run_progress.ts";
+import { newDecoder } from "./support/decoding.ts";
+import * as write from "./support/pgoutput_messages.ts";
 import { makeXLogData } from "./fixtures/fixture.ts";
-import { MadeUpCatalog, OPTIONS } from "./format/made_up.ts";
+import { MadeUpCatalog, OPTIONS } from "./support/made_up_changes.ts";
 
 const COLUMNS = [{ name: "id", oid: 23, flags: 1 }];
 

@@ -1,12 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { RunError } from "../src/errors.ts";
-import { createFormatter } from "../src/format/create.ts";
-import type { RecordWriter } from "../src/kinesis/writer.ts";
+import { RunError } from "../src/base/errors.ts";
+import { createFormatter } from "../src/format/formats.ts";
+import type { RecordWriter } from "../src/base/record_writer.ts";
 import type { FormatOptions, StreamOptions } from "../src/options.ts";
 import { Publisher } from "../src/publisher.ts";
-import { Progress } from "../src/telemetry/progress.ts";
-import { CountingTicket } from "./kinesis/counting_ticket.ts";
-import { MadeUpCatalog, message, OPTIONS, row, textOf } from "./format/made_up.ts";
+import { Progress } from "../src/run_progress.ts";
+import { CountingTicket } from "./support/counting_ticket.ts";
+import { MadeUpCatalog, message, OPTIONS, row, textOf } from "./support/made_up_changes.ts";
 
 /** Longer than any record, and as JSON six times that: V8 itself would not get to its end. */
 const ENDLESS = "\u0001".repeat(100_000_000);

@@ -9,14 +9,14 @@
  * { data, partitionKey }. The function must be synchronous (no promise). An exception stops the run before
  * the change, so that none is lost.
  *
- * src/format/user_formatter.ts describes the arguments. Values are PostgreSQL's own text:
+ * src/format/user/user_formatter.ts describes the arguments. Values are PostgreSQL's own text:
  * Number(value) of a bigint or numeric may lose digits.
  *
- * @typedef {import("../../src/format/user_formatter.ts").UserChange} UserChange
- * @typedef {import("../../src/format/user_formatter.ts").UserColumn} UserColumn
+ * @typedef {import("../../src/format/user/user_formatter.ts").UserChange} UserChange
+ * @typedef {import("../../src/format/user/user_formatter.ts").UserColumn} UserColumn
  */
 
-/** @type {import("../../src/format/user_formatter.ts").UserFormatter} */
+/** @type {import("../../src/format/user/user_formatter.ts").UserFormatter} */
 export default function format(change, transaction) {
   switch (change.kind) {
     case "insert":

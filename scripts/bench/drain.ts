@@ -1,5 +1,5 @@
 import type { OutputPlugin } from "../../src/options.ts";
-import { pluginOptions } from "../../src/postgres/plugin_options.ts";
+import { pluginOptions } from "../../src/postgres/session/plugin_options.ts";
 import { Pg2kinesis } from "../../tests/support/pg2kinesis.ts";
 import { findDebianPostgres } from "../../tests/support/debian_postgres.ts";
 import type { Backlog } from "./backlog.ts";

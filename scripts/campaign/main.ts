@@ -5,10 +5,10 @@ import { startEmbeddedPostgres } from "../../tests/support/embedded_postgres.ts"
 import type { TestPostgres } from "../../tests/support/test_postgres.ts";
 import { readOrExit } from "../read_or_exit.ts";
 import { type CampaignOptions, readOptions } from "./options.ts";
-import { drawScenario, type Scenario } from "./plan.ts";
-import { PROOFS } from "./proofs.ts";
-import { HEAD, summarize, toLine } from "./report.ts";
-import { runScenario, type ScenarioResult, SERVER_SETTINGS } from "./run_scenario.ts";
+import { drawScenario, type Scenario } from "../../tests/campaign/plan.ts";
+import { PROOFS } from "../../tests/campaign/proofs.ts";
+import { HEAD, summarize, toLine } from "../../tests/campaign/scenario_report.ts";
+import { runScenario, type ScenarioResult, SERVER_SETTINGS } from "../../tests/campaign/run_scenario.ts";
 
 if (import.meta.main) {
   const options = readOrExit("deno task campaign", () => readOptions(Deno.args));

@@ -1,4 +1,4 @@
-import { RunError } from "../errors.ts";
+import { RunError } from "../base/errors.ts";
 import type { Environment } from "./proxy.ts";
 
 /** Which authorities this runtime trusts; it reads the variable when it first needs one. */

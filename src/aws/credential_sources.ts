@@ -1,6 +1,6 @@
 import type { STSClientConfig } from "@aws-sdk/client-sts";
 import { loadSsoSessionData } from "@smithy/core/config";
-import { systemClock } from "../clock.ts";
+import { systemClock } from "../base/clock.ts";
 import { type Credentials, CredentialsError, type CredentialSource } from "./credentials.ts";
 import { containerCredentials, containerUrl, InstanceMetadata } from "./link_local.ts";
 import type { Environment } from "./proxy.ts";

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
-import type { Clock } from "../clock.ts";
-import { registerSecret } from "../telemetry/redaction.ts";
+import type { Clock } from "../base/clock.ts";
+import { registerSecret } from "../base/redaction.ts";
 
 /** Who signs a request. */
 export interface Credentials {

@@ -1,5 +1,5 @@
-import { RunError } from "../errors.ts";
-import { registerSecret } from "../telemetry/redaction.ts";
+import { RunError } from "../base/errors.ts";
+import { registerSecret } from "../base/redaction.ts";
 import { awsAuthorities, checkSystemAuthorities } from "./authorities.ts";
 import { checkProxies, type Environment, type Proxy, proxyFor } from "./proxy.ts";
 

@@ -1,5 +1,5 @@
 import { BlockList, isIP } from "node:net";
-import { RunError } from "../errors.ts";
+import { RunError } from "../base/errors.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

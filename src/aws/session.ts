@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { KinesisClientConfig } from "@aws-sdk/client-kinesis";
-import { systemClock } from "../clock.ts";
-import { RunError } from "../errors.ts";
+import { systemClock } from "../base/clock.ts";
+import { RunError } from "../base/errors.ts";
 import { type ClientSettings, findSource } from "./credential_sources.ts";
 import { CredentialKeeper, CredentialsError } from "./credentials.ts";
 import { HttpHandler } from "./http_handler.ts";

@@ -1,4 +1,4 @@
-import { RunError } from "../errors.ts";
+import { RunError } from "../base/errors.ts";
 import type { Environment } from "./proxy.ts";
 import type { Section } from "./shared_config.ts";
 

@@ -1,4 +1,4 @@
-import type { Connection } from "../postgres/connection.ts";
+import type { Connection } from "../postgres/connection/connection.ts";
 import {
   type KeyColumn,
   type PublishedBy,

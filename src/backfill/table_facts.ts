@@ -1,6 +1,6 @@
 import type { OutputPlugin } from "../options.ts";
-import type { Connection, TextRow } from "../postgres/connection.ts";
-import { quoteIdentifier } from "../postgres/sql_text.ts";
+import type { Connection, TextRow } from "../postgres/connection/connection.ts";
+import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
 import { tablesQuery } from "./table_facts_query.ts";
 
 /** Whose rights count, and how the run follows its slot. */

@@ -1,5 +1,5 @@
-import { quoteIdentifier } from "../postgres/sql_text.ts";
-import type { Remedy } from "../problem.ts";
+import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
+import type { Remedy } from "../base/problem.ts";
 import type { KeyIndex, Reader, TableFacts } from "./table_facts.ts";
 
 /** Why a backfill cannot read a table. */

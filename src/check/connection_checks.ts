@@ -2,12 +2,12 @@ import { isIP } from "node:net";
 // @ts-types="@types/pg"
 import pg from "pg";
 import type { PostgresOptions } from "../options.ts";
-import type { Connection } from "../postgres/connection.ts";
-import { isSocketFolder } from "../postgres/encryption.ts";
-import type { PostgresError } from "../postgres/postgres_error.ts";
-import { raiseLimit, refusalOf } from "../postgres/server_refusal.ts";
-import { isHidden, quoteIdentifier } from "../postgres/sql_text.ts";
-import type { Remedy } from "../problem.ts";
+import type { Connection } from "../postgres/connection/connection.ts";
+import { isSocketFolder } from "../libpq/tls.ts";
+import type { PostgresError } from "../postgres/connection/postgres_error.ts";
+import { raiseLimit, refusalOf } from "../postgres/connection/server_refusal.ts";
+import { isHidden, quoteIdentifier } from "../postgres/connection/sql_text.ts";
+import type { Remedy } from "../base/problem.ts";
 import type { Findings } from "./finding.ts";
 
 /** Says how the connection is protected, and what would protect it. */

@@ -1,4 +1,4 @@
-import type { Remedy } from "../problem.ts";
+import type { Remedy } from "../base/problem.ts";
 
 /**
  * `ok`: fine. `warn`: no hindrance now, but worth knowing. `stop`: it would stop a run, or makes the

@@ -1,6 +1,6 @@
-import { connect } from "../postgres/connection.ts";
-import { PostgresError } from "../postgres/postgres_error.ts";
-import { quoteIdentifier } from "../postgres/sql_text.ts";
+import { connect } from "../postgres/connection/connection.ts";
+import { PostgresError } from "../postgres/connection/postgres_error.ts";
+import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 
 /** Whether heartbeats can be written, where they are asked for. Only a server without them stops a run. */

@@ -1,6 +1,6 @@
-import { sendsMessages } from "../postgres/plugin_options.ts";
-import { publishesMessages } from "../format/message_filter.ts";
-import { someOf } from "../quantity.ts";
+import { sendsMessages } from "../postgres/session/plugin_options.ts";
+import { publishesMessages } from "../format/filter/message_filter.ts";
+import { someOf } from "../base/quantity.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 
 /** Whether logical messages can be published, where they are asked for, and who may write them. */

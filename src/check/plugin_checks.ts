@@ -1,8 +1,8 @@
 import type { OutputPlugin } from "../options.ts";
-import { PostgresError } from "../postgres/postgres_error.ts";
-import { INSTALL } from "../postgres/slot_failure.ts";
-import { pluginProblem } from "../postgres/slot_problem.ts";
-import type { Remedy } from "../problem.ts";
+import { PostgresError } from "../postgres/connection/postgres_error.ts";
+import { INSTALL } from "../postgres/slot/slot_failure.ts";
+import { pluginProblem } from "../postgres/slot/slot_problem.ts";
+import type { Remedy } from "../base/problem.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 
 /** Whether the plugin may be used, and whether it is there at all. */

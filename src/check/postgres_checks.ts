@@ -1,15 +1,15 @@
-import { createTableFilter } from "../format/table_filter.ts";
+import { createTableFilter } from "../format/filter/table_filter.ts";
 import type { RunOptions } from "../options.ts";
-import { loadCatalog } from "../postgres/catalog.ts";
-import { connect, type Connection } from "../postgres/connection.ts";
-import type { Catalog } from "../postgres/known_table.ts";
-import { PostgresError } from "../postgres/postgres_error.ts";
+import { loadCatalog } from "../postgres/catalog/catalog.ts";
+import { connect, type Connection } from "../postgres/connection/connection.ts";
+import type { Catalog } from "../postgres/catalog/known_table.ts";
+import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import {
   readServerFacts,
   type ServerCheck,
   type ServerFacts,
   serverProblems,
-} from "../postgres/server_facts.ts";
+} from "../postgres/slot/server_facts.ts";
 import { checkEncryption, connectionRemedy } from "./connection_checks.ts";
 import type { Findings } from "./finding.ts";
 import { checkHeartbeat } from "./heartbeat_checks.ts";

@@ -1,15 +1,15 @@
-import type { TextRow } from "../postgres/connection.ts";
+import type { TextRow } from "../postgres/connection/connection.ts";
 import {
   chooseTables,
   type PublishableTable,
   publishableTables,
   unpublishedTables,
-} from "../postgres/publication_tables.ts";
-import { creation } from "../postgres/slot_problem.ts";
-import { quoteIdentifier, quoteLiteral } from "../postgres/sql_text.ts";
-import { identityStatement } from "./identity.ts";
+} from "../postgres/catalog/publication_tables.ts";
+import { creation } from "../postgres/slot/slot_problem.ts";
+import { quoteIdentifier, quoteLiteral } from "../postgres/connection/sql_text.ts";
+import { identityStatement } from "./replica_identity.ts";
 import type { ServerContext } from "./postgres_checks.ts";
-import { countOf, someOf } from "../quantity.ts";
+import { countOf, someOf } from "../base/quantity.ts";
 import type { SlotPlan } from "./slot_checks.ts";
 
 const OPERATIONS = ["insert", "update", "delete", "truncate"] as const;

@@ -1,4 +1,4 @@
-import type { KinesisApi } from "../kinesis/api.ts";
+import type { KinesisApi } from "../kinesis/client/kinesis_api.ts";
 import type { StreamOptions } from "../options.ts";
 
 /** By the API's pattern a hash key, 39 digits; but above 2^128 - 1, so that no shard has it. */

@@ -1,5 +1,5 @@
-import { quoteIdentifier } from "../postgres/sql_text.ts";
-import { countOf, someOf } from "../quantity.ts";
+import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
+import { countOf, someOf } from "../base/quantity.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 
 /**

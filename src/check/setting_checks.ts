@@ -1,10 +1,10 @@
 // @ts-types="@types/pg"
 import pg from "pg";
-import { connect } from "../postgres/connection.ts";
-import { PostgresError } from "../postgres/postgres_error.ts";
-import { refusalOf } from "../postgres/server_refusal.ts";
-import { quoteIdentifier } from "../postgres/sql_text.ts";
-import type { Remedy } from "../problem.ts";
+import { connect } from "../postgres/connection/connection.ts";
+import { PostgresError } from "../postgres/connection/postgres_error.ts";
+import { refusalOf } from "../postgres/connection/server_refusal.ts";
+import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
+import type { Remedy } from "../base/problem.ts";
 import { connectionRemedy } from "./connection_checks.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 

@@ -1,10 +1,10 @@
-import type { TextRow } from "../postgres/connection.ts";
-import { FAILOVER_VERSION } from "../postgres/slot.ts";
-import { unreadBytes } from "../postgres/slot_state.ts";
-import { findSlot, missingSlot, slotProblem } from "../postgres/slot_problem.ts";
-import type { Remedy } from "../problem.ts";
+import type { TextRow } from "../postgres/connection/connection.ts";
+import { FAILOVER_VERSION } from "../postgres/slot/prepare_slot.ts";
+import { unreadBytes } from "../postgres/slot/slot_state.ts";
+import { findSlot, missingSlot, slotProblem } from "../postgres/slot/slot_problem.ts";
+import type { Remedy } from "../base/problem.ts";
 import type { ServerContext } from "./postgres_checks.ts";
-import { formatBytes } from "../quantity.ts";
+import { formatBytes } from "../base/quantity.ts";
 
 /** What a run would do about its slot. */
 export interface SlotPlan {

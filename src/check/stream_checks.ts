@@ -1,15 +1,15 @@
 import { MissingSetting } from "../aws/session.ts";
-import { RunError } from "../errors.ts";
-import type { KinesisApi, StreamSummary } from "../kinesis/api.ts";
-import { askPatiently } from "../kinesis/ask_patiently.ts";
-import type { CallerIdentity } from "../kinesis/caller_identity.ts";
-import type { Clock } from "../clock.ts";
-import type { ListedShard } from "../kinesis/shard_map.ts";
-import { parseStreamArn } from "../kinesis/stream_arn.ts";
-import { streamProblem } from "../kinesis/stream.ts";
+import { RunError } from "../base/errors.ts";
+import type { KinesisApi, StreamSummary } from "../kinesis/client/kinesis_api.ts";
+import { askPatiently } from "../kinesis/client/ask_patiently.ts";
+import type { CallerIdentity } from "../kinesis/client/caller_identity.ts";
+import type { Clock } from "../base/clock.ts";
+import type { ListedShard } from "../kinesis/stream/shard_map.ts";
+import { parseStreamArn } from "../kinesis/client/stream_arn.ts";
+import { streamProblem } from "../kinesis/stream/open_stream.ts";
 import type { StreamOptions } from "../options.ts";
-import type { Remedy } from "../problem.ts";
-import { countOf } from "../quantity.ts";
+import type { Remedy } from "../base/problem.ts";
+import { countOf } from "../base/quantity.ts";
 import type { Findings } from "./finding.ts";
 import { probePut, type ProbeResult } from "./put_probe.ts";
 

@@ -1,19 +1,19 @@
-import { RunError, UsageError } from "../errors.ts";
-import { ColumnFilter, ruledTables } from "../format/column_filter.ts";
-import { createFormatter } from "../format/create.ts";
-import type { KnownTable } from "../postgres/known_table.ts";
+import { RunError, UsageError } from "../base/errors.ts";
+import { ColumnFilter, ruledTables } from "../format/filter/column_filter.ts";
+import { createFormatter } from "../format/formats.ts";
+import type { KnownTable } from "../postgres/catalog/known_table.ts";
 import {
   type PublishableTable,
   publishableTables,
   publishedRoots,
-} from "../postgres/publication_tables.ts";
-import { readTableColumns } from "../postgres/table_columns.ts";
-import type { Remedy } from "../problem.ts";
+} from "../postgres/catalog/publication_tables.ts";
+import { readTableColumns } from "../postgres/catalog/table_columns.ts";
+import type { Remedy } from "../base/problem.ts";
 import { checkRefreshedViews } from "./refreshed_views.ts";
-import { identityStatement } from "./identity.ts";
+import { identityStatement } from "./replica_identity.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 import { checkUnsentKeys } from "./unsent_key_checks.ts";
-import { countOf, someOf } from "../quantity.ts";
+import { countOf, someOf } from "../base/quantity.ts";
 
 /** A table that holds rows, as both queries tell it. */
 interface Table extends PublishableTable {

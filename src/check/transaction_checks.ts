@@ -1,8 +1,8 @@
-import type { TextRow } from "../postgres/connection.ts";
-import { quoteLiteral } from "../postgres/sql_text.ts";
+import type { TextRow } from "../postgres/connection/connection.ts";
+import { quoteLiteral } from "../postgres/connection/sql_text.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 import type { SlotPlan } from "./slot_checks.ts";
-import { countOf, someOf } from "../quantity.ts";
+import { countOf, someOf } from "../base/quantity.ts";
 
 /** Seconds from which on an open transaction is called long. */
 const LONG_SECONDS = 300;

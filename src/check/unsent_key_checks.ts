@@ -1,4 +1,4 @@
-import { countOf, someOf } from "../quantity.ts";
+import { countOf, someOf } from "../base/quantity.ts";
 import type { ServerContext } from "./postgres_checks.ts";
 
 /** PostgreSQL 18 publishes stored generated columns where a publication says so. */

@@ -1,5 +1,5 @@
-import { UsageError } from "../errors.ts";
-import { didYouMean, nearest } from "../did_you_mean.ts";
+import { UsageError } from "../base/errors.ts";
+import { didYouMean, nearest } from "../base/did_you_mean.ts";
 import {
   type CommandName,
   COMMANDS,

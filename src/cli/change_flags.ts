@@ -1,10 +1,10 @@
-import { isModulePath } from "../format/module_path.ts";
-import { OWN_PREFIXES } from "../format/message_filter.ts";
+import { isModulePath } from "../format/user/module_path.ts";
+import { OWN_PREFIXES } from "../format/filter/message_filter.ts";
 import type { Operation, PartitionKeyChoice } from "../options.ts";
-import { UsageError } from "../errors.ts";
-import { didYouMean, nearest } from "../did_you_mean.ts";
+import { UsageError } from "../base/errors.ts";
+import { didYouMean, nearest } from "../base/did_you_mean.ts";
 import { defaultedFlag, type Flag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
-import { choice, duration, regularExpression, text } from "./flag_value.ts";
+import { choice, duration, regularExpression, text } from "../base/value_parsers.ts";
 
 export const OPERATIONS: readonly Operation[] = ["insert", "update", "delete", "truncate"];
 

@@ -1,10 +1,10 @@
 import { parse as parseToml, TomlDate, TomlError } from "smol-toml";
-import { didYouMean, nearest } from "../did_you_mean.ts";
-import { UsageError } from "../errors.ts";
+import { didYouMean, nearest } from "../base/did_you_mean.ts";
+import { UsageError } from "../base/errors.ts";
 import { ELSEWHERE, idByName, nearestFlag } from "./arguments.ts";
 import type { Flag } from "./flag.ts";
 import { type FlagId, flags, MASK_SALT_VARIABLE } from "./flags.ts";
-import type { HostView } from "./host_view.ts";
+import type { HostView } from "../libpq/machine.ts";
 
 /** What a configuration file says: of each flag that it names the texts that could stand on a command line. */
 export interface ConfigFile {

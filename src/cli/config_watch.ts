@@ -1,8 +1,8 @@
 import { getLogger } from "@logtape/logtape";
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { type ConfigFile, readConfigFile } from "./config_file.ts";
 import { flags } from "./flags.ts";
-import { type HostView, thisHost } from "./host_view.ts";
+import { type HostView, thisHost } from "../libpq/machine.ts";
 
 const logger = getLogger(["pg2kinesis", "cli"]);
 

@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 
 /** The commands; the first may be omitted. */
 export const COMMANDS = ["run", "check", "tail"] as const;

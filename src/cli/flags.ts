@@ -1,5 +1,5 @@
 import { changeFlags, policyFlags } from "./change_flags.ts";
-import { choice, text } from "./flag_value.ts";
+import { choice, text } from "../base/value_parsers.ts";
 import { COMMANDS, defaultedFlag, type Flag, optionalFlag, switchFlag } from "./flag.ts";
 import { connectionFlags, followFlags, slotFlags } from "./postgres_flags.ts";
 import { streamFlags } from "./stream_flags.ts";

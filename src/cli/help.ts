@@ -10,7 +10,7 @@ import {
 import { flagList, flags, MASK_SALT_VARIABLE } from "./flags.ts";
 import { type Entry, EXAMPLES, EXIT_CODES, SIGNALS } from "./manual.ts";
 import { SHELLS } from "./shells.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../base/version.ts";
 
 /** Help fits a terminal of 80 columns, with one to spare for its cursor. */
 export const HELP_WIDTH = 79;

@@ -1,14 +1,14 @@
 import process from "node:process";
 import { trustSystemAuthorities } from "../aws/authorities.ts";
 import type { RunOptions } from "../options.ts";
-import { RunError, UsageError } from "../errors.ts";
-import { printable } from "../printable.ts";
-import { redact, registerPublicName, registerSecret } from "../telemetry/redaction.ts";
+import { RunError, UsageError } from "../base/errors.ts";
+import { printable } from "../base/printable.ts";
+import { redact, registerPublicName, registerSecret } from "../base/redaction.ts";
 import { lastWords, writeLine } from "../telemetry/stderr.ts";
 import { takeApart } from "./arguments.ts";
-import { EXIT } from "./exit.ts";
+import { EXIT } from "../base/exit_code.ts";
 import { MASK_SALT_VARIABLE } from "./flags.ts";
-import { writeOut } from "./output.ts";
+import { writeOut } from "./stdout.ts";
 import { type Command, parseCommandLine } from "./parse.ts";
 
 const SECRET_VARIABLES = [
@@ -30,7 +30,7 @@ export type Run = (options: RunOptions) => Promise<void>;
 export async function main(
   args: readonly string[],
   env: Environment,
-  loadRun: () => Promise<{ readonly run: Run }> = () => import("./run.ts"),
+  loadRun: () => Promise<{ readonly run: Run }> = () => import("../run/run.ts"),
 ): Promise<number> {
   for (const name of SECRET_VARIABLES) registerSecret(env[name]);
   // Deno 2.4 remarks on a module of its own whenever a host's name is looked up.
@@ -60,7 +60,7 @@ async function obey(
       await writeOut((await import("./man_page.ts")).renderManPage());
       return EXIT.ok;
     case "version":
-      await writeOut((await import("./version.ts")).versionLine() + "\n");
+      await writeOut((await import("../base/version.ts")).versionLine() + "\n");
       return EXIT.ok;
     case "run":
       registerNames(command.options);
@@ -72,14 +72,14 @@ async function obey(
     case "check":
       registerNames(command.options);
       return await perform(command, async () => {
-        const { check } = await import("./check.ts");
+        const { check } = await import("./check_command.ts");
         return await check(command.options, command.json, command.config)
           ? EXIT.ok
           : EXIT.runFailed;
       });
     case "tail":
       return await perform(command, async () => {
-        await (await import("./tail.ts")).tail(command.options);
+        await (await import("./tail_command.ts")).tail(command.options);
         return EXIT.ok;
       });
     default:

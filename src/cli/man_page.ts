@@ -1,4 +1,4 @@
-import { buildInfo } from "./build_info.ts";
+import { buildInfo } from "../base/build_info.ts";
 import { COMMANDS, environmentName, type Flag, TEXT_COMMANDS } from "./flag.ts";
 import { MASK_SALT_VARIABLE } from "./flags.ts";
 import { byCategory } from "./help.ts";
@@ -11,7 +11,7 @@ import {
   SIGNALS,
   SYNOPSIS,
 } from "./manual.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../base/version.ts";
 
 /** The manual page, in the macros of man(7); from the flag table and the help. */
 export function renderManPage(): string {

@@ -1,16 +1,16 @@
 import type { RunOptions } from "../options.ts";
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { type Arguments, environmentTexts, nearestFlag, takeApart } from "./arguments.ts";
 import { type ConfigFile, readConfigFile } from "./config_file.ts";
 import { type CommandName, environmentName, type Flag, type TextCommandName } from "./flag.ts";
 import { type FlagId, flagIds, flags, type FlagValues, MASK_SALT_VARIABLE } from "./flags.ts";
-import { type HostView, thisHost } from "./host_view.ts";
-import { choice } from "./flag_value.ts";
+import { type HostView, thisHost } from "../libpq/machine.ts";
+import { choice } from "../base/value_parsers.ts";
 import { type Shell, SHELLS } from "./shells.ts";
-import { buildRunOptions, type Origin, type Settings } from "./run_options.ts";
-import { didYouMean } from "../did_you_mean.ts";
+import { buildRunOptions, type Origin, type Settings } from "./build_run_options.ts";
+import { didYouMean } from "../base/did_you_mean.ts";
 import type { TailOptions } from "../tail/tail_options.ts";
-import { buildTailOptions } from "./tail_options.ts";
+import { buildTailOptions } from "./build_tail_options.ts";
 
 /** What the command line asks for. */
 export type Command =

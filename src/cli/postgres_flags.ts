@@ -1,8 +1,8 @@
 import type { OutputPlugin, SslMode } from "../options.ts";
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { defaultedFlag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
-import { choice, duration, text } from "./flag_value.ts";
-import { parseConnectionUri } from "./connection_uri.ts";
+import { choice, duration, text } from "../base/value_parsers.ts";
+import { parseConnectionUri } from "../libpq/connection_uri.ts";
 
 export const SSL_MODES: readonly SslMode[] = [
   "disable",

@@ -1,7 +1,7 @@
-import { UsageError } from "../errors.ts";
-import { parseStreamArn } from "../kinesis/stream_arn.ts";
+import { UsageError } from "../base/errors.ts";
+import { parseStreamArn } from "../kinesis/client/stream_arn.ts";
 import { COMMANDS, defaultedFlag, optionalFlag, switchFlag } from "./flag.ts";
-import { choice, duration, integer } from "./flag_value.ts";
+import { choice, duration, integer } from "../base/value_parsers.ts";
 
 export const streamFlags = {
   streamName: defaultedFlag({

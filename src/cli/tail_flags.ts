@@ -1,7 +1,7 @@
 import type { TailStart } from "../tail/tail_options.ts";
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { defaultedFlag, optionalFlag, switchFlag } from "./flag.ts";
-import { duration, integer, text } from "./flag_value.ts";
+import { duration, integer, text } from "../base/value_parsers.ts";
 
 export const tailFlags = {
   from: defaultedFlag({

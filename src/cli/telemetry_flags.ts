@@ -1,7 +1,7 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import type { LagLimit, ListenAddress } from "../options.ts";
 import { defaultedFlag, listFlag, optionalFlag } from "./flag.ts";
-import { choice, duration, size, sizeBytes } from "./flag_value.ts";
+import { choice, duration, size, sizeBytes } from "../base/value_parsers.ts";
 
 export const telemetryFlags = {
   metricsAddr: optionalFlag({

@@ -1,6 +1,6 @@
-import { formatLsn, type Lsn } from "../lsn.ts";
-import type { XLogData } from "../postgres/replication_message.ts";
-import type { Timelines } from "../timelines.ts";
+import { formatLsn, type Lsn } from "../base/lsn.ts";
+import type { XLogData } from "../base/replication_message.ts";
+import type { Timelines } from "../base/timelines.ts";
 import type { TransactionEvent } from "./event.ts";
 
 export interface Decoder {

@@ -1,4 +1,4 @@
-import type { Lsn } from "../lsn.ts";
+import type { Lsn } from "../base/lsn.ts";
 
 /** The stored value was not sent, because the update left its TOAST chunks alone. Never null. */
 export const UNCHANGED: unique symbol = Symbol("unchanged TOAST value");

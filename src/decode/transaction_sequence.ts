@@ -1,6 +1,6 @@
-import type { Lsn } from "../lsn.ts";
-import type { XLogData } from "../postgres/replication_message.ts";
-import { Timelines } from "../timelines.ts";
+import type { Lsn } from "../base/lsn.ts";
+import type { XLogData } from "../base/replication_message.ts";
+import { Timelines } from "../base/timelines.ts";
 import { DecodeError } from "./decoder.ts";
 import type { Begin, Commit, TransactionInfo } from "./event.ts";
 

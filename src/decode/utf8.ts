@@ -1,4 +1,4 @@
-import { TooLargeError } from "../errors.ts";
+import { TooLargeError } from "../base/errors.ts";
 
 /** Without `ignoreBOM` a value that begins with U+FEFF would lose it. */
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true });

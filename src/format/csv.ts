@@ -1,6 +1,6 @@
 import type { Relation, RowChange, TransactionInfo, Truncate } from "../decode/event.ts";
 import type { OutputPlugin } from "../options.ts";
-import type { Catalog } from "../postgres/known_table.ts";
+import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { classOfType } from "./column_type.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
 import type { PartitionKeyOf } from "./partition_key.ts";

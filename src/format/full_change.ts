@@ -1,9 +1,9 @@
 import type { Column, RowChange, TransactionInfo, Truncate } from "../decode/event.ts";
 import type { OutputPlugin } from "../options.ts";
-import type { Catalog } from "../postgres/known_table.ts";
+import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { ColumnArrays, COLUMNS, OLD_KEYS } from "./column_arrays.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
-import { HiddenKeyWarning } from "./hidden_key.ts";
+import { HiddenKeyWarning } from "./hidden_key_warning.ts";
 import type { PartitionKeyOf } from "./partition_key.ts";
 import { RelationCache } from "./relation_cache.ts";
 import { type KeyPreference, keyText, type RowKeys } from "./row_key.ts";

@@ -1,10 +1,10 @@
 import { Buffer } from "node:buffer";
 import type { LogicalMessage, Relation, RowChange, Truncate } from "../decode/event.ts";
 import type { OutputPlugin, PartitionKeyChoice } from "../options.ts";
-import type { Catalog } from "../postgres/known_table.ts";
+import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { ColumnObject } from "./column_object.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
-import { HiddenKeyWarning } from "./hidden_key.ts";
+import { HiddenKeyWarning } from "./hidden_key_warning.ts";
 import { oldRowAsSent, rowAfter } from "./json_rows.ts";
 import { LsnText } from "./lsn_text.ts";
 import { choosePartitionKey, messageName, type PartitionKeyOf } from "./partition_key.ts";

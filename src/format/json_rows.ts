@@ -1,6 +1,6 @@
 import { type Column, type RowChange, UNCHANGED } from "../decode/event.ts";
 import type { OutputPlugin } from "../options.ts";
-import type { Catalog } from "../postgres/known_table.ts";
+import type { Catalog } from "../postgres/catalog/known_table.ts";
 
 /**
  * The old row or old key, if PostgreSQL sent one. wal2json fills the identity of an update from the

@@ -1,4 +1,4 @@
-import { formatLsn, type Lsn } from "../lsn.ts";
+import { formatLsn, type Lsn } from "../base/lsn.ts";
 import type { Utf8Writer } from "./utf8_writer.ts";
 
 const encoder = new TextEncoder();

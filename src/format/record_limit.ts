@@ -1,4 +1,4 @@
-import { TooLargeError } from "../errors.ts";
+import { TooLargeError } from "../base/errors.ts";
 
 /**
  * UTF-16 units, each at least a byte. Above the 10 MiB that a stream can be made to take, and far below

@@ -1,6 +1,6 @@
 import { columnBudget } from "../decode/column_budget.ts";
 import type { Relation } from "../decode/event.ts";
-import type { Catalog } from "../postgres/known_table.ts";
+import type { Catalog } from "../postgres/catalog/known_table.ts";
 
 /** Partitions that are made for ever must not fill the memory; what is forgotten is derived again. */
 const MAX_TABLES = 20_000;

@@ -1,6 +1,6 @@
 import { type Column, type Relation, type RowChange, UNCHANGED } from "../decode/event.ts";
 import type { OutputPlugin } from "../options.ts";
-import type { Catalog, KnownTable } from "../postgres/known_table.ts";
+import type { Catalog, KnownTable } from "../postgres/catalog/known_table.ts";
 import type { FormatProblem, Unread } from "./formatter.ts";
 import { RelationCache } from "./relation_cache.ts";
 

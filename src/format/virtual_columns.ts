@@ -1,4 +1,4 @@
-import type { Catalog } from "../postgres/known_table.ts";
+import type { Catalog } from "../postgres/catalog/known_table.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
 import { RowView } from "./row_view.ts";
 

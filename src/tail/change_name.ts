@@ -1,5 +1,5 @@
-import { type Lsn, parseLsn } from "../lsn.ts";
-import { asText } from "./render.ts";
+import { type Lsn, parseLsn } from "../base/lsn.ts";
+import { asText } from "./render_record.ts";
 
 /** What names a change of the JSON format, version 1 (`format/json.ts`). */
 export type ChangeName =

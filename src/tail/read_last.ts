@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { LastRecords } from "./last_records.ts";
-import { renderRecord } from "./render.ts";
+import { renderRecord } from "./render_record.ts";
 import { type ReadStart, readStream } from "./stream_reader.ts";
 import type { TailOptions } from "./tail_options.ts";
 import { takeApart } from "./user_record.ts";

@@ -1,10 +1,10 @@
 import { getLogger } from "@logtape/logtape";
-import { ADVICE } from "../kinesis/ask_patiently.ts";
-import { Backoff } from "../kinesis/backoff.ts";
-import type { Clock } from "../clock.ts";
-import { classify, refusalError } from "../kinesis/put_error.ts";
-import type { KinesisReadApi, ShardPosition, StoredRecord } from "../kinesis/read_api.ts";
-import { Trouble } from "../kinesis/trouble.ts";
+import { ADVICE } from "../kinesis/client/ask_patiently.ts";
+import { Backoff } from "../kinesis/client/request_backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import { classify, refusalError } from "../kinesis/client/kinesis_failure.ts";
+import type { KinesisReadApi, ShardPosition, StoredRecord } from "../kinesis/client/kinesis_read_api.ts";
+import { Trouble } from "../base/lasting_trouble.ts";
 import type { Permits } from "./permits.ts";
 
 /** Five GetRecords a second for each shard. https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html */

@@ -1,10 +1,10 @@
 import { getLogger } from "@logtape/logtape";
-import { RunError } from "../errors.ts";
-import { askPatiently } from "../kinesis/ask_patiently.ts";
-import type { ShardPosition, StoredRecord } from "../kinesis/read_api.ts";
-import type { ListedShard } from "../kinesis/shard_map.ts";
-import { type Shard, ShardMap } from "../kinesis/shard_map.ts";
-import { nounFor } from "../quantity.ts";
+import { RunError } from "../base/errors.ts";
+import { askPatiently } from "../kinesis/client/ask_patiently.ts";
+import type { ShardPosition, StoredRecord } from "../kinesis/client/kinesis_read_api.ts";
+import type { ListedShard } from "../kinesis/stream/shard_map.ts";
+import { type Shard, ShardMap } from "../kinesis/stream/shard_map.ts";
+import { nounFor } from "../base/quantity.ts";
 import { Permits } from "./permits.ts";
 import { type ReadContext, readShard, type ShardEnd } from "./shard_reader.ts";
 import type { TailOptions, TailStart } from "./tail_options.ts";

@@ -1,12 +1,12 @@
 import { getLogger } from "@logtape/logtape";
-import { RunError } from "../errors.ts";
-import type { Clock } from "../clock.ts";
-import type { KinesisReadApi, StoredRecord } from "../kinesis/read_api.ts";
-import type { Shard } from "../kinesis/shard_map.ts";
-import { countOf } from "../quantity.ts";
+import { RunError } from "../base/errors.ts";
+import type { Clock } from "../base/clock.ts";
+import type { KinesisReadApi, StoredRecord } from "../kinesis/client/kinesis_read_api.ts";
+import type { Shard } from "../kinesis/stream/shard_map.ts";
+import { countOf } from "../base/quantity.ts";
 import { LineOutput, ReaderGone, type Sink } from "./line_output.ts";
 import { readLast } from "./read_last.ts";
-import { renderRecord } from "./render.ts";
+import { renderRecord } from "./render_record.ts";
 import { type ReadStart, readStream, type TakeRecords } from "./stream_reader.ts";
 import type { TailOptions, TailStart } from "./tail_options.ts";
 import { takeApart } from "./user_record.ts";

@@ -1,4 +1,4 @@
-import type { Shard } from "../kinesis/shard_map.ts";
+import type { Shard } from "../kinesis/stream/shard_map.ts";
 import { liesIn, type TailedRecord } from "./user_record.ts";
 
 interface SeenTruncate {

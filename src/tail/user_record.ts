@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { deaggregate } from "../kinesis/deaggregate.ts";
-import { type HashKey, hashPartitionKey, parseHashKey } from "../kinesis/hash_key.ts";
-import type { StoredRecord } from "../kinesis/read_api.ts";
-import { holds, type Shard } from "../kinesis/shard_map.ts";
+import { deaggregate } from "../kinesis/aggregate/deaggregate.ts";
+import { type HashKey, hashPartitionKey, parseHashKey } from "../kinesis/stream/hash_key.ts";
+import type { StoredRecord } from "../kinesis/client/kinesis_read_api.ts";
+import { holds, type Shard } from "../kinesis/stream/shard_map.ts";
 
 /** One user record as it lies in the stream. */
 export interface TailedRecord {

@@ -1,6 +1,6 @@
-import { covers, overlap, type Shard } from "../kinesis/shard_map.ts";
-import { formatLsn } from "../lsn.ts";
-import { countOf } from "../quantity.ts";
+import { covers, overlap, type Shard } from "../kinesis/stream/shard_map.ts";
+import { formatLsn } from "../base/lsn.ts";
+import { countOf } from "../base/quantity.ts";
 import { readChangeName, tableOf } from "./change_name.ts";
 import { KeyHistories, type NamedChange, type OrderedChange, positionOf } from "./key_history.ts";
 import { contentHash, fingerprintOfBytes, RecentFingerprints } from "./recent_fingerprints.ts";

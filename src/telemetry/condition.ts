@@ -1,5 +1,5 @@
 import { formatSeconds } from "./rates.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "./run_snapshot.ts";
 
 /** Puts that fail for less are what a busy shard does. */
 const FAILING_SECONDS = 2;

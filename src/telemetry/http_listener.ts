@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { type HttpRequest, readHead } from "./http_request.ts";
 
 const logger = getLogger(["pg2kinesis", "telemetry"]);

@@ -1,4 +1,4 @@
-import type { Lsn } from "../lsn.ts";
+import type { Lsn } from "../base/lsn.ts";
 
 /** Positions that wait to be stored; beyond that every second one is forgotten. */
 const MAX_MARKS = 1000;

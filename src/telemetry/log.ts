@@ -1,14 +1,14 @@
 import { configureSync, type LogRecord } from "@logtape/logtape";
-import { systemClock } from "../clock.ts";
+import { systemClock } from "../base/clock.ts";
 import type { LogOptions } from "../options.ts";
-import { isPlainWord, printable, printableJson } from "../printable.ts";
-import { nounFor } from "../quantity.ts";
+import { isPlainWord, printable, printableJson } from "../base/printable.ts";
+import { nounFor } from "../base/quantity.ts";
 import { takeForeignOutput } from "./foreign_output.ts";
-import { redact } from "./redaction.ts";
+import { redact } from "../base/redaction.ts";
 import { sayDroppedWith, writeLine } from "./stderr.ts";
 import { WarningLimiter } from "./warning_limiter.ts";
 
-export { registerSecret } from "./redaction.ts";
+export { registerSecret } from "../base/redaction.ts";
 
 /**
  * Sends everything that is logged under `pg2kinesis` to stderr, one line each, and what libraries and

@@ -1,7 +1,7 @@
-import type { FailureReason } from "../kinesis/stats.ts";
-import type { Histogram } from "./histogram.ts";
-import { SKIP_REASONS } from "./progress.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { FailureReason } from "../base/writer_stats.ts";
+import type { Histogram } from "../base/histogram.ts";
+import { SKIP_REASONS } from "../run_progress.ts";
+import type { Snapshot } from "./run_snapshot.ts";
 
 /** One number, with the labels that tell it from the metric's others. */
 export interface Sample {

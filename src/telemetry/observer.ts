@@ -1,13 +1,13 @@
 import { getLogger } from "@logtape/logtape";
 import type { Checkpoint } from "../checkpoint.ts";
-import { type Clock, systemClock } from "../clock.ts";
-import type { WriterStats } from "../kinesis/stats.ts";
-import type { SlotState } from "../postgres/slot_state.ts";
-import type { SourceStats } from "../postgres/replication_source.ts";
-import { Histogram } from "./histogram.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import type { WriterStats } from "../base/writer_stats.ts";
+import type { SlotState } from "../postgres/slot/slot_state.ts";
+import type { SourceStats } from "../postgres/session/replication_source.ts";
+import { Histogram } from "../base/histogram.ts";
 import { LagClock } from "./lag_clock.ts";
-import { Progress } from "./progress.ts";
-import type { Lag, Position, RunNames, RunState, Snapshot } from "./snapshot.ts";
+import { Progress } from "../run_progress.ts";
+import type { Lag, Position, RunNames, RunState, Snapshot } from "./run_snapshot.ts";
 
 const logger = getLogger(["pg2kinesis", "telemetry"]);
 

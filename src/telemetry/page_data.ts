@@ -1,12 +1,12 @@
-import { formatLsn } from "../lsn.ts";
+import { formatLsn } from "../base/lsn.ts";
 import type { LagLimit } from "../options.ts";
 import { conditionOf } from "./condition.ts";
 import { answeredPuts, catchUpWords, estimateCatchUp, ratesBetween } from "./rates.ts";
 import { History } from "./history.ts";
-import { type Histogram, quantile } from "./histogram.ts";
+import { type Histogram, quantile } from "../base/histogram.ts";
 import type { RunObserver } from "./observer.ts";
 import { whyNotReady } from "./readiness.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "./run_snapshot.ts";
 
 const SAMPLE_EVERY_MS = 5_000;
 /** The page's plots go back an hour. */

@@ -1,6 +1,6 @@
 import process from "node:process";
-import { VERSION } from "../cli/version.ts";
-import { systemClock } from "../clock.ts";
+import { VERSION } from "../base/version.ts";
+import { systemClock } from "../base/clock.ts";
 import type { Metric } from "./metrics.ts";
 
 const STARTED_SECONDS = (systemClock.wall() - systemClock.now()) / 1000;

@@ -1,7 +1,7 @@
-import type { Histogram } from "./histogram.ts";
+import type { Histogram } from "../base/histogram.ts";
 import { type Metric, METRICS, type Sample } from "./metrics.ts";
 import { PROCESS_METRICS } from "./process_metrics.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "./run_snapshot.ts";
 
 /** Of the text format: https://prometheus.io/docs/instrumenting/exposition_formats/ */
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";

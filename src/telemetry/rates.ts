@@ -1,4 +1,4 @@
-import type { Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "./run_snapshot.ts";
 
 /** What a run does in a second, between two snapshots. */
 export interface Rates {

@@ -1,7 +1,7 @@
 import type { LagLimit } from "../options.ts";
-import { formatBytes } from "../quantity.ts";
+import { formatBytes } from "../base/quantity.ts";
 import { formatSeconds } from "./rates.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "./run_snapshot.ts";
 
 /** Why the run is not ready, in one line; undefined when it streams, and not too far behind. */
 export function whyNotReady(now: Snapshot, limit: LagLimit | undefined): string | undefined {

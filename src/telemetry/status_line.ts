@@ -1,7 +1,7 @@
-import { formatBytes } from "../quantity.ts";
+import { formatBytes } from "../base/quantity.ts";
 import { conditionOf } from "./condition.ts";
 import { type CatchUp, catchUpWords, formatSeconds, type Rates } from "./rates.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Snapshot } from "./run_snapshot.ts";
 
 const BETWEEN = " · ";
 

@@ -1,13 +1,13 @@
 import { getLogger } from "@logtape/logtape";
-import { RunError } from "../errors.ts";
+import { RunError } from "../base/errors.ts";
 import type { ListenAddress, TelemetryOptions } from "../options.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../base/printable.ts";
 import { type HttpAnswer, HttpListener } from "./http_listener.ts";
 import { type HttpRequest, isOwnHost } from "./http_request.ts";
 import type { RunObserver } from "./observer.ts";
 import { PageData } from "./page_data.ts";
 import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "./prometheus.ts";
-import { redact } from "./redaction.ts";
+import { redact } from "../base/redaction.ts";
 import { whyNotReady } from "./readiness.ts";
 
 const logger = getLogger(["pg2kinesis", "telemetry"]);

@@ -1,5 +1,5 @@
 import type { LogRecord } from "@logtape/logtape";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
 
 /** So many warnings of one kind are told in an interval; of the rest, how many there were. */
 const BURST = 5;

@@ -5,7 +5,7 @@ import {
   CredentialsError,
   type CredentialSource,
 } from "../../src/aws/credentials.ts";
-import { VirtualClock } from "../kinesis/virtual_clock.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
 
 const MINUTE_MS = 60_000;
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, ForeignAnswer, HttpHandler } from "../../src/aws/http_handler.ts";
-import { classify } from "../../src/kinesis/put_error.ts";
-import { answer, serveRaw, STORED } from "./raw_server.ts";
+import { classify } from "../../src/kinesis/client/kinesis_failure.ts";
+import { answer, serveRaw, STORED } from "../support/raw_server.ts";
 
 const ASKED = {
   verb: "put into",

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { proxyFor } from "../../src/aws/proxy.ts";
-import { RunError } from "../../src/errors.ts";
+import { RunError } from "../../src/base/errors.ts";
 
 const KINESIS = "https://kinesis.eu-west-1.amazonaws.com/";
 

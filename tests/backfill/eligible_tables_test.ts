@@ -12,7 +12,7 @@ import {
 } from "../support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
-import { postgresOptions, withConnection } from "../postgres/setup.ts";
+import { postgresOptions, withConnection } from "../support/postgres_options.ts";
 
 const servers = [await startEmbeddedPostgres()];
 if (findDebianPostgres() === undefined) console.warn(NO_DEBIAN_POSTGRES);

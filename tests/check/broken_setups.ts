@@ -1,9 +1,9 @@
-import { connect } from "../../src/postgres/connection.ts";
-import { follow } from "../e2e/setup.ts";
-import { postgresOptions } from "../postgres/setup.ts";
+import { connect } from "../../src/postgres/connection/connection.ts";
+import { follow } from "../support/following_program.ts";
+import { postgresOptions } from "../support/postgres_options.ts";
 import { waitFor } from "../support/wait.ts";
-import { type Broken, sql } from "./broken.ts";
-import { SETTINGS, STREAM, type World } from "./setup.ts";
+import { type Broken, sql } from "./broken_world.ts";
+import { SETTINGS, STREAM, type World } from "./checked_world.ts";
 
 const PLUGIN = "--pg-slot-output-plugin";
 const PGOUTPUT = [PLUGIN, "pgoutput"];

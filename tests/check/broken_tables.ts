@@ -1,5 +1,5 @@
-import { type Broken, sql } from "./broken.ts";
-import { SETTINGS } from "./setup.ts";
+import { type Broken, sql } from "./broken_world.ts";
+import { SETTINGS } from "./checked_world.ts";
 
 const PLUGIN = "--pg-slot-output-plugin";
 const PGOUTPUT = [PLUGIN, "pgoutput"];

@@ -9,8 +9,8 @@ import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { readBack } from "../support/read_back.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
-import { type AwsGate, CALLER, startAwsGate } from "./aws_gate.ts";
-import { addFlags, check, newWorld, SETTINGS, STREAM } from "./setup.ts";
+import { type AwsGate, CALLER, startAwsGate } from "../support/aws_gate.ts";
+import { addFlags, check, newWorld, SETTINGS, STREAM } from "./checked_world.ts";
 
 const PLUGIN = "--pg-slot-output-plugin";
 

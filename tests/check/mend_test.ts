@@ -11,11 +11,11 @@ import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
-import { startAwsGate } from "./aws_gate.ts";
-import type { Broken } from "./broken.ts";
+import { startAwsGate } from "../support/aws_gate.ts";
+import type { Broken } from "./broken_world.ts";
 import { BROKEN_SETUPS } from "./broken_setups.ts";
 import { BROKEN_TABLES } from "./broken_tables.ts";
-import { check, newWorld, obey, SETTINGS, STREAM } from "./setup.ts";
+import { check, newWorld, obey, SETTINGS, STREAM } from "./checked_world.ts";
 
 Deno.test("check catches what would stop a run, and what it prints mends it", async (t) => {
   await using shared = await startEmbeddedPostgres({ settings: SETTINGS });

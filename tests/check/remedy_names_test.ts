@@ -1,13 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 // @ts-types="@types/pg"
 import pg from "pg";
-import { quoteIdentifier, quoteLiteral } from "../../src/postgres/sql_text.ts";
-import { printable } from "../../src/printable.ts";
+import { quoteIdentifier, quoteLiteral } from "../../src/postgres/connection/sql_text.ts";
+import { printable } from "../../src/base/printable.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
-import { SETTINGS } from "./setup.ts";
+import { SETTINGS } from "./checked_world.ts";
 
 /** What has a meaning to SQL, to psql, to a shell, to a URL, or to a terminal. */
 const PIECES = [

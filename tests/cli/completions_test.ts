@@ -5,7 +5,7 @@ import { COMMANDS, TEXT_COMMANDS } from "../../src/cli/flag.ts";
 import { flagList } from "../../src/cli/flags.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 import { SHELLS } from "../../src/cli/shells.ts";
-import { hostWith, usageError } from "./support.ts";
+import { hostWith, usageError } from "../support/command_line.ts";
 
 const ALL_COMMANDS = [...COMMANDS, ...TEXT_COMMANDS];
 const namesOf = (command: typeof COMMANDS[number]) =>

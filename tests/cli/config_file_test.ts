@@ -4,11 +4,11 @@ import { changedKeys, watchConfig } from "../../src/cli/config_watch.ts";
 import { environmentName, type Flag } from "../../src/cli/flag.ts";
 import { type FlagId, flagIds, flags } from "../../src/cli/flags.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { logged } from "../support/logs.ts";
 import { waitFor } from "../support/wait.ts";
 import { ROWS } from "./flag_rows.ts";
-import { hostWith, parseRun, usageError } from "./support.ts";
+import { hostWith, parseRun, usageError } from "../support/command_line.ts";
 
 const CONFIG = ["--config", "/shop.toml"];
 const file = (text: string) => ({ "/shop.toml": text });

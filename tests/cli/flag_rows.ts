@@ -1,6 +1,6 @@
 import type { FlagId } from "../../src/cli/flags.ts";
 import type { RunOptions } from "../../src/options.ts";
-import type { Env } from "./support.ts";
+import type { Env } from "../support/command_line.ts";
 
 /** A flag's good texts with what they become in the options, and its bad ones with what is said. */
 export interface Row {

@@ -3,7 +3,7 @@ import type { Flag } from "../../src/cli/flag.ts";
 import { environmentName } from "../../src/cli/flag.ts";
 import { type FlagId, flagIds, flags } from "../../src/cli/flags.ts";
 import { ROWS } from "./flag_rows.ts";
-import { type Env, parseRun, usageError } from "./support.ts";
+import { type Env, parseRun, usageError } from "../support/command_line.ts";
 
 for (const [id, row] of Object.entries(ROWS)) {
   const flag = flags[id as FlagId];

@@ -2,10 +2,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { COMMANDS, environmentName, TEXT_COMMANDS } from "../../src/cli/flag.ts";
 import { flagList, flags } from "../../src/cli/flags.ts";
 import { HELP_WIDTH, renderFlagReference, renderHelp } from "../../src/cli/help.ts";
-import { VERSION, versionLine } from "../../src/cli/version.ts";
+import { VERSION, versionLine } from "../../src/base/version.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 import { withGeneratedPart } from "../support/generated_part.ts";
-import { hostWith, parseRun } from "./support.ts";
+import { hostWith, parseRun } from "../support/command_line.ts";
 
 for (const command of [...COMMANDS, ...TEXT_COMMANDS]) {
   Deno.test(`renderHelp of ${command} fits a terminal of 80 columns`, () => {

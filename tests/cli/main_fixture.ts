@@ -1,7 +1,7 @@
 /** The program with a run that ends as the variable `ENDING` says. */
 import { getLogger } from "@logtape/logtape";
 import { main } from "../../src/cli/main.ts";
-import { RunError, UsageError } from "../../src/errors.ts";
+import { RunError, UsageError } from "../../src/base/errors.ts";
 
 const secret = "hunter2";
 const logger = getLogger(["pg2kinesis", "fixture"]);

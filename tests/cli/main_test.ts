@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { renderHelp } from "../../src/cli/help.ts";
-import { versionLine } from "../../src/cli/version.ts";
+import { versionLine } from "../../src/base/version.ts";
 
 const pathOf = (path: string) => fromFileUrl(new URL(path, import.meta.url));
 const PROGRAM = pathOf("../../main.ts");

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseCommandLine } from "../../src/cli/parse.ts";
-import { hostWith, parseRun, usageError } from "./support.ts";
+import { hostWith, parseRun, usageError } from "../support/command_line.ts";
 
 Deno.test("parseCommandLine takes the word run, or none", () => {
   assertEquals(parseRun(["run", "-s", "x"]).options.slot.name, "x");

@@ -1,8 +1,8 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { type Command, parseCommandLine } from "../../src/cli/parse.ts";
 import type { TailOptions } from "../../src/tail/tail_options.ts";
-import { type Env, hostWith } from "./support.ts";
+import { type Env, hostWith } from "../support/command_line.ts";
 
 function parseTail(args: readonly string[], env: Env = {}): TailOptions {
   const command: Command = parseCommandLine(["tail", ...args], env, hostWith());

@@ -3,7 +3,7 @@
  * in the same plugin, read by JSON.parse), and the plugins with each other.
  */
 import { assert, assertEquals } from "@std/assert";
-import { formatLsn } from "../../src/lsn.ts";
+import { formatLsn } from "../../src/base/lsn.ts";
 import {
   type Column,
   type RowChange,
@@ -11,7 +11,7 @@ import {
   UNCHANGED,
 } from "../../src/decode/event.ts";
 import { type Fixture, readFixture } from "../fixtures/fixture.ts";
-import { decodeFixture } from "./decoding.ts";
+import { decodeFixture } from "../support/decoding.ts";
 
 /** What wal2json does to the values of these types. */
 function asWal2json({ type, value }: Column): string | null {

@@ -4,12 +4,12 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { answer, serveRaw } from "../aws/raw_server.ts";
+import { answer, serveRaw } from "../support/raw_server.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
 
 const server = await startEmbeddedPostgres();
 const isExecutable = Boolean(Deno.env.get("PG2KINESIS_BIN"));

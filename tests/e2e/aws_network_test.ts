@@ -4,16 +4,16 @@
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { answer, serveRaw, STORED } from "../aws/raw_server.ts";
-import { startAwsGate } from "../check/aws_gate.ts";
-import { Authority, hasOpenssl, NO_OPENSSL } from "../postgres/certificates.ts";
+import { answer, serveRaw, STORED } from "../support/raw_server.ts";
+import { startAwsGate } from "../support/aws_gate.ts";
+import { Authority, hasOpenssl, NO_OPENSSL } from "../support/certificates.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { kinesisEnv } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { hasTinyproxy, NO_TINYPROXY, startTinyproxy } from "../support/tinyproxy.ts";
 import { serveTls } from "../support/tls_front.ts";
-import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
 
 Deno.test("no command follows a redirect: neither record nor token leaves for another host", async () => {
   await using elsewhere = serveRaw(async (connection) => {

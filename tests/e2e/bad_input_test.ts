@@ -4,7 +4,7 @@ import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
-import { flagsFor, follow } from "./setup.ts";
+import { flagsFor, follow } from "../support/following_program.ts";
 
 const PASSWORD = "marked-secret-4711";
 

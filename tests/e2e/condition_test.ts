@@ -1,11 +1,11 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { FaultServerProcess, STREAM } from "../../scripts/campaign/fault_server_process.ts";
+import { FaultServerProcess, STREAM } from "../campaign/fault_server_process.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { get, telemetryUrl } from "../support/metrics.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
-import { flagsFor, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, waitUntilConfirmed } from "../support/following_program.ts";
 
 Deno.test("pg2kinesis says first, in its log and on its page, which side is away, since when and why", async () => {
   await using server = await startEmbeddedPostgres();

@@ -3,7 +3,7 @@ import type { OutputPlugin } from "../../src/options.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { StoredRecord } from "../support/read_back.ts";
-import { Follower, followWithAll, startServerWithPlugins } from "./all_plugins.ts";
+import { Follower, followWithAll, startServerWithPlugins } from "../support/all_plugins.ts";
 
 const { server, plugins } = await startServerWithPlugins();
 

@@ -6,7 +6,7 @@ import { get, telemetryUrl } from "../support/metrics.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { readBack } from "../support/read_back.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { flagsFor, freshStreamName, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, freshStreamName, waitUntilConfirmed } from "../support/following_program.ts";
 
 const ignore = !Deno.env.get("PG2KINESIS_BIN");
 if (ignore) {

@@ -4,7 +4,7 @@ import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
-import { freshStreamName, storedTexts, waitUntilConfirmed } from "./setup.ts";
+import { freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
 
 Deno.test("pg2kinesis with --slot-failover and two hosts goes on on the promoted standby", async () => {
   await using parts = new AsyncDisposableStack();

@@ -13,8 +13,8 @@ import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import type { StoredRecord } from "../support/read_back.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
-import { Follower, followWithAll } from "./all_plugins.ts";
-import { flagsFor } from "./setup.ts";
+import { Follower, followWithAll } from "../support/all_plugins.ts";
+import { flagsFor } from "../support/following_program.ts";
 
 const SALT = "pepper";
 const ENV = { PG2KINESIS_MASK_SALT: SALT };

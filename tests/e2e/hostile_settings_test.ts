@@ -15,7 +15,7 @@ import {
   freshStreamName,
   storedTexts,
   waitUntilConfirmed,
-} from "./setup.ts";
+} from "../support/following_program.ts";
 
 const servers = [{
   name: "18",

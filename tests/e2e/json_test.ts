@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { parseLsn } from "../../src/lsn.ts";
+import { parseLsn } from "../../src/base/lsn.ts";
 import type { OutputPlugin } from "../../src/options.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import type { StoredRecord } from "../support/read_back.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { Row } from "../support/test_postgres.ts";
-import { followWithAll, startServerWithPlugins } from "./all_plugins.ts";
+import { followWithAll, startServerWithPlugins } from "../support/all_plugins.ts";
 
 const { server, plugins } = await startServerWithPlugins();
 

@@ -10,7 +10,7 @@ import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
-import { Follower, followWithAll } from "./all_plugins.ts";
+import { Follower, followWithAll } from "../support/all_plugins.ts";
 
 /** What is done while the run goes on, and what then is published. */
 interface Case {

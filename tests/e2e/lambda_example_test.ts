@@ -5,7 +5,7 @@ import { createHandler, positionOf } from "../../docs/examples/lambda.mjs";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { follow, freshStreamName, waitUntilConfirmed } from "./setup.ts";
+import { follow, freshStreamName, waitUntilConfirmed } from "../support/following_program.ts";
 
 interface EventRecord {
   readonly eventID: string;

@@ -8,7 +8,7 @@ import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { freshStreamName, storedTexts, waitUntilConfirmed } from "./setup.ts";
+import { freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
 
 const PASSWORD = "from the README";
 const README = await Deno.readTextFile(new URL("../../README.md", import.meta.url));

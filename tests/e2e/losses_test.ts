@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { connectionFlags } from "../../scripts/campaign/run_scenario.ts";
-import { Trial } from "../../scripts/campaign/trial.ts";
-import { Proxy } from "../postgres/proxy.ts";
+import { connectionFlags } from "../campaign/run_scenario.ts";
+import { Trial } from "../campaign/trial.ts";
+import { Proxy } from "../support/proxy.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { randomSeed } from "../support/random.ts";

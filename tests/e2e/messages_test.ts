@@ -5,8 +5,8 @@ import { startKinesalite } from "../support/kinesalite.ts";
 import { peakMemoryMb } from "../support/memory.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { Follower, startServerWithPlugins } from "./all_plugins.ts";
-import { flagsFor } from "./setup.ts";
+import { Follower, startServerWithPlugins } from "../support/all_plugins.ts";
+import { flagsFor } from "../support/following_program.ts";
 
 const { server, plugins } = await startServerWithPlugins();
 const newest = await startEmbeddedPostgres();

@@ -4,7 +4,7 @@ import { startKinesalite } from "../support/kinesalite.ts";
 import { get, telemetryUrl } from "../support/metrics.ts";
 import { Pg2kinesis, programCommand } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { flagsFor, freshStreamName, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, freshStreamName, waitUntilConfirmed } from "../support/following_program.ts";
 
 // `.ci/run` runs this with the executable too.
 

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { FaultServerProcess, STREAM } from "../../scripts/campaign/fault_server_process.ts";
+import { FaultServerProcess, STREAM } from "../campaign/fault_server_process.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { get, scrape, telemetryUrl } from "../support/metrics.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
-import { flagsFor, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, waitUntilConfirmed } from "../support/following_program.ts";
 
 const server = await startEmbeddedPostgres();
 

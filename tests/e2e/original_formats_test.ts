@@ -12,7 +12,7 @@ import {
   originalFromWal2json,
 } from "../support/original.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { flagsFor, follow, freshStreamName, storedTexts, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, follow, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
 
 const KEYS = { "public.orders": "id", "shop.items": "sku" };
 

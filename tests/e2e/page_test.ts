@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { BrowserContextOptions, Page } from "playwright-core";
-import { FaultServerProcess, STREAM } from "../../scripts/campaign/fault_server_process.ts";
+import { FaultServerProcess, STREAM } from "../campaign/fault_server_process.ts";
 import { hasChromium, NO_CHROMIUM, startBrowser } from "../support/browser.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { telemetryUrl } from "../support/metrics.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
-import { flagsFor, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, waitUntilConfirmed } from "../support/following_program.ts";
 
 const ignore = !hasChromium();
 if (ignore) console.log(NO_CHROMIUM);

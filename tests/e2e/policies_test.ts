@@ -15,7 +15,7 @@ import {
   freshStreamName,
   storedTexts,
   waitUntilConfirmed,
-} from "./setup.ts";
+} from "../support/following_program.ts";
 
 /** Something that a run cannot publish, between two rows that it can. */
 interface Obstacle {

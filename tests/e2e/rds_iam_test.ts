@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { Authority, hasOpenssl, NO_OPENSSL } from "../postgres/certificates.ts";
+import { Authority, hasOpenssl, NO_OPENSSL } from "../support/certificates.ts";
 import {
   findDebianPostgres,
   NO_DEBIAN_POSTGRES,
@@ -11,7 +11,7 @@ import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
-import { freshStreamName, storedTexts, waitUntilConfirmed } from "./setup.ts";
+import { freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
 
 /** PostgreSQL asks by LDAP, which Debian's can and the embedded one cannot. */
 const ignore = findDebianPostgres() === undefined || !hasOpenssl();

@@ -1,11 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { parseLsn } from "../../src/lsn.ts";
+import { parseLsn } from "../../src/base/lsn.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
 import type { Row } from "../support/test_postgres.ts";
 import { waitFor } from "../support/wait.ts";
-import { Follower, startServerWithPlugins } from "./all_plugins.ts";
+import { Follower, startServerWithPlugins } from "../support/all_plugins.ts";
 
 const { server, plugins } = await startServerWithPlugins();
 

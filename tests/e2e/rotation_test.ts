@@ -1,11 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { Authority, hasOpenssl, NO_OPENSSL } from "../postgres/certificates.ts";
+import { Authority, hasOpenssl, NO_OPENSSL } from "../support/certificates.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
 
 const ignore = !hasOpenssl();
 if (ignore) console.warn(NO_OPENSSL);

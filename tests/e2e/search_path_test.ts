@@ -10,7 +10,7 @@ import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
 import type { PostgresServerOptions } from "../support/test_postgres.ts";
 import { waitFor } from "../support/wait.ts";
-import { freshStreamName, storedTexts, waitUntilConfirmed } from "./setup.ts";
+import { freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
 import { dependsOnTraps, setTraps, sprungTraps } from "./traps.ts";
 
 const LOG_EVERYTHING: PostgresServerOptions = {

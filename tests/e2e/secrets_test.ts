@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { Authority, hasOpenssl, NO_OPENSSL } from "../postgres/certificates.ts";
+import { Authority, hasOpenssl, NO_OPENSSL } from "../support/certificates.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";

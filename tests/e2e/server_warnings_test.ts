@@ -7,7 +7,7 @@ import {
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { Follower } from "./all_plugins.ts";
+import { Follower } from "../support/all_plugins.ts";
 
 const ignore = !hasWal2json();
 if (ignore) console.log(NO_DEBIAN_POSTGRES);

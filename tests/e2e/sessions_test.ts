@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { startKinesalite } from "../support/kinesalite.ts";
 import type { StoredRecord } from "../support/read_back.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { Follower, followWithAll, startServerWithPlugins } from "./all_plugins.ts";
+import { Follower, followWithAll, startServerWithPlugins } from "../support/all_plugins.ts";
 
 const { server, plugins } = await startServerWithPlugins();
 

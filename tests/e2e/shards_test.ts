@@ -3,7 +3,7 @@ import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { readBack } from "../support/read_back.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { follow, freshStreamName, waitUntilConfirmed } from "./setup.ts";
+import { follow, freshStreamName, waitUntilConfirmed } from "../support/following_program.ts";
 
 for (const aggregation of ["kpl", "none"]) {
   Deno.test(`pg2kinesis --aggregation ${aggregation} stores each record in the shard of its hash key, each row in order`, async () => {

@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
-import { putPlain } from "../tail/setup.ts";
+import { putPlain } from "../tail/aggregated_stream.ts";
 import { denoDir, programCommand } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { hasTmux, NO_TMUX, Terminal } from "../support/terminal.ts";
 import { waitFor } from "../support/wait.ts";
-import { flagsFor, freshStreamName, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, freshStreamName, waitUntilConfirmed } from "../support/following_program.ts";
 
 // `.ci/run` runs this with the executable too, whose runtime writes in another way.
 

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { runTakeovers } from "../../scripts/campaign/takeover.ts";
+import { runTakeovers } from "../campaign/takeover.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { randomSeed } from "../support/random.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
 
 const STANDBY = ["--standby", "-f", "CSV"];
 

@@ -1,11 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { FaultServerProcess, STREAM } from "../../scripts/campaign/fault_server_process.ts";
+import { FaultServerProcess, STREAM } from "../campaign/fault_server_process.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { denoDir, programCommand } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { hasTmux, NO_TMUX, Terminal } from "../support/terminal.ts";
 import { waitFor } from "../support/wait.ts";
-import { flagsFor, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, waitUntilConfirmed } from "../support/following_program.ts";
 
 const ignore = !hasTmux();
 if (ignore) console.log(NO_TMUX);

@@ -1,12 +1,12 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { Authority, hasOpenssl, NO_OPENSSL } from "../postgres/certificates.ts";
-import { Proxy } from "../postgres/proxy.ts";
+import { Authority, hasOpenssl, NO_OPENSSL } from "../support/certificates.ts";
+import { Proxy } from "../support/proxy.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
-import { flagsFor, freshStreamName, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, freshStreamName, waitUntilConfirmed } from "../support/following_program.ts";
 
 const ignore = !hasOpenssl();
 if (ignore) console.warn(NO_OPENSSL);

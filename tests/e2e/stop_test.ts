@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { insertRows, SingleRun } from "../../scripts/campaign/single_run.ts";
+import { insertRows, SingleRun } from "../campaign/single_run.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
@@ -12,7 +12,7 @@ import {
   freshStreamName,
   storedTexts,
   waitUntilConfirmed,
-} from "./setup.ts";
+} from "../support/following_program.ts";
 
 Deno.test("pg2kinesis confirms what is stored when SIGINT or SIGTERM stops it, and goes on from there", async () => {
   await using server = await startEmbeddedPostgres();

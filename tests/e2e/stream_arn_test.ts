@@ -8,7 +8,7 @@ import { kinesisEnv } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { sleep } from "../support/wait.ts";
-import { flagsFor, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, waitUntilConfirmed } from "../support/following_program.ts";
 
 const server = await startEmbeddedPostgres();
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { runThrottled } from "../../scripts/campaign/throttled.ts";
+import { runThrottled } from "../campaign/throttled.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 
 /** 40 MB are committed, and the writer holds 16 MiB: were it all in memory, it would be more than this. */

@@ -7,7 +7,7 @@ import {
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { followWithAll } from "./all_plugins.ts";
+import { followWithAll } from "../support/all_plugins.ts";
 
 const servers = [{
   name: "18",

@@ -9,7 +9,7 @@ import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
-import { flagsFor, freshStreamName, storedTexts } from "./setup.ts";
+import { flagsFor, freshStreamName, storedTexts } from "../support/following_program.ts";
 
 const kinesis = await startKinesalite();
 const embedded = await startEmbeddedPostgres();

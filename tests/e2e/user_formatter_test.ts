@@ -6,7 +6,7 @@ import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { readBack } from "../support/read_back.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
-import { flagsFor, freshStreamName, waitUntilConfirmed } from "./setup.ts";
+import { flagsFor, freshStreamName, waitUntilConfirmed } from "../support/following_program.ts";
 
 const server = await startEmbeddedPostgres();
 

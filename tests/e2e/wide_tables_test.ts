@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { peakMemoryMb } from "../support/memory.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { Follower, startServerWithPlugins } from "./all_plugins.ts";
+import { Follower, startServerWithPlugins } from "../support/all_plugins.ts";
 
 const { server, plugins } = await startServerWithPlugins();
 

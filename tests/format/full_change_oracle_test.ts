@@ -7,7 +7,7 @@ import {
   startDebianPostgres,
 } from "../support/debian_postgres.ts";
 import type { Row } from "../support/test_postgres.ts";
-import { type Oracle, parseExactly, type Step, withOracle } from "./oracle.ts";
+import { type Oracle, parseExactly, type Step, withOracle } from "./formats_oracle.ts";
 
 const ignore = !hasWal2json();
 if (ignore) console.warn(NO_DEBIAN_POSTGRES);

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { UNCHANGED } from "../../src/decode/event.ts";
-import { createFormatter } from "../../src/format/create.ts";
+import { createFormatter } from "../../src/format/formats.ts";
 import type { OutputPlugin } from "../../src/options.ts";
 import {
   type ColumnSpec,
@@ -12,7 +12,7 @@ import {
   row,
   truncate,
   tryFormat,
-} from "./made_up.ts";
+} from "../support/made_up_changes.ts";
 
 function make(plugin: OutputPlugin = "test_decoding", known = {}) {
   const catalog = new MadeUpCatalog({ "public.t": known });

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { parseLsn } from "../../src/lsn.ts";
+import { parseLsn } from "../../src/base/lsn.ts";
 import type { OutputPlugin } from "../../src/options.ts";
 import { PREPARE, SCENARIO } from "../fixtures/scenario.ts";
 import {
@@ -8,7 +8,7 @@ import {
   startDebianPostgres,
 } from "../support/debian_postgres.ts";
 import type { Row } from "../support/test_postgres.ts";
-import { type Oracle, PLUGINS, type Published, type Step, withOracle } from "./oracle.ts";
+import { type Oracle, PLUGINS, type Published, type Step, withOracle } from "./formats_oracle.ts";
 
 const ignore = !hasWal2json();
 if (ignore) console.warn(NO_DEBIAN_POSTGRES);

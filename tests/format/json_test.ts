@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { UNCHANGED } from "../../src/decode/event.ts";
-import { createFormatter } from "../../src/format/create.ts";
+import { createFormatter } from "../../src/format/formats.ts";
 import { formatMicroseconds } from "../../src/format/transaction_text.ts";
 import type { OutputPlugin, PartitionKeyChoice } from "../../src/options.ts";
 import {
@@ -14,7 +14,7 @@ import {
   row,
   truncate,
   tryFormat,
-} from "./made_up.ts";
+} from "../support/made_up_changes.ts";
 
 const PKEY: PartitionKeyChoice = { kind: "pkey" };
 

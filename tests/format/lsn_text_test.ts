@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { LsnText } from "../../src/format/lsn_text.ts";
 import { Utf8Writer } from "../../src/format/utf8_writer.ts";
-import { formatLsn } from "../../src/lsn.ts";
+import { formatLsn } from "../../src/base/lsn.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
 
 Deno.test("LsnText writes what formatLsn gives, at the edges and at random steps", () => {

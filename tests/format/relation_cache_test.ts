@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { columnBudget } from "../../src/decode/column_budget.ts";
 import type { Relation } from "../../src/decode/event.ts";
 import { RelationCache } from "../../src/format/relation_cache.ts";
-import type { Catalog } from "../../src/postgres/known_table.ts";
+import type { Catalog } from "../../src/postgres/catalog/known_table.ts";
 
 /** A cache that counts how often it derives. */
 function counting() {

@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { createFormatter } from "../../src/format/create.ts";
+import { createFormatter } from "../../src/format/formats.ts";
 import { RowView } from "../../src/format/row_view.ts";
 import type { RowChange, TransactionEvent } from "../../src/decode/event.ts";
-import { asRow, decodeFixture, newDecoder } from "../decode/decoding.ts";
-import * as write from "../decode/pgoutput_messages.ts";
+import { asRow, decodeFixture, newDecoder } from "../support/decoding.ts";
+import * as write from "../support/pgoutput_messages.ts";
 import { makeXLogData, readFixture } from "../fixtures/fixture.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
-import { format, MadeUpCatalog, OPTIONS, tryFormat } from "./made_up.ts";
+import { format, MadeUpCatalog, OPTIONS, tryFormat } from "../support/made_up_changes.ts";
 
 const FIXTURES = [
   ["test_decoding", 15],

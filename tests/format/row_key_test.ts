@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { type RowChange, UNCHANGED } from "../../src/decode/event.ts";
 import { type KeyPreference, keyText, RowKeys } from "../../src/format/row_key.ts";
 import type { OutputPlugin } from "../../src/options.ts";
-import { MadeUpCatalog, row } from "./made_up.ts";
+import { MadeUpCatalog, row } from "../support/made_up_changes.ts";
 
 /** The key's text, or the problem's kind in angle brackets. */
 function find(keys: RowKeys, change: RowChange, prefer: KeyPreference = "new"): string {

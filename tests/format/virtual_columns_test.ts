@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { createFormatter } from "../../src/format/create.ts";
-import { format, MadeUpCatalog, OPTIONS, row } from "./made_up.ts";
+import { createFormatter } from "../../src/format/formats.ts";
+import { format, MadeUpCatalog, OPTIONS, row } from "../support/made_up_changes.ts";
 
 for (const formatter of ["JSON", "CSVPayload"]) {
   Deno.test(`virtual generated columns, which plugins print as NULL, are left out (${formatter})`, async () => {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { dirname, fromFileUrl, join } from "@std/path";
-import { Authority, type Certificate, hasOpenssl, NO_OPENSSL } from "../postgres/certificates.ts";
+import { Authority, type Certificate, hasOpenssl, NO_OPENSSL } from "../support/certificates.ts";
 import { denoDir } from "../support/pg2kinesis.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));

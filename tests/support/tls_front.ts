@@ -1,4 +1,4 @@
-import type { Certificate } from "../postgres/certificates.ts";
+import type { Certificate } from "./certificates.ts";
 
 export interface TlsFront extends AsyncDisposable {
   readonly port: number;

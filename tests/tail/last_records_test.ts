@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { LastRecords } from "../../src/tail/last_records.ts";
 import { tail, type TailParts } from "../../src/tail/tail.ts";
 import type { TailOptions } from "../../src/tail/tail_options.ts";
-import { VirtualClock } from "../kinesis/virtual_clock.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
 import { SimulatedStream } from "./simulated_stream.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);

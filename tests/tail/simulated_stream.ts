@@ -1,6 +1,6 @@
-import type { KinesisReadApi, ShardPosition, StoredRecord } from "../../src/kinesis/read_api.ts";
-import type { ListedShard } from "../../src/kinesis/shard_map.ts";
-import type { VirtualClock } from "../kinesis/virtual_clock.ts";
+import type { KinesisReadApi, ShardPosition, StoredRecord } from "../../src/kinesis/client/kinesis_read_api.ts";
+import type { ListedShard } from "../../src/kinesis/stream/shard_map.ts";
+import type { VirtualClock } from "../support/virtual_clock.ts";
 
 const ITERATOR_LIFE_MS = 300_000;
 const MIN_CALL_GAP_MS = 200;

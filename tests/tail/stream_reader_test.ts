@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { RunError } from "../../src/errors.ts";
+import { RunError } from "../../src/base/errors.ts";
 import { type ReadStart, readStream } from "../../src/tail/stream_reader.ts";
 import type { TailOptions } from "../../src/tail/tail_options.ts";
-import { VirtualClock } from "../kinesis/virtual_clock.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
 import { serviceError, SimulatedStream } from "./simulated_stream.ts";
 
 const [A, B, C, D, E] = ["shard-a", "shard-b", "shard-c", "shard-d", "shard-e"] as const;

@@ -11,7 +11,7 @@ import {
   putInto,
   putPlain,
   split,
-} from "./setup.ts";
+} from "./aggregated_stream.ts";
 
 const KEYS = 40;
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { parseHashKey } from "../../src/kinesis/hash_key.ts";
-import type { Shard } from "../../src/kinesis/shard_map.ts";
+import { parseHashKey } from "../../src/kinesis/stream/hash_key.ts";
+import type { Shard } from "../../src/kinesis/stream/shard_map.ts";
 import { KeyHistories, type NamedChange } from "../../src/tail/key_history.ts";
 import { fingerprint, RecentFingerprints } from "../../src/tail/recent_fingerprints.ts";
 import { SequenceGaps } from "../../src/tail/sequence_gaps.ts";
@@ -8,7 +8,7 @@ import type { TailedRecord } from "../../src/tail/user_record.ts";
 import { Verifier, type VerifierCounts } from "../../src/tail/verifier.ts";
 import { hashKeyOf } from "../support/read_back.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
-import { change, type UserRecord } from "./setup.ts";
+import { change, type UserRecord } from "./aggregated_stream.ts";
 
 const HALF = 1n << 127n;
 const shardOf = (id: string, start: bigint, end: bigint): Shard => ({

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { follow, waitUntilConfirmed } from "../e2e/setup.ts";
+import { follow, waitUntilConfirmed } from "../support/following_program.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
-import { openShards, split } from "./setup.ts";
+import { openShards, split } from "./aggregated_stream.ts";
 
 for (const plugin of ["pgoutput", "test_decoding"]) {
   Deno.test(`tail --verify finds nothing wrong with what a run published through kills and a split (${plugin})`, async () => {

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { conditionOf } from "../../src/telemetry/condition.ts";
-import { GIB, type MadeUp, madeUpSnapshot } from "./made_up.ts";
+import { GIB, type MadeUp, madeUpSnapshot } from "../support/made_up_snapshots.ts";
 
 const NOON_MS = Date.parse("2026-11-28T12:00:00Z");
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { LogRecord } from "@logtape/logtape";
 import { jsonLine, textLine } from "../../src/telemetry/log.ts";
-import { redact, registerSecret } from "../../src/telemetry/redaction.ts";
+import { redact, registerSecret } from "../../src/base/redaction.ts";
 
 /** A record as LogTape makes it of `logger.info(template, properties)`. */
 function record(template: string, properties: Record<string, unknown> = {}): LogRecord {

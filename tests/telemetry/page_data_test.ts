@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { PageData } from "../../src/telemetry/page_data.ts";
-import { madeUpSnapshot } from "./made_up.ts";
+import { madeUpSnapshot } from "../support/made_up_snapshots.ts";
 
 Deno.test("PageData shows what happened since the start before there is a minute of it", () => {
   const snapshot = madeUpSnapshot({ changes: 5 });

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Histogram } from "../../src/telemetry/histogram.ts";
+import { Histogram } from "../../src/base/histogram.ts";
 import { type Metric, METRICS } from "../../src/telemetry/metrics.ts";
 import { metricText, prometheusText } from "../../src/telemetry/prometheus.ts";
 import { parseExposition } from "../support/exposition.ts";
-import { madeUpSnapshot } from "./made_up.ts";
+import { madeUpSnapshot } from "../support/made_up_snapshots.ts";
 
 /** A run with something to say of every metric. */
 const SNAPSHOT = madeUpSnapshot({

@@ -6,7 +6,7 @@ import {
   formatSeconds,
   ratesBetween,
 } from "../../src/telemetry/rates.ts";
-import { GIB, madeUpSnapshot } from "./made_up.ts";
+import { GIB, madeUpSnapshot } from "../support/made_up_snapshots.ts";
 
 Deno.test("ratesBetween gives what happened in a second, and the shard that took most", () => {
   const before = madeUpSnapshot({ atMs: 0, changes: 100, shards: [{ bytes: 500 }, { bytes: 0 }] });

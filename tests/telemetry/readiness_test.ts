@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { whyNotReady } from "../../src/telemetry/readiness.ts";
-import { type MadeUp, madeUpSnapshot } from "./made_up.ts";
+import { type MadeUp, madeUpSnapshot } from "../support/made_up_snapshots.ts";
 
 const HALF_MINUTE = { kind: "seconds", seconds: 30 } as const;
 const MEBIBYTE = { kind: "bytes", bytes: 1024 * 1024 } as const;

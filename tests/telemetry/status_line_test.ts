@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { estimateCatchUp, ratesBetween } from "../../src/telemetry/rates.ts";
 import { renderStatus } from "../../src/telemetry/status_line.ts";
-import { GIB, type MadeUp, madeUpSnapshot } from "./made_up.ts";
+import { GIB, type MadeUp, madeUpSnapshot } from "../support/made_up_snapshots.ts";
 
 function render(columns: number, before: MadeUp, after: MadeUp): string {
   const [first, last] = [

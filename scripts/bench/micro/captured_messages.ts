@@ -1,6 +1,6 @@
 import type { OutputPlugin } from "../../../src/options.ts";
-import { loadCatalog, type PgCatalog } from "../../../src/postgres/catalog.ts";
-import { pluginOptions } from "../../../src/postgres/plugin_options.ts";
+import { loadCatalog, type PgCatalog } from "../../../src/postgres/catalog/catalog.ts";
+import { pluginOptions } from "../../../src/postgres/session/plugin_options.ts";
 import { createTables, makeSmallTransactions } from "../backlog.ts";
 import { BenchServer, benchSlot } from "../bench_server.ts";
 

@@ -1,7 +1,7 @@
 import { createDecoder } from "../../../src/decode/create_decoder.ts";
-import { readCopyData } from "../../../src/postgres/copy_data.ts";
-import { MessageFramer } from "../../../src/postgres/message_framer.ts";
-import type { XLogData } from "../../../src/postgres/replication_message.ts";
+import { readCopyData } from "../../../src/postgres/session/copy_data.ts";
+import { MessageFramer } from "../../../src/postgres/session/message_framer.ts";
+import type { XLogData } from "../../../src/base/replication_message.ts";
 import { captureMessages, PLUGINS } from "./captured_messages.ts";
 
 // Each iteration takes all messages of 2,000 transactions of 10 changes: 24,000 of test_decoding and

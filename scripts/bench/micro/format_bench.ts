@@ -1,8 +1,8 @@
 import { createDecoder } from "../../../src/decode/create_decoder.ts";
-import { createFormatter } from "../../../src/format/create.ts";
+import { createFormatter } from "../../../src/format/formats.ts";
 import type { FormatOptions } from "../../../src/options.ts";
-import { readCopyData } from "../../../src/postgres/copy_data.ts";
-import type { XLogData } from "../../../src/postgres/replication_message.ts";
+import { readCopyData } from "../../../src/postgres/session/copy_data.ts";
+import type { XLogData } from "../../../src/base/replication_message.ts";
 import { captureMessages, PLUGINS } from "./captured_messages.ts";
 
 // Each iteration decodes and formats 20,000 changes.

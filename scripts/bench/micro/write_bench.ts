@@ -1,7 +1,7 @@
-import { Aggregate } from "../../../src/kinesis/aggregate.ts";
-import { fillIn } from "../../../src/kinesis/base64_body.ts";
-import { BufferPool } from "../../../src/kinesis/buffer_pool.ts";
-import { hashPartitionKey } from "../../../src/kinesis/hash_key.ts";
+import { Aggregate } from "../../../src/kinesis/aggregate/aggregate.ts";
+import { fillIn } from "../../../src/kinesis/client/base64_body.ts";
+import { BufferPool } from "../../../src/kinesis/client/buffer_pool.ts";
+import { hashPartitionKey } from "../../../src/kinesis/stream/hash_key.ts";
 
 // `deno bench -A scripts/bench/micro/write_bench.ts`
 const RECORDS = 10_000;

@@ -7,7 +7,7 @@ import {
   type TransactionEvent,
   UNCHANGED,
 } from "../../../src/decode/event.ts";
-import type { PgoutputRelation } from "../../../src/decode/pgoutput_relation.ts";
+import type { PgoutputRelation } from "../../../src/decode/pgoutput/pgoutput_relation.ts";
 import type { OutputPlugin } from "../../../src/options.ts";
 import {
   type Fixture,
@@ -17,7 +17,7 @@ import {
   readFixture,
   toHex,
 } from "../../fixtures/fixture.ts";
-import { builtinTypeName, decodeTwice, materialize, newDecoder } from "../decoding.ts";
+import { builtinTypeName, decodeTwice, materialize, newDecoder } from "../../support/decoding.ts";
 import { mutate } from "./mutate.ts";
 import { readPgoutput } from "./reference_pgoutput.ts";
 import { readTestDecoding } from "./reference_test_decoding.ts";

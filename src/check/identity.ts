@@ -1,8 +1,0 @@
-import type { PublishableTable } from "../postgres/publication_tables.ts";
-
-/** Gives a table a replica identity: its primary key where it has one that can be it, else the row. */
-export function identityStatement(
-  { quoted, hasKey }: Pick<PublishableTable, "quoted" | "hasKey">,
-): string {
-  return `ALTER TABLE ${quoted} REPLICA IDENTITY ${hasKey ? "DEFAULT" : "FULL"};`;
-}

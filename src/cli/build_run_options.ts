@@ -1,0 +1,223 @@
+import { parseStreamArn } from "../kinesis/client/stream_arn.ts";
+import { publishesMessages } from "../format/filter/message_filter.ts";
+import type { RunOptions } from "../options.ts";
+import { UsageError } from "../base/errors.ts";
+import { type ConnectionLayer, resolveConnection } from "../libpq/resolve_connection.ts";
+import { type FlagId, flags, type FlagValues, MASK_SALT_VARIABLE } from "./flags.ts";
+import type { HostView } from "../libpq/machine.ts";
+
+/** Where a flag's value comes from. */
+export type Origin = "argument" | "environment" | "file" | "default";
+
+export interface Settings {
+  readonly values: FlagValues;
+  readonly originOf: (id: FlagId) => Origin;
+  /** The flag as the operator gave it: `--linger`, its variable, or its key and the file. */
+  readonly nameOf: (id: FlagId) => string;
+}
+
+/** Fits the flags to each other and to the environment. Looks at files, and changes nothing. */
+export function buildRunOptions(
+  settings: Settings,
+  env: Readonly<Record<string, string | undefined>>,
+  host: HostView,
+): { readonly options: RunOptions; readonly warnings: readonly string[] } {
+  const { values } = settings;
+  const warnings: string[] = [];
+  const { postgres, warnings: connectionWarnings } = resolveConnection(
+    connectionLayers(settings),
+    env,
+    host,
+    values.pgAuth,
+  );
+  warnings.push(...connectionWarnings);
+  if (settings.originOf("pgUrl") === "argument" && values.pgUrl?.has("password")) {
+    warnings.push(
+      "every user of this machine can read the password in --pg-url; put the URL into " +
+        "PG2KINESIS_PG_URL, or the password into PGPASSWORD or ~/.pgpass",
+    );
+  }
+
+  if (values.fullChange && values.messageFormatter !== "CSVPayload") {
+    throw new UsageError(
+      `${
+        settings.nameOf("fullChange")
+      } goes with the message formatter CSVPayload only, not with ` +
+        (values.messageFormatter === "CSV"
+          ? "CSV, which has no place for columns"
+          : `${values.messageFormatter}, which gets all columns anyway`),
+    );
+  }
+
+  /** A flag that would do nothing: wrong when typed, a remark where it stands for several commands. */
+  const idle = (id: FlagId, without: string) => {
+    if (settings.originOf(id) === "default") return;
+    const message = `${settings.nameOf(id)} has no effect without ${without}`;
+    if (settings.originOf(id) === "argument") throw new UsageError(message);
+    warnings.push(message);
+  };
+  const pgoutput = values.pgSlotOutputPlugin === "pgoutput";
+  if (!values.createStream) idle("shardCount", "--create-stream");
+  if (!values.createSlot && !values.recreateSlot) {
+    idle("slotFailover", "--create-slot or --recreate-slot");
+  }
+  if (values.standby && values.recreateSlot) {
+    throw new UsageError(
+      `${settings.nameOf("standby")} and ${settings.nameOf("recreateSlot")} exclude each other: ` +
+        "whichever host came next would drop what the other had not yet published; make the slot " +
+        "anew once, or use --create-slot",
+    );
+  }
+  if (values.metricsAddr === undefined) {
+    idle("readyLag", "--metrics-addr");
+    idle("metricsHost", "--metrics-addr");
+  }
+  if (values.maxLagBytes === undefined) idle("onMaxLag", "--max-lag-bytes");
+  if (!pgoutput) idle("pgPublication", "--pg-slot-output-plugin pgoutput");
+  if (values.createPublication) {
+    if (!pgoutput) idle("createPublication", "--pg-slot-output-plugin pgoutput");
+    else if (!values.createSlot && !values.recreateSlot) {
+      idle("createPublication", "--create-slot or --recreate-slot");
+    } else if (values.pgPublication.length > 1) {
+      throw new UsageError(
+        `${settings.nameOf("createPublication")} creates one publication, and ` +
+          `${settings.nameOf("pgPublication")} names ${values.pgPublication.length}; name one`,
+      );
+    }
+  }
+
+  if (
+    values.messagePrefix.length > 0 && !publishesMessages({ formatter: values.messageFormatter })
+  ) {
+    warnings.push(
+      `${
+        settings.nameOf("messagePrefix")
+      } has no effect: ${values.messageFormatter} has no place ` +
+        "for logical messages; JSON and modules of your own have",
+    );
+  }
+
+  const keysOnly = !values.fullChange && /^CSV(Payload)?$/.test(values.messageFormatter);
+  if (!keysOnly && settings.originOf("onMissingPkey") !== "default") {
+    warnings.push(
+      `${settings.nameOf("onMissingPkey")} has no effect: a format with all columns needs no key`,
+    );
+  }
+
+  const maskSalt = env[MASK_SALT_VARIABLE] || undefined;
+  if (values.maskColumn.length > 0 && maskSalt === undefined) {
+    throw new UsageError(
+      `${settings.nameOf("maskColumn")} needs a salt, since plain hashes can be guessed; set ` +
+        `${MASK_SALT_VARIABLE} to a secret text and keep it`,
+    );
+  }
+
+  return {
+    options: {
+      postgres,
+      slot: {
+        name: values.pgSlotName,
+        plugin: values.pgSlotOutputPlugin,
+        create: values.createSlot,
+        recreate: values.recreateSlot,
+        failover: values.slotFailover,
+        standby: values.standby,
+        silenceMs: values.pgTimeout,
+        publications: !pgoutput
+          ? []
+          : values.pgPublication.length > 0
+          ? values.pgPublication
+          : [values.pgSlotName],
+        createPublication: values.createPublication,
+      },
+      stream: {
+        name: withinAccount(values.streamName, values.createStream),
+        create: values.createStream,
+        shardCount: values.shardCount ?? Number(flags.shardCount.defaultText),
+        aggregation: values.aggregation,
+        lingerMs: values.linger,
+        wire: values.kinesisWire,
+        onOversize: values.onOversize,
+      },
+      format: {
+        formatter: values.messageFormatter,
+        fullChange: values.fullChange,
+        partitionKey: values.partitionKey,
+        tablePattern: values.tablePat,
+        includeTables: values.includeTable,
+        excludeTables: values.excludeTable,
+        excludeColumns: values.excludeColumn,
+        maskColumns: values.maskColumn,
+        maskSalt,
+        operations: values.operations,
+        messagePrefixes: values.messagePrefix,
+      },
+      policy: {
+        onMissingPkey: values.onMissingPkey,
+        onUnknownTable: values.onUnknownTable,
+        onPluginSkip: values.onPluginSkip,
+        refreshPkeysMs: values.refreshPkeys,
+        heartbeatMs: values.heartbeat,
+      },
+      telemetry: {
+        metricsAddress: values.metricsAddr,
+        metricsHosts: values.metricsHost,
+        readyLag: values.readyLag,
+        maxLagBytes: values.maxLagBytes,
+        onMaxLag: values.onMaxLag,
+      },
+      log: { format: values.logFormat, level: values.logLevel },
+    },
+    warnings,
+  };
+}
+
+/** libpq's keywords for the single flags of the connection. */
+const CONNECTION_FLAGS = {
+  pgDbname: "dbname",
+  pgHost: "host",
+  pgPort: "port",
+  pgUser: "user",
+  pgSslmode: "sslmode",
+  pgSslrootcert: "sslrootcert",
+  pgSslcert: "sslcert",
+  pgSslkey: "sslkey",
+} as const;
+
+/**
+ * Single flags win over the URL, and the command line over the environment, which wins over the file; so a URL that is typed
+ * wins over a `PG2KINESIS_PG_HOST`, and a typed `-h` over a `PG2KINESIS_PG_URL`.
+ */
+function connectionLayers(settings: Settings): ConnectionLayer[] {
+  const layers: ConnectionLayer[] = [];
+  for (const origin of ["argument", "environment", "file"] as const) {
+    const single = new Map<string, string>();
+    const names = new Map<string, string>();
+    for (const [id, keyword] of Object.entries(CONNECTION_FLAGS)) {
+      const flagId = id as keyof typeof CONNECTION_FLAGS;
+      const value = settings.values[flagId];
+      if (value === undefined || settings.originOf(flagId) !== origin) continue;
+      single.set(keyword, value);
+      names.set(keyword, settings.nameOf(flagId));
+    }
+    layers.push({ settings: single, nameOf: (keyword) => names.get(keyword) ?? keyword });
+    if (settings.values.pgUrl !== undefined && settings.originOf("pgUrl") === origin) {
+      const name = settings.nameOf("pgUrl");
+      layers.push({
+        settings: settings.values.pgUrl,
+        nameOf: (keyword) => `${name}, ${keyword}`,
+      });
+    }
+  }
+  return layers;
+}
+
+/** A stream is made by its name, in the account of the credentials; an ARN may be of another one. */
+function withinAccount(streamName: string, isCreated: boolean): string {
+  const arn = parseStreamArn(streamName);
+  if (arn === undefined || !isCreated) return streamName;
+  throw new UsageError(
+    `--create-stream makes a stream by its name: write --stream-name ${arn.name} with the credentials ` +
+      `of the account ${arn.account} and AWS_REGION=${arn.region}, or leave --create-stream out`,
+  );
+}

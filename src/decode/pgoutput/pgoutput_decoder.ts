@@ -1,0 +1,229 @@
+import { type XLogData, XLOGDATA_HEADER_BYTES } from "../../base/replication_message.ts";
+import type { Decoder } from "../decoder.ts";
+import type { TransactionEvent } from "../event.ts";
+import { MAX_PREFIX_BYTES, type PublishesMessage } from "../message_prefix.ts";
+import { failAt, MessageReader, readUint32 } from "./pgoutput_reader.ts";
+import {
+  type Description,
+  type PgoutputRelation,
+  RelationCache,
+  type TypeName,
+} from "./pgoutput_relation.ts";
+import { PgoutputRow } from "./pgoutput_row.ts";
+import type { Timelines } from "../../base/timelines.ts";
+import { TransactionSequence } from "../transaction_sequence.ts";
+import { decodeUtf8 } from "../utf8.ts";
+
+const B = 0x42, C = 0x43, D = 0x44, I = 0x49, K = 0x4B, M = 0x4D, N = 0x4E, O = 0x4F, R = 0x52;
+const T = 0x54, U = 0x55, Y = 0x59;
+
+/** PostgreSQL counts from 2000-01-01 UTC. */
+const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
+
+const TRUNCATE_CASCADE = 1, TRUNCATE_RESTART_IDENTITY = 2;
+
+/** Where the body of a message begins, behind its letter. */
+const BODY = XLOGDATA_HEADER_BYTES + 1;
+/** Of a logical message, behind its flags and LSN. */
+const PREFIX = BODY + 1 + 8;
+
+/**
+ * Decodes pgoutput's protocol version 1, without streaming and two-phase commit and with values as
+ * text.
+ * https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
+ */
+export class PgoutputDecoder implements Decoder {
+  #sequence = new TransactionSequence("pgoutput");
+  #relations: RelationCache;
+
+  constructor(typeName: TypeName, private readonly publishesMessage: PublishesMessage) {
+    this.#relations = new RelationCache(typeName);
+  }
+
+  set timelines(timelines: Timelines) {
+    this.#sequence.timelines = timelines;
+  }
+
+  needsOnlyHead(head: XLogData): boolean {
+    return head.dataAt(0) === M && !this.#isPublished(head);
+  }
+
+  decode(message: XLogData): TransactionEvent | undefined {
+    switch (message.payload[XLOGDATA_HEADER_BYTES]) {
+      case I:
+        return this.#decodeInsert(message);
+      case U:
+        return this.#decodeUpdate(message);
+      case D:
+        return this.#decodeDelete(message);
+      case B:
+        return this.#decodeBegin(new MessageReader(message, BODY));
+      case C:
+        return this.#decodeCommit(new MessageReader(message, BODY));
+      case T:
+        return this.#decodeTruncate(new MessageReader(message, BODY));
+      case M:
+        return this.#decodeMessage(new MessageReader(message, BODY));
+      case R:
+        this.#relations.readRelation(
+          this.#describing(message),
+          this.#sequence.xid,
+        );
+        return undefined;
+      case Y:
+        this.#relations.readType(this.#describing(message));
+        return undefined;
+      case O: {
+        const reader = this.#describing(message);
+        reader.uint64();
+        reader.string();
+        reader.end();
+        return undefined;
+      }
+      default:
+        failAt(message, XLOGDATA_HEADER_BYTES, "an unknown kind of message");
+    }
+  }
+
+  /** Messages that only describe come with the LSN 0/0. */
+  #describing(message: XLogData): MessageReader {
+    return new MessageReader(message, BODY, this.#sequence.commitLsn);
+  }
+
+  // Insert: OID, 'N', new tuple.
+  #decodeInsert(message: XLogData): TransactionEvent {
+    const relation = this.#relation(message);
+    if (message.payload[BODY + 4] !== N) failAt(message, BODY + 4, "no new row in an insert");
+    return this.#row(message, "insert", relation, -1, false, BODY + 5);
+  }
+
+  // Update: OID, perhaps 'K' and the old key or 'O' and the old row, 'N', new tuple.
+  #decodeUpdate(message: XLogData): TransactionEvent {
+    const relation = this.#relation(message);
+    switch (message.payload[BODY + 4]) {
+      case N:
+        return this.#row(message, "update", relation, -1, false, BODY + 5);
+      case K:
+        return this.#row(message, "update", relation, BODY + 5, true, -1);
+      case O:
+        return this.#row(message, "update", relation, BODY + 5, false, -1);
+      default:
+        failAt(message, BODY + 4, "neither an old nor a new row in an update");
+    }
+  }
+
+  // Delete: OID, 'K' and the old key or 'O' and the old row.
+  #decodeDelete(message: XLogData): TransactionEvent {
+    const relation = this.#relation(message);
+    const letter = message.payload[BODY + 4];
+    if (letter !== K && letter !== O) failAt(message, BODY + 4, "no old row in a delete");
+    return this.#row(message, "delete", relation, BODY + 5, letter === K, -1);
+  }
+
+  #row(
+    message: XLogData,
+    kind: "insert" | "update" | "delete",
+    { relation, xid }: Description,
+    oldTuple: number,
+    hasOldKeyOnly: boolean,
+    newTuple: number,
+  ): PgoutputRow {
+    const transaction = this.#sequence.current(message);
+    const seq = this.#sequence.take(1);
+    return new PgoutputRow(
+      kind,
+      message,
+      transaction,
+      seq,
+      relation,
+      oldTuple,
+      hasOldKeyOnly,
+      newTuple,
+      xid,
+    );
+  }
+
+  #relation(message: XLogData): Description {
+    if (message.payload.length < BODY + 4) failAt(message, BODY, "the message is cut off");
+    const oid = readUint32(message.payload, BODY);
+    return this.#relations.get(oid, message) ??
+      failAt(message, BODY, `a change of a table that was not described, OID ${oid}`);
+  }
+
+  // Begin: LSN of the commit, commit time, xid.
+  #decodeBegin(reader: MessageReader): TransactionEvent {
+    const commitLsn = reader.uint64();
+    const commitTime = reader.int64() + POSTGRES_EPOCH_MICROS;
+    const xid = reader.uint32();
+    reader.end();
+    return this.#sequence.begin(reader.message, { xid, commitLsn, commitTime });
+  }
+
+  // Commit: flags (none yet), LSN of the commit, end LSN, commit time.
+  #decodeCommit(reader: MessageReader): TransactionEvent {
+    if (reader.uint8() !== 0) reader.fail("unknown flags of a commit");
+    const commitLsn = reader.uint64();
+    if (this.#sequence.current(reader.message).commitLsn !== commitLsn) {
+      reader.fail("a commit of another transaction");
+    }
+    reader.uint64();
+    reader.int64();
+    reader.end();
+    return this.#sequence.commit(reader.message);
+  }
+
+  // Truncate: number of tables, flags, OIDs.
+  #decodeTruncate(reader: MessageReader): TransactionEvent {
+    const { message } = reader;
+    const count = reader.uint32();
+    const flags = reader.uint8();
+    if (flags > (TRUNCATE_CASCADE | TRUNCATE_RESTART_IDENTITY)) {
+      reader.fail("unknown flags of TRUNCATE");
+    }
+    const relations: PgoutputRelation[] = [];
+    while (relations.length < count) {
+      const oid = reader.uint32();
+      const { relation } = this.#relations.get(oid, message) ??
+        reader.fail(`a TRUNCATE of a table that was not described, OID ${oid}`);
+      relations.push(relation);
+    }
+    reader.end();
+    const transaction = this.#sequence.current(message);
+    return {
+      kind: "truncate",
+      lsn: message.walStart,
+      transaction,
+      seq: this.#sequence.take(count),
+      relations,
+      cascade: (flags & TRUNCATE_CASCADE) !== 0,
+      restartIdentity: (flags & TRUNCATE_RESTART_IDENTITY) !== 0,
+    };
+  }
+
+  // Message: flags, LSN, prefix, length, content.
+  #decodeMessage(reader: MessageReader): TransactionEvent | undefined {
+    const { message } = reader;
+    const flags = reader.uint8();
+    if (flags > 1) reader.fail("unknown flags of a logical message");
+    const transaction = flags === 1 ? this.#sequence.current(message) : undefined;
+    const seq = transaction === undefined ? -1 : this.#sequence.take(1);
+    reader.uint64();
+    if (!this.#isPublished(message)) return undefined;
+    const prefix = reader.string();
+    const content = reader.bytes(reader.uint32());
+    reader.end();
+    return { kind: "message", lsn: message.walStart, transaction, seq, prefix, content };
+  }
+
+  /** A prefix that is not UTF-8, which a database in SQL_ASCII may have, is none that was named. */
+  #isPublished(message: XLogData): boolean {
+    const { payload } = message;
+    const end = payload.indexOf(0, PREFIX);
+    if (end === -1 && payload.length <= PREFIX + MAX_PREFIX_BYTES) {
+      failAt(message, PREFIX, "a prefix without an end");
+    }
+    if (end === -1 || end - PREFIX > MAX_PREFIX_BYTES) return false;
+    const prefix = decodeUtf8(payload, PREFIX, end);
+    return prefix !== undefined && this.publishesMessage(prefix);
+  }
+}

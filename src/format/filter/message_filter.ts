@@ -1,0 +1,22 @@
+import type { FormatOptions } from "../../options.ts";
+import { parseGlob } from "./glob.ts";
+
+/** Says of a logical message, by its prefix, whether it is published. */
+export type MessageFilter = (prefix: string) => boolean;
+
+/** Messages of our own begin with this: heartbeats are. They are never published, whoever wrote them. */
+export const OWN_PREFIXES = "pg2kinesis.";
+
+/** The formats whose records have no place for a logical message. */
+export function publishesMessages({ formatter }: Pick<FormatOptions, "formatter">): boolean {
+  return formatter !== "CSV" && formatter !== "CSVPayload";
+}
+
+/** A prefix must match one of `--message-prefix`: anybody in the database may write messages. */
+export function createMessageFilter(
+  options: Pick<FormatOptions, "formatter" | "messagePrefixes">,
+): MessageFilter {
+  if (!publishesMessages(options)) return () => false;
+  const globs = options.messagePrefixes.map(parseGlob);
+  return (prefix) => !prefix.startsWith(OWN_PREFIXES) && globs.some((matches) => matches(prefix));
+}

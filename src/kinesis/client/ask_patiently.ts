@@ -1,0 +1,92 @@
+import { getLogger } from "@logtape/logtape";
+import { Backoff } from "./request_backoff.ts";
+import type { Clock } from "../../base/clock.ts";
+import { type Asked, classify, NETWORK_ADVICE, refusalError } from "./kinesis_failure.ts";
+
+/** While a person waits: what fails for this long is told instead of tried again. */
+export const PATIENCE_MS = 15_000;
+/** So long without an answer is told: a connection to nowhere takes 10 s to fail, an answer 30 s. */
+const SILENCE_MS = 3_000;
+
+/** A reason that goes on is told again this often: who waits sees that it is tried, not each try. */
+const REPEAT_MS = 5_000;
+
+const log = getLogger(["pg2kinesis", "kinesis"]);
+
+/**
+ * Tries again what may pass, for as long as a person would wait; then says what is wrong. A throttle
+ * is nobody's fault: `throttlePatienceMs` is for those.
+ * @throws {RunError} one line; the signal's reason when it aborts.
+ */
+export async function askPatiently<T>(
+  asked: Asked,
+  call: () => Promise<T>,
+  clock: Clock,
+  random: () => number,
+  signal: AbortSignal,
+  patienceMs = PATIENCE_MS,
+  throttlePatienceMs = patienceMs,
+): Promise<T> {
+  const backoff = new Backoff(random);
+  const began = clock.now();
+  const { verb, stream, region } = asked;
+  let told: { readonly reason: string; readonly atMs: number } | undefined;
+  for (;;) {
+    const answered = new AbortController();
+    const over = AbortSignal.any([signal, answered.signal]);
+    clock.sleep(SILENCE_MS, over).then(() => {
+      if (over.aborted) return;
+      log.warn(
+        "cannot {verb} stream {stream} yet: no answer from {region} after {seconds} s; {advice}",
+        { verb, stream, region, seconds: SILENCE_MS / 1000, advice: ADVICE.network },
+      );
+    });
+    try {
+      return await call().finally(() => answered.abort());
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = classify(error, asked);
+      if (failure.kind === "refused") throw refusalError(failure, asked, error);
+      const patience = failure.reason === "throttled" ? throttlePatienceMs : patienceMs;
+      const isForSomebody = failure.reason === "credentials" && failure.passes !== true;
+      if (isForSomebody || clock.now() - began >= patience) {
+        const isQuota = failure.reason === "throttled" && asked.action === "kinesis:CreateStream";
+        throw refusalError(
+          { detail: failure.detail, advice: isQuota ? QUOTA_ADVICE : ADVICE[failure.reason] },
+          asked,
+          error,
+        );
+      }
+      const nowMs = clock.now();
+      if (failure.reason !== told?.reason || nowMs - told.atMs >= REPEAT_MS) {
+        told = { reason: failure.reason, atMs: nowMs };
+        log.warn(
+          "cannot {verb} stream {stream} yet: {detail}; trying for {seconds} s more in {region}{advice}",
+          {
+            verb,
+            stream,
+            region,
+            detail: failure.detail,
+            seconds: Math.ceil((began + patience - nowMs) / 1000),
+            advice: failure.reason === "network" ? `; ${ADVICE.network}` : "",
+          },
+        );
+      }
+      await clock.sleep(backoff.nextMs(), signal);
+      signal.throwIfAborted();
+    }
+  }
+}
+
+/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_CreateStream.html: LimitExceededException. */
+const QUOTA_ADVICE =
+  "the account's quota of streams or shards in this region is used up, or five streams are being " +
+  "created: raise it in Service Quotas, delete a stream, or ask for fewer shards (--shard-count)";
+
+/** What to do about what did not pass. */
+export const ADVICE = {
+  throttled: "the account's limit for such requests is used up: start again later",
+  service: "Kinesis does not work at the moment: start again later",
+  network: NETWORK_ADVICE,
+  credentials: "get new AWS credentials and check this machine's clock",
+} as const;

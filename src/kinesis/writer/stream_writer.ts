@@ -1,0 +1,390 @@
+import { getLogger } from "@logtape/logtape";
+import { RunError } from "../../base/errors.ts";
+import { Histogram } from "../../base/histogram.ts";
+import { loneRecordBytes, MAX_LONE_FRAMING_BYTES, plainRecordBytes } from "../aggregate/aggregate.ts";
+import { AggregateQueue, type QueueContext } from "./aggregate_queue.ts";
+import type { KinesisApi } from "../client/kinesis_api.ts";
+import { Backoff } from "../client/request_backoff.ts";
+import { BufferPool } from "../client/buffer_pool.ts";
+import type { Clock } from "../../base/clock.ts";
+import { hashPartitionKey } from "../stream/hash_key.ts";
+import { Lane, type LaneContext } from "./lane.ts";
+import { Pending } from "./lane_queue.ts";
+import { Pacer } from "./pacing.ts";
+import { fitPartitionKey } from "./fit_partition_key.ts";
+import { type Asked, type Refusal, refusalError } from "../client/kinesis_failure.ts";
+import { RecordQueue } from "./record_queue.ts";
+import { regroup } from "./reshard.ts";
+import { ShardFollower } from "./shard_follower.ts";
+import { SlowKeys } from "./slow_keys.ts";
+import type { Shard, ShardMap } from "../stream/shard_map.ts";
+import {
+  type Failing,
+  type FailureReason,
+  type LaneStats,
+  PUT_SECONDS_BOUNDS,
+  type WriterStats,
+} from "../../base/writer_stats.ts";
+import type { OpenStream } from "../stream/open_stream.ts";
+import { StreamWatch } from "../stream/stream_watch.ts";
+import { Trouble } from "../../base/lasting_trouble.ts";
+import type { RecordWriter, Ticket } from "../../base/record_writer.ts";
+
+const MIB = 1024 * 1024;
+/**
+ * Larger puts save hardly any time, and a shard takes three of these a second. With base64 and the rest
+ * of a request it is somewhat below 512 KiB, the size of the buffers for both.
+ */
+const MAX_PUT_BYTES = 340 * 1024;
+/** What a buffer must have beyond a put, so that one of a power of two is not too small. */
+const BUFFER_MARGIN_BYTES = 16 * 1024;
+/** Where many lanes share what may wait, each puts less at a time, but never less than this. */
+const MIN_PUT_BYTES = 48 * 1024;
+const MAX_PUT_RECORDS = 500;
+const DEFAULT_HIGH_WATER_BYTES = 4 * MIB;
+const MAX_FREE_BUFFER_BYTES = 4 * MIB;
+/**
+ * A refusal that a closed shard may explain is believed when this many listings do not: some 15 s. The
+ * last doubt is whether the service no longer takes the sequence number of the record before, as may
+ * be after a long silence: without it the records of a lane still follow one another.
+ */
+const MAX_DOUBTS = 12;
+
+const log = getLogger(["pg2kinesis", "kinesis"]);
+
+export interface StreamWriterOptions {
+  readonly api: KinesisApi;
+  readonly stream: OpenStream;
+  readonly aggregation: "kpl" | "none";
+  readonly lingerMs: number;
+  /** Bytes that may wait before `flush` waits; 4 MiB unless given. */
+  readonly highWaterBytes?: number;
+  readonly clock: Clock;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+  /** Whether records may be put now; always, unless given. What may not waits, and is taken all the same. */
+  readonly mayPut?: () => boolean;
+}
+
+interface Waiter {
+  readonly isOver: () => boolean;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** Puts user records into one stream: a lane for each open shard, all of them bounded together. */
+export class StreamWriter implements RecordWriter {
+  /** Resolves, never rejects, when the writer cannot go on: with what to tell the operator. */
+  readonly failure: Promise<RunError>;
+  #resolveFailure!: (error: RunError) => void;
+  /** Why nothing is put any more: a RunError, or that the writer was closed. */
+  #stopped: Error | undefined;
+  #map: ShardMap;
+  /** One for each of the map's open shards, in its order. */
+  #lanes: readonly Lane[];
+  #nextPosition = 0;
+  #waiters: Waiter[] = [];
+  #reshards = 0;
+  /** What the lanes of closed shards had done. */
+  readonly #closedLanes: LaneStats[] = [];
+  readonly #putSeconds = new Histogram(PUT_SECONDS_BOUNDS);
+  readonly #closing = new AbortController();
+  readonly #pending = new Pending();
+  /** For all lanes; changes with their number. */
+  readonly #limits: { bytes: number; readonly records: number };
+  readonly #highWaterBytes: number;
+  readonly #queueContext: QueueContext;
+  readonly #laneContext: LaneContext;
+  readonly #asked: Asked;
+  readonly #slowKeys: SlowKeys;
+  readonly #follower: ShardFollower;
+  readonly #watch: StreamWatch;
+
+  constructor(private readonly options: StreamWriterOptions) {
+    const { api, stream, clock, random, lingerMs } = options;
+    const { createdAt } = stream.summary;
+    const closing = this.#closing.signal;
+    this.failure = new Promise((resolve) => this.#resolveFailure = resolve);
+    this.#highWaterBytes = options.highWaterBytes ?? DEFAULT_HIGH_WATER_BYTES;
+    this.#limits = { bytes: 0, records: MAX_PUT_RECORDS };
+    this.#shareOut(stream.shards.open.length);
+    this.#queueContext = {
+      api,
+      streamName: stream.name,
+      pool: new BufferPool(MAX_FREE_BUFFER_BYTES),
+      pending: this.#pending,
+    };
+    this.#asked = {
+      verb: "put into",
+      stream: stream.name,
+      region: api.region,
+      action: options.aggregation === "kpl" ? "kinesis:PutRecord" : "kinesis:PutRecords",
+      whileRunning: true,
+    };
+    this.#watch = new StreamWatch(api, stream.name, createdAt, clock, closing);
+    this.#laneContext = {
+      owner: {
+        stored: () => this.#endWaits(),
+        failed: () => this.#watch.nudge(),
+        moved: (lane) => this.#onMoved(lane),
+        look: (signal) => this.#follower.glance(signal),
+        refused: (lane, failure, error) => this.#onRefused(lane, failure, error),
+        broken: (error) => this.#fail(error),
+      },
+      clock,
+      limits: this.#limits,
+      lingerMs,
+      asked: this.#asked,
+      closing,
+      mayPut: options.mayPut ?? (() => true),
+      putSeconds: this.#putSeconds,
+    };
+    this.#slowKeys = new SlowKeys(stream.name, clock);
+    this.#map = stream.shards;
+    this.#lanes = stream.shards.open.map((shard) => this.#newLane(shard));
+    this.#follower = new ShardFollower(
+      {
+        lanes: () => this.#lanes,
+        switchTo: (map, closed) => this.#switchTo(map, closed),
+        broken: (error) => this.#fail(error),
+      },
+      { api, streamName: stream.name, clock, random, trouble: new Trouble(log), closing },
+    );
+    this.#watch.run().then((error) => error && this.#fail(error), (error) => this.#fail(error));
+  }
+
+  get pendingBytes(): number {
+    return this.#pending.bytes;
+  }
+
+  /** Bytes that one record of the stream may have, its partition key included. */
+  get maxRecordBytes(): number {
+    return this.options.stream.summary.maxRecordBytes;
+  }
+
+  add(
+    partitionKey: string,
+    data: string | Uint8Array,
+    ticket: Ticket,
+    route?: "every shard",
+  ): number {
+    const key = fitPartitionKey(partitionKey);
+    const { maxRecordBytes } = this.options.stream.summary;
+    // Measuring a text takes time; nearly all are short enough however they are encoded.
+    if ((key.length + data.length) * 3 + MAX_LONE_FRAMING_BYTES > maxRecordBytes) {
+      const bytes = this.options.aggregation === "kpl"
+        ? loneRecordBytes(key, data, route !== undefined)
+        : plainRecordBytes(key, data);
+      if (bytes > maxRecordBytes) return bytes;
+    }
+    const position = this.#nextPosition++;
+    const lanes = this.#lanes;
+    // Also when nothing is put any more: what is expected and never stored is never confirmed.
+    ticket.expect(route === undefined ? 1 : lanes.length);
+    if (this.#stopped !== undefined) return 0;
+    if (route !== undefined) {
+      for (const lane of lanes) lane.queue.add(key, data, true, ticket, position);
+    } else {
+      const place = lanes.length === 1 ? 0 : this.#map.indexOf(hashPartitionKey(key));
+      lanes[place]!.queue.add(key, data, false, ticket, position);
+    }
+    return 0;
+  }
+
+  flush(): Promise<void> {
+    const hasRoom = () => this.#pending.bytes < this.#highWaterBytes;
+    // Without room no more comes that a linger could wait for.
+    const now = !hasRoom();
+    for (const lane of this.#lanes) lane.send(now);
+    return this.#wait(hasRoom);
+  }
+
+  drain(signal?: AbortSignal): Promise<void> {
+    for (const lane of this.#lanes) lane.send(true);
+    return this.#wait(() => this.#pending.records === 0, signal);
+  }
+
+  close(): void {
+    this.#stop(new Error("the Kinesis writer is closed"));
+    this.options.api.close();
+  }
+
+  stats(): WriterStats {
+    const all = [...this.#closedLanes, ...this.#lanes.map((lane) => lane.stats)];
+    const sum = (value: (stats: LaneStats) => number) =>
+      all.reduce((total, stats) => total + value(stats), 0);
+    const failures = (reason: FailureReason) => sum((stats) => stats.failures[reason]);
+    return {
+      userRecords: this.#nextPosition,
+      region: this.options.api.region,
+      puts: sum((stats) => stats.puts),
+      records: sum((stats) => stats.records),
+      bytes: sum((stats) => stats.bytes),
+      failing: this.#failing(),
+      failures: {
+        throttled: failures("throttled"),
+        service: failures("service"),
+        network: failures("network"),
+        credentials: failures("credentials"),
+        refused: failures("refused"),
+      },
+      resent: sum((stats) => stats.resent) + this.#pending.misplaced,
+      reshards: this.#reshards,
+      pendingBytes: this.#pending.bytes,
+      highWaterBytes: this.#highWaterBytes,
+      pendingRecords: this.#pending.records,
+      putSeconds: this.#putSeconds,
+      shards: this.#lanes.map(({ shard, queue, stats }) => ({
+        shardId: shard.id,
+        pendingBytes: queue.bytes,
+        puts: stats.puts,
+        bytes: stats.bytes,
+        throttled: stats.failures.throttled,
+      })),
+    };
+  }
+
+  #failing(): Failing | undefined {
+    const failing = this.#lanes.map(({ trouble }) => trouble.now).filter((now) =>
+      now !== undefined
+    );
+    if (failing.length === 0) return undefined;
+    const first = failing.reduce((a, b) => a.sinceMs <= b.sinceMs ? a : b);
+    const seconds = (this.options.clock.now() - first.sinceMs) / 1000;
+    return { seconds, reason: first.reason, shards: failing.length };
+  }
+
+  /** A busy lane holds a put on its way and the next one: together they keep to what may wait. */
+  #shareOut(lanes: number): void {
+    const share = Math.floor(this.#highWaterBytes / (2 * Math.max(lanes, 1))) - BUFFER_MARGIN_BYTES;
+    this.#limits.bytes = Math.min(
+      Math.max(share, MIN_PUT_BYTES),
+      MAX_PUT_BYTES,
+      this.options.stream.summary.maxRecordBytes,
+    );
+  }
+
+  #newLane(shard: Shard): Lane {
+    const { aggregation, stream, random } = this.options;
+    const queue = aggregation === "kpl"
+      ? new AggregateQueue(this.#queueContext, shard, this.#limits)
+      : new RecordQueue(this.#queueContext, shard, this.#slowKeys.watchLane());
+    const pacer = new Pacer(stream.summary.mode);
+    return new Lane(shard, queue, this.#laneContext, pacer, new Backoff(random), new Trouble(log));
+  }
+
+  /** The others may have been merged with it: they put no aggregate more before that is known. */
+  #onMoved(moved: Lane): void {
+    for (const lane of this.#lanes) if (lane !== moved) lane.doubt();
+    this.#follower.follow();
+  }
+
+  #switchTo(map: ShardMap, closed: readonly Lane[]): void {
+    if (this.#stopped !== undefined) return;
+    const staying = new Map(this.#lanes.map((lane) => [lane.shard.id, lane]));
+    for (const lane of closed) {
+      staying.delete(lane.shard.id);
+      this.#closedLanes.push(lane.stats);
+    }
+    this.#shareOut(map.open.length);
+    this.#lanes = map.open.map((shard) => staying.get(shard.id) ?? this.#newLane(shard));
+    const lanes = new Map(this.#lanes.map((lane) => [lane.shard.id, lane]));
+    this.#map = map;
+    regroup(closed, map, (shard) => lanes.get(shard.id)!.queue);
+    this.#tellOfSwitch(closed, this.#lanes.filter(({ shard }) => !staying.has(shard.id)));
+    for (const lane of this.#lanes) lane.send(true);
+    this.#endWaits();
+  }
+
+  #tellOfSwitch(closed: readonly Lane[], opened: readonly Lane[]): void {
+    const stream = this.options.stream.name;
+    const isAgain = (lane: Lane) => opened.some(({ shard }) => shard.id === lane.shard.id);
+    for (const { shard, movedTo } of closed.filter(isAgain)) {
+      log.warn(
+        "shard {movedTo} of stream {stream} took a put that belongs into {shard}, which is open; " +
+          "its records are stored again",
+        { movedTo, stream, shard: shard.id },
+      );
+    }
+    const gone = closed.filter((lane) => !isAgain(lane));
+    if (gone.length === 0) return;
+    this.#reshards++;
+    const names = (some: Iterable<Lane>) => Array.from(some, ({ shard }) => shard.id).join(", ");
+    log.info("stream {stream} was resharded: {closed} closed, records go on to {opened}", {
+      stream,
+      closed: names(gone),
+      opened: names(opened),
+    });
+  }
+
+  async #onRefused(lane: Lane, failure: Refusal, error: unknown): Promise<boolean> {
+    if (failure.doubt === "credentials") {
+      // Keys are replaced at several places, one after the other, and new ones take seconds to be known.
+      if (lane.refusals <= MAX_DOUBTS) return true;
+    } else if (failure.doubt !== undefined) {
+      const wrong = await this.#watch.look();
+      if (wrong !== undefined) {
+        this.#fail(wrong);
+        return false;
+      }
+      if (failure.doubt === "stream") return true;
+      if (lane.refusals <= MAX_DOUBTS) {
+        await this.#follower.look(lane);
+        if (lane.refusals === MAX_DOUBTS) lane.queue.forgetPredecessor();
+        return true;
+      }
+    }
+    this.#fail(refusalError(failure, this.#asked, error));
+    return false;
+  }
+
+  #fail(cause: unknown): void {
+    const error = cause instanceof RunError ? cause : new RunError(
+      `the Kinesis writer broke: ${cause}; please report it with the log of --log-level debug`,
+      { cause },
+    );
+    if (this.#stop(error)) this.#resolveFailure(error);
+  }
+
+  #stop(reason: Error): boolean {
+    if (this.#stopped !== undefined) return false;
+    this.#stopped = reason;
+    this.#closing.abort();
+    for (const lane of this.#lanes) lane.retire();
+    this.#endWaits();
+    return true;
+  }
+
+  #wait(isOver: () => boolean, signal?: AbortSignal): Promise<void> {
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    if (isOver()) return Promise.resolve();
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        this.#waiters = this.#waiters.filter((other) => other !== waiter);
+        reject(signal!.reason);
+      };
+      const waiter: Waiter = {
+        isOver,
+        resolve: () => {
+          signal?.removeEventListener("abort", onAbort);
+          resolve();
+        },
+        reject,
+      };
+      this.#waiters.push(waiter);
+      signal?.addEventListener("abort", onAbort);
+    });
+  }
+
+  #endWaits(): void {
+    const waiters = this.#waiters;
+    if (waiters.length === 0) return;
+    this.#waiters = [];
+    for (const waiter of waiters) {
+      if (this.#stopped !== undefined) waiter.reject(this.#stopped);
+      else if (waiter.isOver()) waiter.resolve();
+      else this.#waiters.push(waiter);
+    }
+  }
+}

@@ -1,0 +1,187 @@
+import { formatLsn, type Lsn } from "../../base/lsn.ts";
+import type { OutputPlugin } from "../../options.ts";
+import { PostgresError } from "../connection/postgres_error.ts";
+import type { XLogData } from "../../base/replication_message.ts";
+
+/** What a message means for the place to resume at. */
+type Role = "begin" | "commit" | "change" | "teaching";
+
+/**
+ * Where a new session goes on after a lost one, so that nothing behind the source notices: behind the
+ * last transaction that was received whole. Where the slot stands before it, as it does while something
+ * is not confirmed, the server sends that transaction again. It is compared with what was received: a
+ * server that was put back to an earlier state and has written other WAL since, up to the same LSNs,
+ * cannot have it. So no place but the last one needs to be remembered. The open transaction comes again
+ * from its beginning; the part of it that was received before is dropped, once it is known to be the
+ * same.
+ */
+export class ResumePoint {
+  #lsn: Lsn;
+  /** The COMMIT message of the last transaction received whole: it has xid and time. */
+  #commit: { readonly endLsn: Lsn; readonly data: Uint8Array } | undefined;
+  /** What comes lies before that COMMIT message, or is it. */
+  #isComparing = false;
+  /** What began the open transaction: it names its xid, and with most plugins its commit. */
+  #begin: Uint8Array | undefined;
+  /** Messages received of the open transaction, its beginning included. */
+  #received = 0;
+  #last: XLogData | undefined;
+  /** Messages of it that came again in this session; undefined when that is over. */
+  #replayed: number | undefined;
+
+  constructor(startLsn: Lsn, private readonly plugin: OutputPlugin) {
+    this.#lsn = startLsn;
+  }
+
+  /** Everything up to here was received. */
+  get lsn(): Lsn {
+    return this.#lsn;
+  }
+
+  get isInTransaction(): boolean {
+    return this.#begin !== undefined;
+  }
+
+  /** Whether what comes was received before. */
+  get isReplaying(): boolean {
+    return this.#isComparing || this.#replayed !== undefined;
+  }
+
+  /** Whether it is not known yet that the server has what was received: nothing may be confirmed. */
+  get isComparing(): boolean {
+    return this.#isComparing;
+  }
+
+  /** What follows `lsn` is no longer what was received; outside a transaction only. */
+  rewind(lsn: Lsn): void {
+    this.#lsn = lsn;
+    if (this.#commit !== undefined && this.#commit.endLsn > lsn) this.#commit = undefined;
+  }
+
+  /** A new session begins, on a slot that has confirmed `slotLsn`. Gives the LSN for START_REPLICATION. */
+  restart(slotLsn: Lsn): Lsn {
+    this.#isComparing = this.#commit !== undefined && slotLsn < this.#commit.endLsn;
+    this.#replayed = this.#begin === undefined ? undefined : 0;
+    return this.#isComparing ? slotLsn : this.#lsn;
+  }
+
+  /**
+   * The server has sent all that it has up to `walEnd`.
+   * @throws {PostgresError} when the transaction that is waited for was not among that.
+   */
+  reached(walEnd: Lsn): void {
+    if (this.#isComparing && walEnd > this.#commit!.endLsn) throw this.#otherHistory();
+  }
+
+  /**
+   * Takes note of a message; false when it was received before.
+   * @throws {PostgresError} when what comes again is something else.
+   */
+  accept(message: XLogData): boolean {
+    const role = this.#roleOf(message);
+    if (this.#isComparing) return this.#compare(message, role);
+    if (this.#replayed !== undefined) return this.#acceptReplay(message, role);
+    switch (role) {
+      case "begin":
+        this.#begin = message.data.slice();
+        this.#received = 1;
+        this.#last = message;
+        break;
+      case "commit":
+        this.#lsn = message.walStart;
+        this.#commit = { endLsn: message.walStart, data: message.data.slice() };
+        this.#begin = undefined;
+        this.#last = undefined;
+        break;
+      case "change":
+        if (this.#begin !== undefined) {
+          this.#received++;
+          this.#last = message;
+        } else if (message.walStart <= this.#lsn) {
+          return false;
+        } else {
+          // A message outside any transaction is sent with the LSN of its end, where a commit may
+          // begin: one byte further on, that transaction would be skipped.
+          this.#lsn = message.walStart;
+        }
+        break;
+      case "teaching":
+        break;
+      default:
+        return role satisfies never;
+    }
+    return true;
+  }
+
+  #compare(message: XLogData, role: Role): boolean {
+    if (role === "teaching") return true;
+    if (role !== "commit") return false;
+    const { endLsn, data } = this.#commit!;
+    if (message.walStart < endLsn) return false;
+    if (message.walStart > endLsn || !sameBytes(message.data, data)) throw this.#otherHistory();
+    this.#isComparing = false;
+    return false;
+  }
+
+  #otherHistory(): PostgresError {
+    return new PostgresError(
+      `the server does not have the transaction that ended at ${
+        formatLsn(this.#commit!.endLsn)
+      } any ` +
+        "more, which was received before the connection was lost: it was put back to an earlier state " +
+        "and has written other WAL since, or another server answers. The stream has changes that it " +
+        "lost; compare them, let consumers that drop duplicates by position forget their positions, and " +
+        "start again: the slot has not been moved",
+      { transient: false },
+    );
+  }
+
+  #acceptReplay(message: XLogData, role: Role): boolean {
+    // A session teaches what it needs anew: it is not counted, and is no harm twice.
+    if (role === "teaching") return true;
+    // Outside a transaction, before the one that is replayed.
+    if (this.#replayed === 0 && role === "change" && message.walStart <= this.#lsn) return false;
+    const place = ++this.#replayed!;
+    const same = place === 1
+      ? sameBytes(message.data, this.#begin!)
+      : role === "change" && (place < this.#received || message.walStart === this.#last!.walStart);
+    if (!same) {
+      throw new PostgresError(
+        `message ${place} of ${this.#received} that were received of the open transaction came as ` +
+          "another one after the reconnect; start again: the slot goes on from what was confirmed",
+        { transient: false },
+      );
+    }
+    if (place === this.#received) this.#replayed = undefined;
+    return false;
+  }
+
+  #roleOf(message: XLogData): Role {
+    const first = message.dataAt(0);
+    switch (this.plugin) {
+      // BEGIN, COMMIT, table, message
+      case "test_decoding":
+        return roleOfLetter(first);
+      // {"action":"B"
+      case "wal2json":
+        return roleOfLetter(message.dataAt(11));
+      case "pgoutput":
+        return first === RELATION || first === TYPE ? "teaching" : roleOfLetter(first);
+      default:
+        return this.plugin satisfies never;
+    }
+  }
+}
+
+const RELATION = "R".charCodeAt(0);
+const TYPE = "Y".charCodeAt(0);
+const BEGIN = "B".charCodeAt(0);
+const COMMIT = "C".charCodeAt(0);
+
+function roleOfLetter(letter: number | undefined): Role {
+  return letter === BEGIN ? "begin" : letter === COMMIT ? "commit" : "change";
+}
+
+function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, index) => byte === right[index]);
+}

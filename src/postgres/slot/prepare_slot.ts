@@ -1,0 +1,222 @@
+import { getLogger } from "@logtape/logtape";
+import { type Lsn, parseLsn } from "../../base/lsn.ts";
+import type { OutputPlugin, SlotOptions } from "../../options.ts";
+import { formatBytes } from "../../base/quantity.ts";
+import type { Connection, TextRow } from "../connection/connection.ts";
+import { PostgresError } from "../connection/postgres_error.ts";
+import { checkPublications, createPublication, type WantedTable } from "./publications.ts";
+import { checkServer, type ServerFacts } from "./server_facts.ts";
+import { explainSlotFailure, type SlotStep } from "./slot_failure.ts";
+import {
+  activeElsewhere,
+  findSlot,
+  missingSlot,
+  pluginProblem,
+  type SlotProblem,
+  slotProblem,
+} from "./slot_problem.ts";
+import { unreadBytes } from "./slot_state.ts";
+
+const logger = getLogger(["pg2kinesis", "postgres"]);
+
+/** How often it is told that a slot still waits for open transactions. */
+const TELL_EVERY_MS = 10_000;
+
+/** Failover slots came with 17. */
+export const FAILOVER_VERSION = 170000;
+const DUPLICATE_OBJECT = "42710";
+
+/** The slot as a run finds it at its start. */
+export interface SlotInfo {
+  readonly name: string;
+  readonly plugin: OutputPlugin;
+  readonly confirmedFlushLsn: Lsn;
+  /** Whether this call made it. */
+  readonly created: boolean;
+  readonly server: ServerFacts;
+}
+
+/**
+ * Checks that the slot can be followed, and makes it where the options ask for that. `connection` is
+ * an ordinary one to the slot's database; `wanted` says which tables a publication should have.
+ * @throws {PostgresError} one line with what to do.
+ */
+export async function prepareSlot(
+  connection: Connection,
+  options: SlotOptions,
+  wanted: WantedTable = () => true,
+): Promise<SlotInfo> {
+  const server = await checkServer(connection, options.plugin);
+  const refused = pluginProblem(server, options);
+  if (refused !== undefined) throw asError({ ...refused, transient: false });
+  const existing = await findSlot(connection, options.name);
+  if (existing !== undefined && !options.recreate) {
+    checkSlot(existing, server, options);
+    if (options.plugin === "pgoutput") {
+      await checkPublications(connection, options, true, wanted);
+    }
+    return { ...identity(existing, options), created: false, server };
+  }
+  if (existing === undefined && !options.create && !options.recreate) {
+    throw asError({ ...missingSlot(options, connection), transient: false });
+  }
+  // A publication younger than the slot cannot be read by it.
+  if (options.plugin === "pgoutput") {
+    const made = options.createPublication &&
+      await createPublication(connection, options, server.version, wanted);
+    if (!made) await checkPublications(connection, options, false, wanted);
+  }
+  if (options.failover && server.version < FAILOVER_VERSION) {
+    throw wrong(
+      `${server.place} is PostgreSQL ${server.versionName}, and failover slots came with 17; leave ` +
+        "out --slot-failover",
+    );
+  }
+  if (existing !== undefined) await dropSlot(connection, existing, options);
+  try {
+    await createSlot(connection, options);
+  } catch (error) {
+    // Another host with the same flags was faster.
+    if (!(error instanceof PostgresError && error.code === DUPLICATE_OBJECT)) throw error;
+    return await prepareSlot(connection, { ...options, recreate: false }, wanted);
+  }
+  const made = await findSlot(connection, options.name);
+  if (made === undefined) throw wrong(`the slot ${quote(options.name)} is gone again; start again`);
+  return { ...identity(made, options), created: true, server };
+}
+
+function identity(slot: TextRow, options: SlotOptions) {
+  return {
+    name: options.name,
+    plugin: options.plugin,
+    confirmedFlushLsn: parseLsn(slot.confirmed_flush_lsn ?? "0/0"),
+  };
+}
+
+function checkSlot(slot: TextRow, server: ServerFacts, options: SlotOptions): void {
+  const problem = slotProblem(slot, server, options);
+  if (problem !== undefined) throw asError(problem);
+  // Older servers do not have the column.
+  if (options.failover && slot.failover !== "t") {
+    const command = `ALTER_REPLICATION_SLOT "${options.name}" (FAILOVER true)`;
+    logger.warn(
+      "the slot {name} is there and no failover slot; --slot-failover is for one that is made. Run " +
+        "{command} on a replication connection (psql 'replication=database …') while nobody follows it",
+      { name: options.name, command },
+    );
+  }
+  if (slot.wal_status === "unreserved") {
+    logger.warn(
+      "the slot {name} is about to be lost: the server may remove its WAL (max_slot_wal_keep_size)",
+      { name: options.name },
+    );
+  }
+}
+
+function asError({ found, advice, transient }: SlotProblem): PostgresError {
+  return new PostgresError(`${found}; ${advice}`, {
+    transient,
+    code: transient ? "55006" : undefined,
+  });
+}
+
+async function dropSlot(
+  connection: Connection,
+  slot: TextRow,
+  options: SlotOptions,
+): Promise<void> {
+  const name = quote(options.name);
+  if (slot.slot_type !== "logical") {
+    throw wrong(`the slot ${name} is a ${slot.slot_type} one, not ours to drop; name another`);
+  }
+  if (slot.active === "t") throw asError(activeElsewhere(slot, options.name));
+  const unread = await unreadBytes(connection, options.name);
+  await ask(connection, options, "drop", {
+    text: "SELECT pg_catalog.pg_drop_replication_slot($1)",
+    values: [options.name],
+  });
+  logger.warn(
+    "--recreate-slot dropped the slot {name}, which had confirmed {lsn}: {unread} of WAL behind that " +
+      "were not read from it, and no run will publish the changes there; take the flag out of a command " +
+      "that is started again, since each start drops the slot",
+    {
+      name: options.name,
+      lsn: slot.confirmed_flush_lsn,
+      unread: unread === undefined ? "an unknown amount" : formatBytes(unread),
+    },
+  );
+}
+
+async function createSlot(
+  connection: Connection,
+  options: SlotOptions,
+): Promise<void> {
+  logger.info(
+    "creating the slot {name} with plugin {plugin}; that waits for all transactions that are open now",
+    { name: options.name, plugin: options.plugin },
+  );
+  await connection.query("wait for open transactions", "SET statement_timeout = 0");
+  await connection.query("wait for open transactions", "SET lock_timeout = 0");
+  await giveUpWithUs(connection);
+  let waitedMs = 0;
+  const waiting = setInterval(() => {
+    waitedMs += TELL_EVERY_MS;
+    logger.warn(
+      "the slot {name} is not made yet after {seconds} s: transactions that were open before are " +
+        "still open; SELECT pid, usename, xact_start FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT " +
+        "NULL shows them, SELECT * FROM pg_catalog.pg_prepared_xacts those that are prepared",
+      { name: options.name, seconds: waitedMs / 1000 },
+    );
+  }, TELL_EVERY_MS);
+  try {
+    await ask(connection, options, "create", {
+      // The function asks for the same right as the replication command: REPLICATION.
+      text: "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot($1, $2" +
+        (options.failover ? ", failover => true)" : ")"),
+      values: [options.name, options.plugin],
+    });
+  } finally {
+    clearInterval(waiting);
+  }
+}
+
+/**
+ * Lets the server see while it waits that we are gone: it would make the slot all the same, and that
+ * would hold back WAL for nobody. PostgreSQL 14 and up can, not on every system.
+ */
+async function giveUpWithUs(connection: Connection): Promise<void> {
+  try {
+    await connection.query(
+      "wait for open transactions",
+      "SET client_connection_check_interval = '500ms'",
+    );
+  } catch (error) {
+    if (!(error instanceof PostgresError) || error.code === undefined) throw error;
+    logger.debug("the server does not watch its clients: {message}", { message: error.message });
+  }
+}
+
+async function ask(
+  connection: Connection,
+  options: SlotOptions,
+  step: SlotStep,
+  statement: { readonly text: string; readonly values: readonly unknown[] },
+): Promise<void> {
+  try {
+    await connection.query(
+      `${step} the slot ${quote(options.name)}`,
+      statement.text,
+      statement.values,
+    );
+  } catch (error) {
+    throw error instanceof PostgresError ? explainSlotFailure(error, step, options) : error;
+  }
+}
+
+function wrong(message: string): PostgresError {
+  return new PostgresError(message, { transient: false });
+}
+
+function quote(name: string): string {
+  return JSON.stringify(name);
+}

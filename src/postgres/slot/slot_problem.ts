@@ -1,0 +1,154 @@
+import type { SlotOptions } from "../../options.ts";
+import type { Problem, Remedy } from "../../base/problem.ts";
+import type { Connection, TextRow } from "../connection/connection.ts";
+import type { ServerFacts } from "./server_facts.ts";
+import { allowPlugin, pluginListWith } from "./slot_failure.ts";
+import { quoteLiteral } from "../connection/sql_text.ts";
+
+/** The row of `pg_replication_slots`; what an old server does not have is undefined. */
+export async function findSlot(connection: Connection, name: string): Promise<TextRow | undefined> {
+  const rows = await connection.query(
+    `look for the replication slot ${quote(name)}`,
+    "SELECT * FROM pg_catalog.pg_replication_slots WHERE slot_name OPERATOR(pg_catalog.=) $1",
+    [name],
+  );
+  return rows[0];
+}
+
+/** Newer releases have a list of the plugins that may be used; it counts for existing slots too. */
+export function pluginProblem(
+  { outputPluginLibraries: libraries }: ServerFacts,
+  { plugin }: SlotOptions,
+): Problem | undefined {
+  if (libraries === undefined || libraries.includes(plugin)) return undefined;
+  return {
+    found: `the server does not allow the plugin ${plugin}: output_plugin_libraries is ` +
+      quote(libraries),
+    advice: allowPlugin(libraries, plugin),
+    remedy: {
+      kind: "sql",
+      statements: [
+        `ALTER SYSTEM SET output_plugin_libraries = ${pluginListWith(libraries, plugin)};`,
+        "SELECT pg_catalog.pg_reload_conf();",
+      ],
+    },
+  };
+}
+
+/** There is no slot, and none is to be made. */
+export function missingSlot({ name, plugin }: SlotOptions, { place }: { place: string }): Problem {
+  return {
+    found: `there is no replication slot ${quote(name)} on ${place}`,
+    advice: "create it with --create-slot, or name another one with --pg-slot-name",
+    remedy: { kind: "sql", statements: [creation(name, plugin)] },
+  };
+}
+
+/** Whether a slot's problem may pass by itself. */
+export type SlotProblem = Problem & { readonly transient: boolean };
+
+/** Why a run cannot follow the slot that is there; undefined when it can. */
+export function slotProblem(
+  slot: TextRow,
+  server: Pick<ServerFacts, "database" | "isStandby">,
+  options: SlotOptions,
+): SlotProblem | undefined {
+  const name = quote(options.name);
+  const lasting = (found: string, advice: string, remedy: Remedy) => ({
+    ...{ found, advice, remedy },
+    transient: false,
+  });
+  const nameAnother: Remedy = { kind: "options", options: "--pg-slot-name <another>" };
+  const { plugin, database } = slot;
+  if (slot.slot_type !== "logical") {
+    return lasting(
+      `the slot ${name} is a ${slot.slot_type} one; a logical one is needed`,
+      "name another",
+      nameAnother,
+    );
+  }
+  if (plugin !== options.plugin || database !== server.database) {
+    return lasting(
+      `the slot ${name} is there with plugin ${plugin} in database ${quote(database!)}, ` +
+        `and plugin ${options.plugin} in database ${quote(server.database)} was asked for`,
+      "follow it with its own settings, name another slot with --pg-slot-name, or make " +
+        "it anew with --recreate-slot",
+      database !== server.database
+        ? nameAnother
+        : { kind: "options", options: `--pg-slot-output-plugin ${plugin}` },
+    );
+  }
+  if (slot.temporary === "t") {
+    return lasting(
+      `the slot ${name} is a temporary one of another session`,
+      "name another",
+      nameAnother,
+    );
+  }
+  if (slot.two_phase === "t") {
+    return lasting(
+      `the slot ${name} decodes prepared transactions (two_phase), which is not supported`,
+      "make it anew with --recreate-slot",
+      recreation(options),
+    );
+  }
+  const invalid = invalidation(slot);
+  if (invalid !== undefined) {
+    return lasting(
+      `the slot ${name} is lost (${invalid}): changes since ${
+        slot.confirmed_flush_lsn ?? "?"
+      } can no longer be read from it`,
+      "make it anew with --recreate-slot and fill the gap from the tables",
+      recreation(options),
+    );
+  }
+  if (slot.synced === "t" && server.isStandby) {
+    return lasting(
+      `the slot ${name} on this standby is a copy of the primary's, which can be followed only after ` +
+        "a promotion",
+      "connect to the primary (target_session_attrs=primary in --pg-url)",
+      { kind: "advice", text: "connect to the primary (target_session_attrs=primary in --pg-url)" },
+    );
+  }
+  return slot.active === "t" ? activeElsewhere(slot, options.name) : undefined;
+}
+
+export function activeElsewhere(slot: TextRow, slotName: string): SlotProblem {
+  const statement = `SELECT pg_catalog.pg_terminate_backend(${slot.active_pid})`;
+  return {
+    found:
+      `the slot ${quote(slotName)} is active: the server's process ${slot.active_pid} serves ` +
+      "it to another client",
+    advice: `stop that one, or end it with ${statement}`,
+    remedy: { kind: "sql", statements: [`${statement};`] },
+    transient: true,
+  };
+}
+
+/** Why the slot can never be read again; undefined when it can. */
+function invalidation(slot: TextRow): string | undefined {
+  if (slot.invalidation_reason) return slot.invalidation_reason;
+  if (slot.conflicting === "t") return "it conflicted with recovery";
+  return slot.wal_status === "lost" ? "its WAL was removed" : undefined;
+}
+
+function recreation({ name, plugin }: SlotOptions): Remedy {
+  return {
+    kind: "sql",
+    statements: [
+      `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(name)});`,
+      creation(name, plugin),
+    ],
+    then: "fill the gap from the tables",
+  };
+}
+
+export function creation(name: string, plugin: string): string {
+  return `SELECT pg_catalog.pg_create_logical_replication_slot(${quoteLiteral(name)}, ${
+    quoteLiteral(plugin)
+  });`;
+}
+
+function quote(name: string): string {
+  return JSON.stringify(name);
+}

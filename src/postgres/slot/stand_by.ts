@@ -1,0 +1,165 @@
+import { getLogger } from "@logtape/logtape";
+import { type Clock, systemClock } from "../../base/clock.ts";
+import type { PostgresOptions, SlotOptions } from "../../options.ts";
+import { backoffMs, pause } from "../connection/reconnect_backoff.ts";
+import { bounded } from "../connection/bounded.ts";
+import { connect, type Connection, type TextRow } from "../connection/connection.ts";
+import { PostgresError } from "../connection/postgres_error.ts";
+
+const logger = getLogger(["pg2kinesis", "standby"]);
+
+const LOOK_MS = 1000;
+/** For the server to tell who holds the slot. */
+const ANSWER_TIMEOUT_MS = 5000;
+/**
+ * After the server itself was away: whoever followed the slot comes back within this, and has more of
+ * it than we. Longer than the longest pause between its attempts to connect.
+ */
+const GRACE_MS = 6000;
+const REMINDER_MS = 10 * 60_000;
+
+/** The slot, the process that holds it and, where the role may see that, whose it is. */
+const SLOT_QUERY = `
+  SELECT server.in_recovery, s.*, a.application_name, pg_catalog.host(a.client_addr) AS client
+    FROM (SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text AS in_recovery) server
+    LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name OPERATOR(pg_catalog.=) $1
+    LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) s.active_pid`;
+
+/**
+ * Waits while another client holds the slot; resolves when nobody does, or when there is no slot to
+ * begin with. PostgreSQL's lock on the slot decides who has it next: that is who starts to follow it
+ * first. `isKnown`: it was there before. Gives whether another client was seen to follow it.
+ * @throws {PostgresError} when a known slot is gone, or cannot be looked at the first time; the
+ * signal's reason when it aborts.
+ */
+export async function standBy(
+  postgres: PostgresOptions,
+  slot: SlotOptions,
+  signal: AbortSignal,
+  isKnown: boolean,
+  clock: Clock = systemClock,
+): Promise<boolean> {
+  using lookout = new Lookout(postgres, slot.name, signal, isKnown, clock);
+  const reminder = new Reminder(clock);
+  let holder: string | undefined;
+  for (let wasThere = isKnown;; await pause(LOOK_MS, signal)) {
+    const row = await lookout.look();
+    if (row.slot_name === null) {
+      if (!wasThere) return false;
+      throw new PostgresError(
+        `the slot ${
+          JSON.stringify(slot.name)
+        } is gone from ${lookout.place}: it was dropped while ` +
+          "this standby waited for it, and what it still had cannot be read; fill the gap from the " +
+          "tables and start again with --create-slot",
+        { transient: false },
+      );
+    }
+    // One that is being made has confirmed nothing; without its maker it is gone again.
+    wasThere ||= row.confirmed_flush_lsn !== null;
+    if (row.active_pid === null) {
+      if (clock.now() < lookout.graceEndsMs) continue;
+      if (holder !== undefined) logger.info("the slot {slot} is free", { slot: slot.name });
+      return wasThere && holder !== undefined;
+    }
+    const name = holderOf(row);
+    if (name !== holder || reminder.isDue()) {
+      logger.info("standing by: the slot {slot} is followed by {holder}", {
+        slot: slot.name,
+        holder: name,
+      });
+    }
+    holder = name;
+  }
+}
+
+/** Looks at the slot on an ordinary connection, which is made anew for as long as it takes. */
+class Lookout implements Disposable {
+  /** By the clock's `now`: until then whoever followed the slot may come back to it. */
+  graceEndsMs = -Infinity;
+  #connection: Connection | undefined;
+  #hasLooked: boolean;
+  /** Whether the slot was on a primary; undefined: not known yet. */
+  #wasPrimary: boolean | undefined;
+
+  constructor(
+    private readonly postgres: PostgresOptions,
+    private readonly slotName: string,
+    private readonly signal: AbortSignal,
+    isKnown: boolean,
+    private readonly clock: Clock,
+  ) {
+    this.#hasLooked = isKnown;
+  }
+
+  get place(): string {
+    return this.#connection!.place;
+  }
+
+  /**
+   * A row of `pg_replication_slots`, of which all is null where there is no such slot.
+   * @throws {PostgresError} what does not heal, and whatever comes at the first look.
+   */
+  async look(): Promise<TextRow> {
+    const since = new Date(this.clock.wall()).toISOString();
+    const reminder = new Reminder(this.clock);
+    for (let failures = 0;; failures++) {
+      this.signal.throwIfAborted();
+      try {
+        return await this.#ask();
+      } catch (error) {
+        this.signal.throwIfAborted();
+        this[Symbol.dispose]();
+        const heals = error instanceof PostgresError && error.transient;
+        if (!heals || !this.#hasLooked) throw error;
+        if (failures === 0 || reminder.isDue()) {
+          logger.warn("no look at the slot since {since}: {why}", { since, why: error.message });
+        }
+      }
+      await pause(backoffMs(failures, Math.random), this.signal);
+      this.graceEndsMs = this.clock.now() + GRACE_MS;
+    }
+  }
+
+  async #ask(): Promise<TextRow> {
+    const connection = this.#connection ??= await connect(this.postgres, "ordinary", this.signal);
+    const asked = connection.query("look at the slot", SLOT_QUERY, [this.slotName]);
+    const [row] = await bounded(connection, asked, ANSWER_TIMEOUT_MS, this.signal);
+    const isStandby = row!.in_recovery === "true";
+    const mayBeElsewhere = row!.slot_name === null || row!.synced === "t";
+    if (this.#hasLooked && this.#wasPrimary !== false && isStandby && mayBeElsewhere) {
+      // One of several hosts, while the primary is away.
+      const message = `${connection.place} is a standby, and the slot is on the primary`;
+      throw new PostgresError(message, { transient: true });
+    }
+    this.#hasLooked = true;
+    this.#wasPrimary = !isStandby;
+    return row!;
+  }
+
+  [Symbol.dispose](): void {
+    this.#connection?.destroy();
+    this.#connection = undefined;
+  }
+}
+
+function holderOf({ active_pid: pid, application_name: application, client }: TextRow): string {
+  const process = `the server's process ${pid}`;
+  if (!application && !client) return process;
+  return `${application || "a client"} at ${client ?? "the server's socket"} (${process})`;
+}
+
+/** Says every ten minutes that it is time to tell something again. */
+class Reminder {
+  #lastMs: number;
+
+  constructor(private readonly clock: Clock) {
+    this.#lastMs = clock.now();
+  }
+
+  isDue(): boolean {
+    if (this.clock.now() - this.#lastMs < REMINDER_MS) return false;
+    this.#lastMs = this.clock.now();
+    return true;
+  }
+}

@@ -1,0 +1,22 @@
+import type { TestPostgres } from "../support/test_postgres.ts";
+import { proveHotShards } from "./hot_shards.ts";
+import { proveMemory } from "./memory_proof.ts";
+import { proveTakeover } from "./takeover.ts";
+import { proveThrottled } from "./throttled.ts";
+
+export interface Proof {
+  /** The figures. */
+  readonly lines: readonly string[];
+  readonly isProven: boolean;
+}
+
+/** What has a scenario of its own. */
+export const PROOFS: readonly {
+  readonly name: string;
+  readonly prove: (server: TestPostgres) => Promise<Proof>;
+}[] = [
+  { name: "hot shards: four of them paced at their limit", prove: proveHotShards },
+  { name: "throttled: a stream that refuses everything for two minutes", prove: proveThrottled },
+  { name: "takeover: a second host, and 20 kills -9 of the first", prove: proveTakeover },
+  { name: "memory: a transaction of 600,000 rows", prove: proveMemory },
+];

@@ -1,0 +1,201 @@
+import { assertEquals } from "@std/assert";
+import type { CommittedChange } from "./committed.ts";
+import { parentsFirst } from "./consumers.ts";
+import { nameChange, type PublishedChange } from "./published.ts";
+import { type Evidence, type Verdict, verify } from "./verify.ts";
+
+/** Two rows, three transactions. */
+const COMMITTED = [
+  committed(7, "insert", "t 1", "1", 100n),
+  committed(8, "insert", "t 2", "1", 200n),
+  committed(9, "update", "t 1", "2", 300n),
+];
+const [A, B, C] = COMMITTED as [CommittedChange, CommittedChange, CommittedChange];
+
+Deno.test("verify finds nothing where all is well", () => {
+  const { findings, duplicates } = look({ published: [A, B, C].map(stored) });
+  assertEquals([findings, duplicates], [[], 0]);
+});
+
+Deno.test("verify finds a lost change, and one that only a dropped aggregate holds", () => {
+  assertEquals(look({ published: [A, C].map(stored) }).findings, ["lost: 8 insert t 2"]);
+  const dropped = [stored(A), { ...stored(B), isSeen: false }, stored(C)];
+  assertEquals(look({ published: dropped }).findings, ["lost: 8 insert t 2"]);
+});
+
+Deno.test("verify finds a row whose change came before an earlier one", () => {
+  const { findings, outOfOrder } = look({
+    published: [C, B, A].map(stored),
+    aggregation: "none",
+  });
+  assertEquals(findings, ['out of order: row t 1: "7 insert t 1" after "9 update t 1"']);
+  assertEquals(outOfOrder, 1);
+});
+
+Deno.test("verify finds rows of one shard out of order, but not without aggregation", () => {
+  const published = [B, A, C].map(stored);
+  const found = ['out of order: shard s0: "7 insert t 1" after a later one'];
+  assertEquals(look({ published }).findings, found);
+  assertEquals(look({ published, aggregation: "none" }).findings, []);
+});
+
+Deno.test("verify lets one put of each lane be ahead in a merged shard, and no second", () => {
+  const shard = (id: string, start: string, end: string, ...parents: string[]) => ({
+    ...{ id, start, end, parents },
+  });
+  const shards = [
+    shard("low", "0", "4"),
+    shard("high", "5", "9"),
+    shard("merged", "0", "9", "low", "high"),
+  ];
+  const changes = [1, 2, 3, 4].map((n) => committed(n, "insert", `t ${n}`, "1", BigInt(n))) as [
+    CommittedChange,
+    CommittedChange,
+    CommittedChange,
+    CommittedChange,
+  ];
+  const [one, two, three, four] = changes;
+  const put = (change: CommittedChange, hashKey: bigint) => ({
+    ...{ ...stored(change), shardId: "merged", hashKey },
+  });
+  const of = (...published: PublishedChange[]) =>
+    look({ committed: changes, shards, published }).findings;
+  assertEquals(of(put(four, 7n), put(one, 2n), put(two, 2n), put(three, 2n)), []);
+  assertEquals(of(put(three, 7n), put(four, 7n), put(one, 2n), put(two, 2n)), [
+    'out of order: shard merged: "2 insert t 2" after a later one',
+  ]);
+});
+
+Deno.test("verify calls nothing lost that was not confirmed when time was up", () => {
+  const unfinished = { published: [A].map(stored), isFinished: false };
+  assertEquals(look(unfinished).findings, []);
+  const { findings } = look({ ...unfinished, samples: [{ lsn: 250n, seenAtMs: 99 }] });
+  assertEquals(findings, ["lost: 8 insert t 2", "confirmed too early: 8 insert t 2"]);
+});
+
+Deno.test("verify finds what consumers end with that apply a TRUNCATE, or a copy across a split, by position", () => {
+  const changes = [
+    committed(1, "insert", "t 1", "1", 10n),
+    committed(2, "truncate", "t *", "", 20n),
+    committed(3, "insert", "t 2", "1", 30n),
+  ] as const;
+  const [row, truncate, later] = changes.map(stored) as [
+    PublishedChange,
+    PublishedChange,
+    PublishedChange,
+  ];
+  const of = (...published: PublishedChange[]) =>
+    look({ committed: changes, published, aggregation: "none" }).findings;
+  assertEquals(of(row, truncate, later), []);
+  // Behind a newer row, as a merge may bring it, and again.
+  assertEquals(of(truncate, row, later, truncate), []);
+  const stays = 'public copy: t 1 is of "1 insert t 1", not nothing';
+  assertEquals(of(truncate, row, later), [
+    `a consumer's copy: ${stays.replace("public copy", "KCL")}`,
+    `a consumer's copy: ${stays.replace("public copy", "every record")}`,
+    `a consumer's copy: ${stays.replace("public copy", "KCL")}`,
+    "a consumer's copy: 4 in all",
+  ]);
+});
+
+Deno.test("verify takes a duplicate behind later records for no disorder", () => {
+  const published = [A, B, C, A].map(stored);
+  assertEquals(look({ published }).findings, []);
+  assertEquals(look({ published }).duplicates, 1);
+});
+
+Deno.test("verify finds duplicates where nothing may come again", () => {
+  const { findings } = look({ published: [A, A, B, C].map(stored), mayDuplicate: false });
+  assertEquals(findings, ["duplicate: 1 without a fault that explains them"]);
+});
+
+Deno.test("verify finds a confirmed LSN ahead of what was stored then", () => {
+  const published = [stored(A), stored(B), { ...stored(C), arrivedAtMs: 50 }];
+  const at = (lsn: bigint, seenAtMs: number) => look({ published, samples: [{ lsn, seenAtMs }] });
+  assertEquals(at(299n, 49).findings, []);
+  assertEquals(at(300n, 50).findings, []);
+  assertEquals(at(300n, 49).findings, ["confirmed too early: 9 update t 1"]);
+});
+
+Deno.test("verify finds what was never committed, and another version of the row", () => {
+  const surplus = { ...stored(A), name: "6 insert t 3" };
+  const changed = { ...stored(B), version: "5" };
+  const { findings } = look({ published: [stored(A), surplus, changed, stored(C)] });
+  assertEquals(findings, [
+    "never committed: 6 insert t 3",
+    "another row: 8 insert t 2: version 5, not 1",
+  ]);
+});
+
+Deno.test("nameChange reads every format alike", () => {
+  const update = { name: "731 update public.t 5", version: "9" };
+  const { name } = update;
+  assertEquals(nameChange("0,CDC,731,public.t,UPDATE,5").name, name);
+  assertEquals(
+    nameChange('0,CDC,{"xid":"731","table":"public.t","operation":"UPDATE","pkey":"5"}').name,
+    name,
+  );
+  assertEquals(
+    nameChange('{"v":1,"op":"insert","xid":1,"table":"t","key":{"id":0}}').name.at(-1),
+    "0",
+  );
+  const names = '"columnnames":["id","version"],"columnvalues":[5,9]';
+  assertEquals(
+    nameChange(
+      `0,CDC,{"xid":731,"change":{"kind":"update","schema":"public","table":"t",${names}}}`,
+    ),
+    update,
+  );
+  const head = '"op":"update","xid":731,"schema":"public","table":"t"';
+  assertEquals(nameChange(`{"v":1,${head},"key":{"id":5},"after":{"id":5,"version":9}}`), update);
+});
+
+Deno.test("nameChange reads a TRUNCATE of every format alike", () => {
+  const name = "731 truncate public.t *";
+  assertEquals(nameChange("0,CDC,731,public.t,TRUNCATE,").name, name);
+  assertEquals(
+    nameChange('0,CDC,{"xid":"731","table":"public.t","operation":"TRUNCATE","pkey":null}').name,
+    name,
+  );
+  const change = '{"kind":"truncate","schema":"public","table":"t"}';
+  assertEquals(nameChange(`0,CDC,{"xid":731,"change":${change}}`).name, name);
+  assertEquals(
+    nameChange('{"v":1,"op":"truncate","xid":731,"schema":"public","table":"t"}').name,
+    name,
+  );
+});
+
+Deno.test("parentsFirst puts every shard behind all of its parents", () => {
+  const shard = (id: string, ...parents: string[]) => ({ id, parents, start: "0", end: "1" });
+  const shards = [shard("e", "d", "b"), shard("d", "a"), shard("a"), shard("b")];
+  assertEquals(parentsFirst(shards).map(({ id }) => id), ["a", "d", "b", "e"]);
+});
+
+function look(evidence: Partial<Evidence>): Verdict {
+  return verify({
+    committed: COMMITTED,
+    published: [],
+    samples: [],
+    aggregation: "kpl",
+    shards: [{ id: "s0", start: "0", end: "9", parents: [] }],
+    putsPerLane: 1,
+    isFinished: true,
+    mayDuplicate: true,
+    ...evidence,
+  });
+}
+
+function committed(
+  xid: number,
+  operation: string,
+  row: string,
+  version: string,
+  endLsn: bigint,
+): CommittedChange {
+  return { name: `${xid} ${operation} ${row}`, row, version, endLsn };
+}
+
+function stored({ name, version }: CommittedChange): PublishedChange {
+  const place = { shardId: "s0", sequenceNumber: name, hashKey: 1n, arrivedAtMs: 10 };
+  return { ...place, name, version, isSeen: true };
+}

@@ -1,0 +1,149 @@
+// @ts-types="@types/pg"
+import type pg from "pg";
+import { randomFrom } from "../support/random.ts";
+import { sleep } from "../support/wait.ts";
+import type { TestPostgres } from "../support/test_postgres.ts";
+import type { Extra, Scenario } from "./plan.ts";
+
+export const TABLES = ["accounts", "orders"] as const;
+/** A few transactions have so many rows. */
+const LARGE = 300;
+
+export async function createTables(server: TestPostgres, database: string): Promise<void> {
+  for (const table of TABLES) {
+    await server.sql(`create table ${table} (id int primary key, version bigint, filler text)`, {
+      database,
+    });
+  }
+}
+
+export type WorkloadPlan = Pick<
+  Scenario,
+  "seed" | "writers" | "rowsPerWriter" | "writerPauseMs" | "extras"
+>;
+
+/** Writers in parallel, each with rows of its own, until they are stopped; a restart only pauses them. */
+export class Workload {
+  #isOver = false;
+  readonly #writers: Promise<void>[];
+
+  constructor(server: TestPostgres, database: string, scenario: WorkloadPlan) {
+    this.#writers = Array.from({ length: scenario.writers }, (_, writer) => {
+      const random = randomFrom(scenario.seed * 31 + writer);
+      return this.#run(new Writer(server, database, scenario, writer, random));
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    await Promise.all(this.#writers);
+  }
+
+  async #run(writer: Writer): Promise<void> {
+    while (!this.#isOver) await writer.step();
+    await writer.close();
+  }
+}
+
+/** One connection's transactions. */
+class Writer {
+  #client: pg.Client | undefined;
+  #version = 0;
+  #prepared = 0;
+
+  constructor(
+    private readonly server: TestPostgres,
+    private readonly database: string,
+    private readonly scenario: WorkloadPlan,
+    private readonly writer: number,
+    private readonly random: () => number,
+  ) {}
+
+  /** A transaction; which rows it changed, and whether it was committed at all, the WAL tells. */
+  async step(): Promise<void> {
+    try {
+      this.#client ??= await this.#connect();
+      for (const query of this.#queries()) await this.#client.query(query);
+      await sleep(this.random() * this.scenario.writerPauseMs);
+    } catch {
+      this.#client?.end().catch(() => {});
+      this.#client = undefined;
+      await sleep(20);
+    }
+  }
+
+  async close(): Promise<void> {
+    try {
+      this.#client ??= await this.#connect();
+      await this.#client.end();
+    } catch {
+      // The server is away.
+    }
+  }
+
+  /** Ends what was prepared and not committed when the connection broke: its rows are locked. */
+  async #connect(): Promise<pg.Client> {
+    const client = await this.server.connect({ database: this.database });
+    const { rows } = await client.query(
+      "select gid from pg_prepared_xacts where database = current_database() and gid like $1",
+      [`${this.writer} %`],
+    );
+    for (const { gid } of rows) await client.query(`rollback prepared '${gid}'`);
+    return client;
+  }
+
+  /** A transaction, and sometimes something else. */
+  #queries(): string[] {
+    const { random } = this;
+    const has = (extra: Extra, probability: number) =>
+      this.scenario.extras.includes(extra) && random() < probability;
+    const table = TABLES[this.writer % TABLES.length];
+    if (has("truncate", 0.02)) return [`truncate ${table}`];
+    if (has("ddl", 0.02)) {
+      const column = `extra_${this.writer}`;
+      return random() < 0.5
+        ? [`alter table ${table} add column if not exists ${column} int default 7`]
+        : [`alter table ${table} drop column if exists ${column}`];
+    }
+    const transaction = this.#transaction();
+    if (!has("two-phase", 0.1) || !transaction.endsWith("commit")) return [transaction];
+    const gid = `'${this.writer} ${++this.#prepared}'`;
+    return [
+      transaction.replace(/commit$/, `prepare transaction ${gid}`),
+      `${random() < 0.8 ? "commit" : "rollback"} prepared ${gid}`,
+    ];
+  }
+
+  /** Changes no row twice, so that transaction and row name a change. */
+  #transaction(): string {
+    const { random } = this;
+    const table = TABLES[this.writer % TABLES.length];
+    const base = this.writer * 100_000;
+    const chance = (probability: number) => random() < probability;
+    const below = (limit: number) => Math.floor(random() * limit);
+
+    const version = ++this.#version;
+    const filler = chance(0.02) ? below(60_000) : below(200);
+    const upsert = (ids: readonly number[]) =>
+      `insert into ${table} select id, ${version}, repeat('x', ${filler})
+       from unnest(array[${ids}]::int[]) id
+       on conflict (id) do update set version = excluded.version, filler = excluded.filler;`;
+    if (chance(0.03)) {
+      const ids = Array.from({ length: 1 + below(LARGE) }, (_, i) => base + i);
+      return `insert into ${table} select id, ${version}, 'large' from unnest(array[${ids}]::int[]) id
+        on conflict (id) do update set version = excluded.version, filler = excluded.filler`;
+    }
+    const ids = [
+      ...new Set(
+        Array.from({ length: 1 + below(6) }, () => base + below(this.scenario.rowsPerWriter)),
+      ),
+    ];
+    const deleted = chance(0.15) ? ids.splice(0, 1) : [];
+    const statements = [
+      deleted.length > 0 ? `delete from ${table} where id = ${deleted[0]};` : "",
+      chance(0.05) ? `savepoint s; ${upsert([base + 99_999])} rollback to savepoint s;` : "",
+      ids.length > 0 ? upsert(ids) : "",
+    ];
+    return `begin; ${statements.join("\n")} ${chance(0.05) ? "rollback" : "commit"}`;
+  }
+}

@@ -1,0 +1,82 @@
+import { getLogger } from "@logtape/logtape";
+import { assertEquals, assertMatch } from "@std/assert";
+import type { KinesisApi } from "../../../src/kinesis/client/kinesis_api.ts";
+import { systemClock } from "../../../src/base/clock.ts";
+import { ShardFollower } from "../../../src/kinesis/writer/shard_follower.ts";
+import { Trouble } from "../../../src/base/lasting_trouble.ts";
+import { waitFor } from "../../support/wait.ts";
+
+const LISTED = {
+  ShardId: "shardId-000000000000",
+  HashKeyRange: { StartingHashKey: "0", EndingHashKey: `${2n ** 128n - 1n}` },
+  SequenceNumberRange: { StartingSequenceNumber: "1" },
+};
+
+Deno.test("ShardFollower looks again when it is called while the last look comes to its end", async () => {
+  const closing = new AbortController();
+  for (let turns = 0; turns < 20; turns++) {
+    let listings = 0;
+    let afterLook: (() => void) | undefined;
+    const listShards = () => {
+      listings++;
+      return Promise.resolve([LISTED]);
+    };
+    const owner = {
+      lanes: () => {
+        // Asked twice a look: for what the listing is held against, then for those that are closed.
+        afterLook?.();
+        return [];
+      },
+      switchTo: () => {},
+      broken: (error: unknown) => {
+        throw error;
+      },
+    };
+    const follower = new ShardFollower(owner, {
+      api: { region: "r", listShards } as unknown as KinesisApi,
+      streamName: "s",
+      clock: systemClock,
+      random: () => 0,
+      trouble: new Trouble(getLogger("test")),
+      closing: closing.signal,
+    });
+    let asked = 0;
+    let called = -1;
+    afterLook = () => {
+      if (++asked !== 2) return;
+      afterLook = undefined;
+      void (async () => {
+        for (let i = 0; i < turns; i++) await undefined;
+        called = listings;
+        follower.follow();
+      })();
+    };
+    follower.follow();
+    await waitFor(() => called > 0 && listings > called, {
+      what: `a look after a call ${turns} turns behind the last one`,
+      timeoutMs: 2000,
+    });
+    assertEquals(listings, called + 1);
+  }
+});
+
+Deno.test("ShardFollower ends the run where it may not list the shards, and says what is kept", async () => {
+  const denied = Object.assign(new Error("no"), {
+    name: "AccessDeniedException",
+    $metadata: { httpStatusCode: 400 },
+  });
+  const broken = await new Promise<unknown>((resolve) =>
+    new ShardFollower({ lanes: () => [], switchTo: () => {}, broken: resolve }, {
+      api: { region: "r", listShards: () => Promise.reject(denied) } as unknown as KinesisApi,
+      streamName: "s",
+      clock: systemClock,
+      random: () => 0,
+      trouble: new Trouble(getLogger("test")),
+      closing: new AbortController().signal,
+    }).follow()
+  );
+  assertMatch(
+    (broken as Error).message,
+    /^cannot list the shards of stream s \(r\): .*allow kinesis:ListShards.*; the slot keeps what is not stored,/,
+  );
+});
