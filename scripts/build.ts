@@ -15,7 +15,7 @@ import { PackageCache } from "./build/package_cache.ts";
 import { writeRuntimeConfig } from "./build/runtime_config.ts";
 import { renderSbom } from "./build/sbom.ts";
 import { stage, type Staging } from "./build/staging.ts";
-import { V8_FLAGS } from "./build/v8_flags.ts";
+import { V8_FLAGS } from "../tests/support/v8_flags.ts";
 import { readOrExit } from "./read_or_exit.ts";
 
 const TARGETS = [

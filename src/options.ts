@@ -9,7 +9,15 @@ export interface RunOptions {
   readonly log: LogOptions;
 }
 
-export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full";
+export const SSL_MODES = [
+  "disable",
+  "allow",
+  "prefer",
+  "require",
+  "verify-ca",
+  "verify-full",
+] as const;
+export type SslMode = typeof SSL_MODES[number];
 
 /** Where PostgreSQL is and who asks. Everything is resolved: flags, then the URL, then the environment. */
 export interface PostgresOptions {
@@ -77,7 +85,8 @@ export type TargetSessionAttrs =
   | "standby"
   | "prefer-standby";
 
-export type OutputPlugin = "test_decoding" | "wal2json" | "pgoutput";
+export const OUTPUT_PLUGINS = ["test_decoding", "wal2json", "pgoutput"] as const;
+export type OutputPlugin = typeof OUTPUT_PLUGINS[number];
 
 export interface SlotOptions {
   readonly name: string;

@@ -8,7 +8,11 @@ import { type CampaignOptions, readOptions } from "./options.ts";
 import { drawScenario, type Scenario } from "../../tests/campaign/plan.ts";
 import { PROOFS } from "../../tests/campaign/proofs.ts";
 import { HEAD, summarize, toLine } from "../../tests/campaign/scenario_report.ts";
-import { runScenario, type ScenarioResult, SERVER_SETTINGS } from "../../tests/campaign/run_scenario.ts";
+import {
+  runScenario,
+  type ScenarioResult,
+  SERVER_SETTINGS,
+} from "../../tests/campaign/run_scenario.ts";
 
 if (import.meta.main) {
   const options = readOrExit("deno task campaign", () => readOptions(Deno.args));

@@ -1,3 +1,6 @@
+import type { RunError } from "./errors.ts";
+import type { WriterStats } from "./writer_stats.ts";
+
 /**
  * The side of a transaction that the writer sees: it counts what is stored of it. Both are called by
  * the writer alone. A split of shards can make more of one record on its way, later than `add`.
@@ -30,4 +33,9 @@ export interface RecordWriter {
   close(): void;
   /** Bytes taken and not yet acknowledged. */
   readonly pendingBytes: number;
+  /** Bytes that one record of the stream may have. */
+  readonly maxRecordBytes: number;
+  /** Resolves, never rejects, when the writer cannot go on: with what the operator is to know. */
+  readonly failure: Promise<RunError>;
+  stats(): WriterStats;
 }

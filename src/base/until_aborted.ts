@@ -14,3 +14,11 @@ export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Pr
     signal.removeEventListener("abort", onAbort);
   }
 }
+
+/** Resolves when the signal aborts. `over`: it is waited for no more. */
+export function aborted(signal: AbortSignal, over?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true, signal: over });
+    if (signal.aborted) resolve();
+  });
+}

@@ -1,6 +1,11 @@
 import { UsageError } from "./errors.ts";
 import { didYouMean, nearest } from "./did_you_mean.ts";
-import type { ValueParser } from "../cli/flag.ts";
+
+/** Reads what was typed; one that accepts only certain words lists them. */
+export interface ValueParser<Value> {
+  (text: string): Value;
+  readonly words?: readonly string[];
+}
 
 /** One of a few words. */
 export function choice<const Word extends string>(words: readonly Word[]): ValueParser<Word> {

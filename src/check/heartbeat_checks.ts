@@ -1,7 +1,7 @@
 import { connect } from "../postgres/connection/connection.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
-import type { ServerContext } from "./postgres_checks.ts";
+import type { ServerContext } from "./server_context.ts";
 
 /** Whether heartbeats can be written, where they are asked for. Only a server without them stops a run. */
 export async function checkHeartbeat(context: ServerContext): Promise<void> {

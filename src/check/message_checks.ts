@@ -1,7 +1,7 @@
 import { sendsMessages } from "../postgres/session/plugin_options.ts";
 import { publishesMessages } from "../format/filter/message_filter.ts";
 import { someOf } from "../base/quantity.ts";
-import type { ServerContext } from "./postgres_checks.ts";
+import type { ServerContext } from "./server_context.ts";
 
 /** Whether logical messages can be published, where they are asked for, and who may write them. */
 export async function checkMessages(context: ServerContext): Promise<void> {

@@ -3,7 +3,7 @@ import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import { INSTALL } from "../postgres/slot/slot_failure.ts";
 import { pluginProblem } from "../postgres/slot/slot_problem.ts";
 import type { Remedy } from "../base/problem.ts";
-import type { ServerContext } from "./postgres_checks.ts";
+import type { ServerContext } from "./server_context.ts";
 
 /** Whether the plugin may be used, and whether it is there at all. */
 export async function checkPlugin(context: ServerContext): Promise<void> {

@@ -2,12 +2,10 @@ import { createTableFilter } from "../format/filter/table_filter.ts";
 import type { RunOptions } from "../options.ts";
 import { loadCatalog } from "../postgres/catalog/catalog.ts";
 import { connect, type Connection } from "../postgres/connection/connection.ts";
-import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import {
   readServerFacts,
   type ServerCheck,
-  type ServerFacts,
   serverProblems,
 } from "../postgres/slot/server_facts.ts";
 import { checkEncryption, connectionRemedy } from "./connection_checks.ts";
@@ -16,22 +14,11 @@ import { checkHeartbeat } from "./heartbeat_checks.ts";
 import { checkMessages } from "./message_checks.ts";
 import { checkPlugin } from "./plugin_checks.ts";
 import { checkPublication } from "./publication_checks.ts";
+import type { ServerContext } from "./server_context.ts";
 import { checkSettings } from "./setting_checks.ts";
 import { checkSlot, slotPlan } from "./slot_checks.ts";
 import { checkTables } from "./table_checks.ts";
 import { checkTransactions } from "./transaction_checks.ts";
-
-/** What the checks of one server have in common. */
-export interface ServerContext {
-  readonly connection: Connection;
-  readonly options: RunOptions;
-  readonly facts: ServerFacts;
-  readonly catalog: Catalog;
-  /** Says of a table, by `schema.table`, whether the flags ask for it. */
-  readonly wanted: (qualifiedName: string) => boolean;
-  readonly findings: Findings;
-  readonly signal: AbortSignal;
-}
 
 /** Looks at everything on PostgreSQL's side that could stop a run. */
 export async function checkPostgres(

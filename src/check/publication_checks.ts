@@ -8,7 +8,7 @@ import {
 import { creation } from "../postgres/slot/slot_problem.ts";
 import { quoteIdentifier, quoteLiteral } from "../postgres/connection/sql_text.ts";
 import { identityStatement } from "./replica_identity.ts";
-import type { ServerContext } from "./postgres_checks.ts";
+import type { ServerContext } from "./server_context.ts";
 import { countOf, someOf } from "../base/quantity.ts";
 import type { SlotPlan } from "./slot_checks.ts";
 

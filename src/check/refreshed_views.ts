@@ -1,6 +1,6 @@
 import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
 import { countOf, someOf } from "../base/quantity.ts";
-import type { ServerContext } from "./postgres_checks.ts";
+import type { ServerContext } from "./server_context.ts";
 
 /**
  * Materialized views that REFRESH … CONCURRENTLY may change row by row (it needs a unique index of plain

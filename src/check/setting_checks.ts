@@ -6,7 +6,7 @@ import { refusalOf } from "../postgres/connection/server_refusal.ts";
 import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
 import type { Remedy } from "../base/problem.ts";
 import { connectionRemedy } from "./connection_checks.ts";
-import type { ServerContext } from "./postgres_checks.ts";
+import type { ServerContext } from "./server_context.ts";
 
 /** With less a moment's hiccup ends the connection. */
 const SHORT_TIMEOUT_MS = 3_000;

@@ -3,7 +3,7 @@ import { FAILOVER_VERSION } from "../postgres/slot/prepare_slot.ts";
 import { unreadBytes } from "../postgres/slot/slot_state.ts";
 import { findSlot, missingSlot, slotProblem } from "../postgres/slot/slot_problem.ts";
 import type { Remedy } from "../base/problem.ts";
-import type { ServerContext } from "./postgres_checks.ts";
+import type { ServerContext } from "./server_context.ts";
 import { formatBytes } from "../base/quantity.ts";
 
 /** What a run would do about its slot. */

@@ -4,7 +4,7 @@ import type { KinesisApi, StreamSummary } from "../kinesis/client/kinesis_api.ts
 import { askPatiently } from "../kinesis/client/ask_patiently.ts";
 import type { CallerIdentity } from "../kinesis/client/caller_identity.ts";
 import type { Clock } from "../base/clock.ts";
-import type { ListedShard } from "../kinesis/stream/shard_map.ts";
+import type { ListedShard } from "../kinesis/client/listed_shard.ts";
 import { parseStreamArn } from "../kinesis/client/stream_arn.ts";
 import { streamProblem } from "../kinesis/stream/open_stream.ts";
 import type { StreamOptions } from "../options.ts";

@@ -11,7 +11,7 @@ import { readTableColumns } from "../postgres/catalog/table_columns.ts";
 import type { Remedy } from "../base/problem.ts";
 import { checkRefreshedViews } from "./refreshed_views.ts";
 import { identityStatement } from "./replica_identity.ts";
-import type { ServerContext } from "./postgres_checks.ts";
+import type { ServerContext } from "./server_context.ts";
 import { checkUnsentKeys } from "./unsent_key_checks.ts";
 import { countOf, someOf } from "../base/quantity.ts";
 

@@ -1,6 +1,6 @@
 import type { TextRow } from "../postgres/connection/connection.ts";
 import { quoteLiteral } from "../postgres/connection/sql_text.ts";
-import type { ServerContext } from "./postgres_checks.ts";
+import type { ServerContext } from "./server_context.ts";
 import type { SlotPlan } from "./slot_checks.ts";
 import { countOf, someOf } from "../base/quantity.ts";
 

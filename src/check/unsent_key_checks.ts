@@ -1,5 +1,5 @@
 import { countOf, someOf } from "../base/quantity.ts";
-import type { ServerContext } from "./postgres_checks.ts";
+import type { ServerContext } from "./server_context.ts";
 
 /** PostgreSQL 18 publishes stored generated columns where a publication says so. */
 const PUBLISHES_GENERATED = 180000;

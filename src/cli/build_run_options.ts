@@ -4,7 +4,7 @@ import type { RunOptions } from "../options.ts";
 import { UsageError } from "../base/errors.ts";
 import { type ConnectionLayer, resolveConnection } from "../libpq/resolve_connection.ts";
 import { type FlagId, flags, type FlagValues, MASK_SALT_VARIABLE } from "./flags.ts";
-import type { HostView } from "../libpq/machine.ts";
+import type { Machine } from "../libpq/machine.ts";
 
 /** Where a flag's value comes from. */
 export type Origin = "argument" | "environment" | "file" | "default";
@@ -20,7 +20,7 @@ export interface Settings {
 export function buildRunOptions(
   settings: Settings,
   env: Readonly<Record<string, string | undefined>>,
-  host: HostView,
+  host: Machine,
 ): { readonly options: RunOptions; readonly warnings: readonly string[] } {
   const { values } = settings;
   const warnings: string[] = [];

@@ -1,4 +1,5 @@
 import { UsageError } from "../base/errors.ts";
+import type { ValueParser } from "../base/value_parsers.ts";
 
 /** The commands; the first may be omitted. */
 export const COMMANDS = ["run", "check", "tail"] as const;
@@ -61,12 +62,6 @@ export interface Flag<Value> {
 export interface Suggestions {
   readonly words: readonly string[];
   readonly files: boolean;
-}
-
-/** Reads what was typed; one that accepts only certain words lists them. */
-export interface ValueParser<Value> {
-  (text: string): Value;
-  readonly words?: readonly string[];
 }
 
 interface FlagWords {

@@ -4,7 +4,7 @@ import { type Arguments, environmentTexts, nearestFlag, takeApart } from "./argu
 import { type ConfigFile, readConfigFile } from "./config_file.ts";
 import { type CommandName, environmentName, type Flag, type TextCommandName } from "./flag.ts";
 import { type FlagId, flagIds, flags, type FlagValues, MASK_SALT_VARIABLE } from "./flags.ts";
-import { type HostView, thisHost } from "../libpq/machine.ts";
+import { type Machine, thisMachine } from "../libpq/machine.ts";
 import { choice } from "../base/value_parsers.ts";
 import { type Shell, SHELLS } from "./shells.ts";
 import { buildRunOptions, type Origin, type Settings } from "./build_run_options.ts";
@@ -48,7 +48,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function parseCommandLine(
   args: readonly string[],
   env: Environment,
-  host: HostView = thisHost,
+  host: Machine = thisMachine,
 ): Command {
   const { command, operands, texts, fault } = takeApart(args);
   if (texts.has("help")) return { kind: "help", command };

@@ -1,19 +1,8 @@
-import type { OutputPlugin, SslMode } from "../options.ts";
+import { OUTPUT_PLUGINS, SSL_MODES } from "../options.ts";
 import { UsageError } from "../base/errors.ts";
 import { defaultedFlag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
 import { choice, duration, text } from "../base/value_parsers.ts";
 import { parseConnectionUri } from "../libpq/connection_uri.ts";
-
-export const SSL_MODES: readonly SslMode[] = [
-  "disable",
-  "allow",
-  "prefer",
-  "require",
-  "verify-ca",
-  "verify-full",
-];
-
-export const OUTPUT_PLUGINS: readonly OutputPlugin[] = ["test_decoding", "wal2json", "pgoutput"];
 
 export const connectionFlags = {
   pgDbname: optionalFlag({

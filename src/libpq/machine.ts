@@ -1,7 +1,7 @@
 import { distrust } from "./socket_owner.ts";
 
 /** What the command line may look at on this machine; tests give their own. */
-export interface HostView {
+export interface Machine {
   readonly os: "windows" | "other";
   exists(path: string): boolean;
   /** Whether it is there and a plain file, not a pipe. */
@@ -14,7 +14,7 @@ export interface HostView {
   readTextFile(path: string): string | undefined;
 }
 
-export const thisHost: HostView = {
+export const thisMachine: Machine = {
   os: Deno.build.os === "windows" ? "windows" : "other",
   exists(path) {
     try {

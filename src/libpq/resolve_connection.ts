@@ -1,11 +1,15 @@
-import type { PostgresOptions, SslMode, TargetSessionAttrs } from "../options.ts";
+import {
+  type PostgresOptions,
+  SSL_MODES,
+  type SslMode,
+  type TargetSessionAttrs,
+} from "../options.ts";
 import { UsageError } from "../base/errors.ts";
 import { choice, integer } from "../base/value_parsers.ts";
-import type { HostView } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 import { LIBPQ_SETTINGS } from "./libpq_settings.ts";
-import { SSL_MODES } from "../cli/postgres_flags.ts";
 import { requireAuth } from "./require_auth.ts";
-import { startupOption } from "../postgres/connection/session_settings.ts";
+import { startupOption } from "./startup_option.ts";
 import { findService } from "./service_file.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -40,7 +44,7 @@ const TARGET_SESSION_ATTRS: readonly TargetSessionAttrs[] = [
 export function resolveConnection(
   given: readonly ConnectionLayer[],
   env: Environment,
-  host: HostView,
+  host: Machine,
   auth: PostgresOptions["auth"] = "password",
 ): { readonly postgres: PostgresOptions; readonly warnings: readonly string[] } {
   const variables = libpqVariables(env);
@@ -133,7 +137,7 @@ function serviceLayer(
   layers: readonly ConnectionLayer[],
   env: Environment,
   home: string | undefined,
-  host: HostView,
+  host: Machine,
 ): ConnectionLayer[] {
   const service = find(layers, "service")?.value;
   if (service === undefined) return [];
@@ -171,7 +175,7 @@ function ignoredSettings(layers: readonly ConnectionLayer[]): string[] {
 function ignoredRevocations(
   { sslRootCert }: TlsOptions,
   home: string | undefined,
-  host: HostView,
+  host: Machine,
 ): string[] {
   const path = `${home}/.postgresql/root.crl`;
   if (sslRootCert === undefined || home === undefined || !host.exists(path)) return [];
@@ -180,7 +184,7 @@ function ignoredRevocations(
 
 function resolveHosts(
   look: Look,
-  host: HostView,
+  host: Machine,
   warnings: string[],
 ): PostgresOptions["hosts"] {
   const hostaddr = look("hostaddr");
@@ -222,7 +226,7 @@ const SOCKET_FOLDERS = ["/var/run/postgresql", "/run/postgresql", "/tmp"];
  */
 function defaultPlace(
   port: number,
-  host: HostView,
+  host: Machine,
   warnings: string[],
 ): PostgresOptions["hosts"][number] {
   const folders = host.os === "windows"
@@ -245,7 +249,7 @@ function resolveTls(
   look: Look,
   hosts: PostgresOptions["hosts"],
   home: string | undefined,
-  host: HostView,
+  host: Machine,
   env: Environment,
   auth: PostgresOptions["auth"],
 ): TlsOptions {
@@ -316,7 +320,7 @@ function resolveFiles(
   sslMode: SslMode,
   noTls: boolean,
   home: string | undefined,
-  host: HostView,
+  host: Machine,
   env: Environment,
 ): CertificateFiles {
   if (noTls) return { sslMode, sslRootCert: undefined, sslCert: undefined, sslKey: undefined };

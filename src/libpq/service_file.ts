@@ -1,5 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import type { HostView } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 import { LIBPQ_SETTINGS } from "./libpq_settings.ts";
 
 /** Where Debian's and the PostgreSQL project's packages look when `PGSYSCONFDIR` is not set. */
@@ -16,7 +16,7 @@ export function findService(
     readonly home: string | undefined;
     readonly systemFolder: string | undefined;
   },
-  host: HostView,
+  host: Machine,
 ): Map<string, string> {
   const tried: string[] = [];
   const read = (path: string) => {
@@ -44,7 +44,7 @@ export function findService(
   );
 }
 
-function contents(path: string, host: HostView): string | undefined {
+function contents(path: string, host: Machine): string | undefined {
   try {
     return host.readTextFile(path);
   } catch (error) {

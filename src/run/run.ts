@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { DecodeError } from "../decode/decoder.ts";
 import { RunError } from "../base/errors.ts";
 import type { RunOptions } from "../options.ts";
-import { pause } from "../postgres/connection/reconnect_backoff.ts";
+import { pause } from "../base/pause.ts";
 import { placeOf } from "../postgres/connection/connect_failure.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import { SLOT_TAKEN } from "../postgres/session/same_server.ts";

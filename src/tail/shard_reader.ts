@@ -3,7 +3,11 @@ import { ADVICE } from "../kinesis/client/ask_patiently.ts";
 import { Backoff } from "../kinesis/client/request_backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { classify, refusalError } from "../kinesis/client/kinesis_failure.ts";
-import type { KinesisReadApi, ShardPosition, StoredRecord } from "../kinesis/client/kinesis_read_api.ts";
+import type {
+  KinesisReadApi,
+  ShardPosition,
+  StoredRecord,
+} from "../kinesis/client/kinesis_read_api.ts";
 import { Trouble } from "../base/lasting_trouble.ts";
 import type { Permits } from "./permits.ts";
 

@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { RunError } from "../base/errors.ts";
 import { askPatiently } from "../kinesis/client/ask_patiently.ts";
 import type { ShardPosition, StoredRecord } from "../kinesis/client/kinesis_read_api.ts";
-import type { ListedShard } from "../kinesis/stream/shard_map.ts";
+import type { ListedShard } from "../kinesis/client/listed_shard.ts";
 import { type Shard, ShardMap } from "../kinesis/stream/shard_map.ts";
 import { nounFor } from "../base/quantity.ts";
 import { Permits } from "./permits.ts";

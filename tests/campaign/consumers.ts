@@ -1,5 +1,6 @@
 import type { CommittedChange } from "./committed.ts";
 import type { DumpedShard } from "./fault_server_process.ts";
+import { parentsFirst } from "./parents_first.ts";
 import type { PublishedChange } from "./published.ts";
 
 /** What a name says beside its transaction. */
@@ -70,19 +71,4 @@ export function* replayForConsumers(
 
 function nameAt(committed: readonly CommittedChange[], position: number | undefined): string {
   return position === undefined ? "nothing" : `"${committed[position]!.name}"`;
-}
-
-/** Every shard behind all of its parents. */
-export function parentsFirst(shards: readonly DumpedShard[]): DumpedShard[] {
-  const waiting = new Map(shards.map((shard) => [shard.id, shard]));
-  const ordered: DumpedShard[] = [];
-  const visit = (id: string) => {
-    const shard = waiting.get(id);
-    if (shard === undefined) return;
-    waiting.delete(id);
-    shard.parents.forEach(visit);
-    ordered.push(shard);
-  };
-  for (const { id } of shards) visit(id);
-  return ordered;
 }

@@ -1,7 +1,7 @@
 import type { TestPostgres } from "../support/test_postgres.ts";
 import { sleep } from "../support/wait.ts";
 import type { ShardUsage } from "./fault_server_process.ts";
-import type { Proof } from "./proofs.ts";
+import type { Proof } from "./proof.ts";
 import { insertRows, SingleRun } from "./single_run.ts";
 
 const SHARDS = 4;

@@ -1,5 +1,5 @@
 import type { TestPostgres } from "../support/test_postgres.ts";
-import type { Proof } from "./proofs.ts";
+import type { Proof } from "./proof.ts";
 import { insertRows, SingleRun } from "./single_run.ts";
 
 const ROWS = 600_000;

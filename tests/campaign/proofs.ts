@@ -2,13 +2,8 @@ import type { TestPostgres } from "../support/test_postgres.ts";
 import { proveHotShards } from "./hot_shards.ts";
 import { proveMemory } from "./memory_proof.ts";
 import { proveTakeover } from "./takeover.ts";
+import type { Proof } from "./proof.ts";
 import { proveThrottled } from "./throttled.ts";
-
-export interface Proof {
-  /** The figures. */
-  readonly lines: readonly string[];
-  readonly isProven: boolean;
-}
 
 /** What has a scenario of its own. */
 export const PROOFS: readonly {

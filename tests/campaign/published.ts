@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { takeApart } from "../support/read_back.ts";
-import { parentsFirst } from "./consumers.ts";
+import { parentsFirst } from "./parents_first.ts";
 import type { DumpedRecord, DumpedShard } from "./fault_server_process.ts";
 
 /** A user record as it lies in the stream. */

@@ -3,7 +3,7 @@ import { randomFrom } from "../support/random.ts";
 import type { FreshDatabase } from "../support/shared_postgres.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
 import { sleep, waitFor } from "../support/wait.ts";
-import type { Proof } from "./proofs.ts";
+import type { Proof } from "./proof.ts";
 import { connectionFlags } from "./run_scenario.ts";
 import { Trial, type TrialResult } from "./trial.ts";
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { TestPostgres } from "../support/test_postgres.ts";
-import type { Proof } from "./proofs.ts";
+import type { Proof } from "./proof.ts";
 import { insertRows, SingleRun, watch } from "./single_run.ts";
 
 /** More than the program may hold, several times. */

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { CommittedChange } from "./committed.ts";
-import { parentsFirst } from "./consumers.ts";
+import { parentsFirst } from "./parents_first.ts";
 import { nameChange, type PublishedChange } from "./published.ts";
 import { type Evidence, type Verdict, verify } from "./verify.ts";
 

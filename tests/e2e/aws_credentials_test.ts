@@ -9,7 +9,12 @@ import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
+import {
+  flagsFor,
+  freshStreamName,
+  storedTexts,
+  waitUntilConfirmed,
+} from "../support/following_program.ts";
 
 const server = await startEmbeddedPostgres();
 const isExecutable = Boolean(Deno.env.get("PG2KINESIS_BIN"));

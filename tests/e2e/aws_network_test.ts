@@ -13,7 +13,12 @@ import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { hasTinyproxy, NO_TINYPROXY, startTinyproxy } from "../support/tinyproxy.ts";
 import { serveTls } from "../support/tls_front.ts";
-import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
+import {
+  flagsFor,
+  freshStreamName,
+  storedTexts,
+  waitUntilConfirmed,
+} from "../support/following_program.ts";
 
 Deno.test("no command follows a redirect: neither record nor token leaves for another host", async () => {
   await using elsewhere = serveRaw(async (connection) => {

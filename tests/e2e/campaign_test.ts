@@ -1,11 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { drawScenario, EXTRAS, type Scenario } from "../campaign/plan.ts";
 import { HEAD, toLine } from "../campaign/scenario_report.ts";
-import {
-  runScenario,
-  type ScenarioResult,
-  SERVER_SETTINGS,
-} from "../campaign/run_scenario.ts";
+import { runScenario, type ScenarioResult, SERVER_SETTINGS } from "../campaign/run_scenario.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { randomSeed } from "../support/random.ts";
 

@@ -5,7 +5,12 @@ import { randomFrom, randomSeed } from "../support/random.ts";
 import { droppedByKcl, readBack } from "../support/read_back.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
-import { firstCopies, follow, freshStreamName, waitUntilConfirmed } from "../support/following_program.ts";
+import {
+  firstCopies,
+  follow,
+  freshStreamName,
+  waitUntilConfirmed,
+} from "../support/following_program.ts";
 
 const WRITERS = 3;
 const ROWS_PER_WRITER = 20;

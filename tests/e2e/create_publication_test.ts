@@ -3,7 +3,12 @@ import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
+import {
+  flagsFor,
+  freshStreamName,
+  storedTexts,
+  waitUntilConfirmed,
+} from "../support/following_program.ts";
 
 Deno.test("pg2kinesis starts from nothing with --create-publication, --create-slot and --create-stream", async () => {
   await using server = await startEmbeddedPostgres();

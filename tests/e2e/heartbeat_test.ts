@@ -5,7 +5,12 @@ import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
 import { startServerWithPlugins } from "../support/all_plugins.ts";
-import { flagsFor, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
+import {
+  flagsFor,
+  freshStreamName,
+  storedTexts,
+  waitUntilConfirmed,
+} from "../support/following_program.ts";
 
 const { server, plugins } = await startServerWithPlugins();
 const newest = await startEmbeddedPostgres();

@@ -2,7 +2,12 @@ import { assertEquals } from "@std/assert";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { follow, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
+import {
+  follow,
+  freshStreamName,
+  storedTexts,
+  waitUntilConfirmed,
+} from "../support/following_program.ts";
 
 Deno.test("pg2kinesis lets the slot of a quiet database follow its busy neighbours", async () => {
   await using server = await startEmbeddedPostgres({ settings: { wal_sender_timeout: "6s" } });

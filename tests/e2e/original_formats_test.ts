@@ -12,7 +12,13 @@ import {
   originalFromWal2json,
 } from "../support/original.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { flagsFor, follow, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
+import {
+  flagsFor,
+  follow,
+  freshStreamName,
+  storedTexts,
+  waitUntilConfirmed,
+} from "../support/following_program.ts";
 
 const KEYS = { "public.orders": "id", "shop.items": "sku" };
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
-import { putPlain } from "../tail/aggregated_stream.ts";
+import { putPlain } from "../support/aggregated_stream.ts";
 import { denoDir, programCommand } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { hasTmux, NO_TMUX, Terminal } from "../support/terminal.ts";

@@ -2,7 +2,12 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
-import { follow, freshStreamName, storedTexts, waitUntilConfirmed } from "../support/following_program.ts";
+import {
+  follow,
+  freshStreamName,
+  storedTexts,
+  waitUntilConfirmed,
+} from "../support/following_program.ts";
 
 async function rowsOf(kinesis: TestKinesis, stream: string): Promise<string[]> {
   return (await storedTexts(kinesis, stream)).map((text) => text.split(",").slice(3).join(","));

@@ -3,7 +3,15 @@ import { createFormatter } from "../../src/format/formats.ts";
 import type { Formatter } from "../../src/format/formatter.ts";
 import type { OutputPlugin } from "../../src/options.ts";
 import { UNCHANGED } from "../../src/decode/event.ts";
-import { format, MadeUpCatalog, message, OPTIONS, row, truncate, tryFormat } from "../support/made_up_changes.ts";
+import {
+  format,
+  MadeUpCatalog,
+  message,
+  OPTIONS,
+  row,
+  truncate,
+  tryFormat,
+} from "../support/made_up_changes.ts";
 
 const PLUGINS: readonly OutputPlugin[] = ["test_decoding", "wal2json", "pgoutput"];
 

@@ -1,7 +1,15 @@
 import { assertEquals } from "@std/assert";
 import { createFormatter } from "../../src/format/formats.ts";
 import type { PartitionKeyChoice } from "../../src/options.ts";
-import { format, MadeUpCatalog, message, OPTIONS, row, TRANSACTION, truncate } from "../support/made_up_changes.ts";
+import {
+  format,
+  MadeUpCatalog,
+  message,
+  OPTIONS,
+  row,
+  TRANSACTION,
+  truncate,
+} from "../support/made_up_changes.ts";
 
 const CHANGES = [
   row("insert", { newRow: [["id", "text", "k"]] }),

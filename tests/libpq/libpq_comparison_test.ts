@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { resolveConnection } from "../../src/libpq/resolve_connection.ts";
-import { thisHost } from "../../src/libpq/machine.ts";
+import { thisMachine } from "../../src/libpq/machine.ts";
 import { findLibpqs } from "../support/real_libpq.ts";
 import type { Env } from "../support/command_line.ts";
 
@@ -36,9 +36,14 @@ Deno.test({
       ];
       for (const environment of environments) {
         const env: Env = { ...base, USER: "root", ...environment };
-        const { postgres } = resolveConnection([], env, thisHost);
+        const { postgres } = resolveConnection([], env, thisMachine);
         const output = await new Deno.Command(Deno.execPath(), {
-          args: ["run", "-A", "--quiet", fromFileUrl(new URL("../support/real_libpq.ts", import.meta.url))],
+          args: [
+            "run",
+            "-A",
+            "--quiet",
+            fromFileUrl(new URL("../support/real_libpq.ts", import.meta.url)),
+          ],
           env: { ...cleanEnvironment(), ...env } as Record<string, string>,
           clearEnv: true,
         }).output();

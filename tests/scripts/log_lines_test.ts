@@ -6,7 +6,7 @@ const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 /** Files that log words which come from elsewhere, and what docs/operating.md has of these. */
 const PASSED_ON: Readonly<Record<string, string>> = {
   "src/cli/main.ts": "what is wrong with flags and variables; the error that ends the program",
-  "src/run/follow.ts": "what is doubtful about rules for columns",
+  "src/run/stages.ts": "what is doubtful about rules for columns",
   "src/tail/tail.ts": "findings of --verify",
   "src/run/wal_guard.ts": "the warning of --max-lag-bytes",
   "src/telemetry/foreign_output.ts": "what a formatter or a library prints",

@@ -1,9 +1,5 @@
 import type { OutputPlugin } from "../../src/options.ts";
-import {
-  hasWal2json,
-  NO_DEBIAN_POSTGRES,
-  startDebianPostgres,
-} from "./debian_postgres.ts";
+import { hasWal2json, NO_DEBIAN_POSTGRES, startDebianPostgres } from "./debian_postgres.ts";
 import { startEmbeddedPostgres } from "./embedded_postgres.ts";
 import type { TestKinesis } from "./kinesalite.ts";
 import { Pg2kinesis } from "./pg2kinesis.ts";

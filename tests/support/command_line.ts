@@ -1,6 +1,6 @@
 import { UsageError } from "../../src/base/errors.ts";
 import type { RunOptions } from "../../src/options.ts";
-import type { HostView } from "../../src/libpq/machine.ts";
+import type { Machine } from "../../src/libpq/machine.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 
 export type Env = Record<string, string | undefined>;
@@ -8,8 +8,8 @@ export type Env = Record<string, string | undefined>;
 /** A machine that has just these files. */
 export function hostWith(
   files: Record<string, string> = {},
-  distrust: HostView["distrust"] = () => undefined,
-): HostView {
+  distrust: Machine["distrust"] = () => undefined,
+): Machine {
   return {
     os: "other",
     exists: (path) => Object.hasOwn(files, path),

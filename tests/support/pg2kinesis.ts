@@ -1,5 +1,5 @@
 import { fromFileUrl, join } from "@std/path";
-import { V8_FLAGS } from "../../scripts/build/v8_flags.ts";
+import { V8_FLAGS } from "./v8_flags.ts";
 import { waitFor } from "./wait.ts";
 
 const MAIN = fromFileUrl(new URL("../../main.ts", import.meta.url));

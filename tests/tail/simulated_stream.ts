@@ -1,5 +1,9 @@
-import type { KinesisReadApi, ShardPosition, StoredRecord } from "../../src/kinesis/client/kinesis_read_api.ts";
-import type { ListedShard } from "../../src/kinesis/stream/shard_map.ts";
+import type {
+  KinesisReadApi,
+  ShardPosition,
+  StoredRecord,
+} from "../../src/kinesis/client/kinesis_read_api.ts";
+import type { ListedShard } from "../../src/kinesis/client/listed_shard.ts";
 import type { VirtualClock } from "../support/virtual_clock.ts";
 
 const ITERATOR_LIFE_MS = 300_000;

@@ -11,7 +11,7 @@ import {
   putInto,
   putPlain,
   split,
-} from "./aggregated_stream.ts";
+} from "../support/aggregated_stream.ts";
 
 const KEYS = 40;
 

@@ -3,7 +3,7 @@ import { parseHashKey } from "../../src/kinesis/stream/hash_key.ts";
 import type { Shard } from "../../src/kinesis/stream/shard_map.ts";
 import { Verifier, type VerifierCounts } from "../../src/tail/verifier.ts";
 import { hashKeyOf } from "../support/read_back.ts";
-import { change, type UserRecord } from "./aggregated_stream.ts";
+import { change, type UserRecord } from "../support/aggregated_stream.ts";
 
 const HALF = 1n << 127n;
 const shardOf = (id: string, start: bigint, end: bigint): Shard => ({

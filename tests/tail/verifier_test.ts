@@ -8,7 +8,7 @@ import type { TailedRecord } from "../../src/tail/user_record.ts";
 import { Verifier, type VerifierCounts } from "../../src/tail/verifier.ts";
 import { hashKeyOf } from "../support/read_back.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
-import { change, type UserRecord } from "./aggregated_stream.ts";
+import { change, type UserRecord } from "../support/aggregated_stream.ts";
 
 const HALF = 1n << 127n;
 const shardOf = (id: string, start: bigint, end: bigint): Shard => ({

@@ -5,7 +5,7 @@ import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
-import { openShards, split } from "./aggregated_stream.ts";
+import { openShards, split } from "../support/aggregated_stream.ts";
 
 for (const plugin of ["pgoutput", "test_decoding"]) {
   Deno.test(`tail --verify finds nothing wrong with what a run published through kills and a split (${plugin})`, async () => {

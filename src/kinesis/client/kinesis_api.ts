@@ -1,4 +1,4 @@
-import type { ListedShard } from "../stream/shard_map.ts";
+import type { ListedShard } from "./listed_shard.ts";
 
 /** One Kinesis record to put. */
 export interface RecordToPut {

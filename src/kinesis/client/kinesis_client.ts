@@ -16,7 +16,7 @@ import { useNativeBase64 } from "./base64_body.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import type { KinesisReadApi, RecordPage, ShardPosition } from "./kinesis_read_api.ts";
 import { renewCredentials } from "./renew_credentials.ts";
-import type { ListedShard } from "../stream/shard_map.ts";
+import type { ListedShard } from "./listed_shard.ts";
 import { parseStreamArn, streamParameter } from "./stream_arn.ts";
 
 /** For a request that carries no records. */

@@ -1,4 +1,4 @@
-import type { ListedShard } from "../stream/shard_map.ts";
+import type { ListedShard } from "./listed_shard.ts";
 
 /** Where reading a shard begins. */
 export type ShardPosition =

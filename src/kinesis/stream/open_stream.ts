@@ -6,7 +6,8 @@ import { countOf, nounFor } from "../../base/quantity.ts";
 import type { KinesisApi, StreamSummary } from "../client/kinesis_api.ts";
 import { askPatiently } from "../client/ask_patiently.ts";
 import type { Clock } from "../../base/clock.ts";
-import { type ListedShard, ShardMap } from "./shard_map.ts";
+import type { ListedShard } from "../client/listed_shard.ts";
+import { ShardMap } from "./shard_map.ts";
 
 /** A reshard's listing has gaps for less than this; one that has them longer is warned of. */
 const RESHARD_MS = 30_000;

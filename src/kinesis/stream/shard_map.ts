@@ -1,3 +1,4 @@
+import type { ListedShard } from "../client/listed_shard.ts";
 import { compareHashKeys, type HashKey, hashKeyToBigInt, parseHashKey } from "./hash_key.ts";
 
 /** A shard as ListShards tells it. Its range never changes; it closes when it is split or merged. */
@@ -10,22 +11,6 @@ export interface Shard {
   /** `start` as the API writes it: an explicit hash key that always lies in the shard. */
   readonly startText: string;
   readonly open: boolean;
-}
-
-/** What ListShards gives for one shard, as far as it is needed here. */
-export interface ListedShard {
-  readonly ShardId?: string | undefined;
-  /** The shard it was split from, or one of two that were merged into it. */
-  readonly ParentShardId?: string | undefined;
-  /** The other one of two that were merged into it. */
-  readonly AdjacentParentShardId?: string | undefined;
-  readonly HashKeyRange?: {
-    readonly StartingHashKey?: string | undefined;
-    readonly EndingHashKey?: string | undefined;
-  } | undefined;
-  readonly SequenceNumberRange?: {
-    readonly EndingSequenceNumber?: string | undefined;
-  } | undefined;
 }
 
 /** Which shard holds which hash keys, at the moment of one ListShards. */

@@ -1,3 +1,4 @@
+import type { RecordWriter } from "../../base/record_writer.ts";
 import type { StreamOptions } from "../../options.ts";
 import { connectKinesis } from "../client/kinesis_client.ts";
 import { systemClock } from "../../base/clock.ts";
@@ -10,7 +11,7 @@ export async function openWriter(
   options: StreamOptions,
   signal: AbortSignal,
   mayPut: () => boolean = () => true,
-): Promise<StreamWriter> {
+): Promise<RecordWriter> {
   const api = await connectKinesis({
     region: parseStreamArn(options.name)?.region,
     wire: options.wire,

@@ -1,7 +1,11 @@
 import { getLogger } from "@logtape/logtape";
 import { RunError } from "../../base/errors.ts";
 import { Histogram } from "../../base/histogram.ts";
-import { loneRecordBytes, MAX_LONE_FRAMING_BYTES, plainRecordBytes } from "../aggregate/aggregate.ts";
+import {
+  loneRecordBytes,
+  MAX_LONE_FRAMING_BYTES,
+  plainRecordBytes,
+} from "../aggregate/aggregate.ts";
 import { AggregateQueue, type QueueContext } from "./aggregate_queue.ts";
 import type { KinesisApi } from "../client/kinesis_api.ts";
 import { Backoff } from "../client/request_backoff.ts";

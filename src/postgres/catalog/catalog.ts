@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { systemClock } from "../../base/clock.ts";
-import { backoffMs, pause } from "../connection/reconnect_backoff.ts";
+import { pause } from "../../base/pause.ts";
+import { backoffMs } from "../connection/reconnect_backoff.ts";
 import { bounded } from "../connection/bounded.ts";
 import { SNAPSHOT_QUERY, SOME_TABLES_QUERY, TABLES_QUERY } from "./catalog_queries.ts";
 import type { PostgresOptions } from "../../options.ts";

@@ -1,11 +1,9 @@
-import type { Connection } from "./connection.ts";
-
 /**
  * Waits for what was asked on a connection. A stop, or no end within `ms` (0: no limit), ends the
  * connection, and so the wait: over a way that went silent it would be one without end.
  */
 export async function bounded<T>(
-  connection: Pick<Connection, "destroy">,
+  connection: { destroy(): void },
   work: Promise<T>,
   ms: number,
   signal?: AbortSignal,

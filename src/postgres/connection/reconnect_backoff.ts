@@ -10,17 +10,3 @@ const LONGEST_MS = 5000;
 export function backoffMs(attempt: number, random: () => number): number {
   return Math.min(FIRST_MS * 2 ** Math.min(attempt, 20), LONGEST_MS) * (0.5 + random() / 2);
 }
-
-/** Resolves after `ms`, or as soon as the signal aborts. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
-}

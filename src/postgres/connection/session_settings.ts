@@ -1,3 +1,5 @@
+import { startupOption } from "../../libpq/startup_option.ts";
+
 /**
  * Every setting that our sessions pin. The server's file, `ALTER DATABASE` and `ALTER ROLE` set
  * defaults, and whoever owns the database sets them too: what is printed, whose functions are found
@@ -89,11 +91,6 @@ export function startupOptions(kind: ConnectionKind, given: string | undefined):
   const ours = pinned(kind, given).filter(({ afterLogin }) => afterLogin === undefined)
     .map(({ name, value }) => startupOption(name, value));
   return [own, ...ours].join(" ").trim();
-}
-
-/** One option as the server's command line takes it. */
-export function startupOption(name: string, value: string): string {
-  return `-c ${name}=${value.replace(/[\s\\]/g, "\\$&")}`;
 }
 
 /** What a session finds when all that came with its login has arrived. */

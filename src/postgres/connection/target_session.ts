@@ -1,16 +1,21 @@
 import type { TargetSessionAttrs } from "../../options.ts";
-import type { Connection } from "./connection.ts";
 import { PostgresError } from "./postgres_error.ts";
 
 /** SQLSTATE of a write that the server does not take. */
 export const READ_ONLY = "25006";
+
+/** What a connection is asked by; see `Connection`, which uses this. */
+interface Askable {
+  readonly place: string;
+  query(doing: string, text: string): Promise<readonly Readonly<Record<string, string | null>>[]>;
+}
 
 /**
  * Whether the server is of the kind that `target_session_attrs` asks for; undefined when it is.
  * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TARGET-SESSION-ATTRS
  */
 export async function fitsSession(
-  connection: Connection,
+  connection: Askable,
   wanted: TargetSessionAttrs,
 ): Promise<PostgresError | undefined> {
   if (wanted === "any" || wanted === "prefer-standby") return undefined;

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from "../../base/clock.ts";
 import { HEARTBEAT_PREFIX } from "../../decode/event.ts";
 import { RunError } from "../../base/errors.ts";
 import type { PostgresOptions } from "../../options.ts";
-import { pause } from "../connection/reconnect_backoff.ts";
+import { pause } from "../../base/pause.ts";
 import { bounded } from "../connection/bounded.ts";
 import { isLoginRefused } from "../connection/connect_failure.ts";
 import { connect, type Connection } from "../connection/connection.ts";

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { PostgresOptions } from "../../options.ts";
-import { pause } from "../connection/reconnect_backoff.ts";
+import { pause } from "../../base/pause.ts";
 import { bounded } from "../connection/bounded.ts";
 import { connect, type Connection, type TextRow } from "../connection/connection.ts";
 import { errorCode, failed, PostgresError } from "../connection/postgres_error.ts";

@@ -1,7 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import type { PostgresOptions, SlotOptions } from "../../options.ts";
-import { backoffMs, pause } from "../connection/reconnect_backoff.ts";
+import { pause } from "../../base/pause.ts";
+import { backoffMs } from "../connection/reconnect_backoff.ts";
 import { bounded } from "../connection/bounded.ts";
 import { connect, type Connection, type TextRow } from "../connection/connection.ts";
 import { PostgresError } from "../connection/postgres_error.ts";

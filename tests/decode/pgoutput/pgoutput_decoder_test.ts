@@ -4,7 +4,13 @@ import { DecodeError, UnknownTypeError } from "../../../src/decode/decoder.ts";
 import { NO_VALUE, type RowBytes } from "../../../src/decode/event.ts";
 import type { PgoutputRelation, TypeName } from "../../../src/decode/pgoutput/pgoutput_relation.ts";
 import { makeXLogData } from "../../fixtures/fixture.ts";
-import { asRow, builtinTypeName, materialize, newDecoder, showColumns } from "../../support/decoding.ts";
+import {
+  asRow,
+  builtinTypeName,
+  materialize,
+  newDecoder,
+  showColumns,
+} from "../../support/decoding.ts";
 import * as write from "../../support/pgoutput_messages.ts";
 
 const T = 16400;

@@ -2,7 +2,13 @@ import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { DecodeError } from "../../../src/decode/decoder.ts";
 import type { LogicalMessage } from "../../../src/decode/event.ts";
 import { makeXLogData } from "../../fixtures/fixture.ts";
-import { asRow, materialize, newDecoder, openTransaction, showColumns } from "../../support/decoding.ts";
+import {
+  asRow,
+  materialize,
+  newDecoder,
+  openTransaction,
+  showColumns,
+} from "../../support/decoding.ts";
 
 /** The new row of an insert whose columns are `text`. */
 function insert(text: string): string[] | undefined {

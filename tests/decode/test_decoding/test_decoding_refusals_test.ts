@@ -1,7 +1,13 @@
 import { assertThrows } from "@std/assert";
 import { DecodeError } from "../../../src/decode/decoder.ts";
 import { makeXLogData } from "../../fixtures/fixture.ts";
-import { asRow, materialize, newDecoder, openTransaction, showColumns } from "../../support/decoding.ts";
+import {
+  asRow,
+  materialize,
+  newDecoder,
+  openTransaction,
+  showColumns,
+} from "../../support/decoding.ts";
 
 /** The new row of an insert whose columns are `text`. */
 function insert(text: string): string[] | undefined {

@@ -2,7 +2,13 @@ import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { DecodeError } from "../../../src/decode/decoder.ts";
 import type { LogicalMessage } from "../../../src/decode/event.ts";
 import { makeXLogData } from "../../fixtures/fixture.ts";
-import { asRow, materialize, newDecoder, openTransaction, showColumns } from "../../support/decoding.ts";
+import {
+  asRow,
+  materialize,
+  newDecoder,
+  openTransaction,
+  showColumns,
+} from "../../support/decoding.ts";
 
 const HEAD = `"xid":7,"timestamp":"2026-01-01 00:00:00+00","lsn":"0/1F"`;
 const TABLE = `"schema":"public","table":"t"`;

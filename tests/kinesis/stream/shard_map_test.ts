@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { hashPartitionKey, parseHashKey } from "../../../src/kinesis/stream/hash_key.ts";
-import { covers, holds, type ListedShard, overlap, ShardMap } from "../../../src/kinesis/stream/shard_map.ts";
+import type { ListedShard } from "../../../src/kinesis/client/listed_shard.ts";
+import { covers, holds, overlap, ShardMap } from "../../../src/kinesis/stream/shard_map.ts";
 import { hashKeyOf } from "../../support/read_back.ts";
 import { randomFrom, randomSeed } from "../../support/random.ts";
 

@@ -2,7 +2,8 @@ import { assertEquals } from "@std/assert";
 import type { LaneQueue } from "../../../src/kinesis/writer/lane_queue.ts";
 import type { QueuedRecord } from "../../../src/kinesis/aggregate/queued_record.ts";
 import { regroup, whyStale } from "../../../src/kinesis/writer/reshard.ts";
-import { type ListedShard, type Shard, ShardMap } from "../../../src/kinesis/stream/shard_map.ts";
+import type { ListedShard } from "../../../src/kinesis/client/listed_shard.ts";
+import { type Shard, ShardMap } from "../../../src/kinesis/stream/shard_map.ts";
 import { hashKeyOf } from "../../support/read_back.ts";
 import { CountingTicket } from "../../support/counting_ticket.ts";
 

@@ -7,7 +7,7 @@ import type {
   StreamSummary,
 } from "../../../src/kinesis/client/kinesis_api.ts";
 import type { Clock } from "../../../src/base/clock.ts";
-import type { ListedShard } from "../../../src/kinesis/stream/shard_map.ts";
+import type { ListedShard } from "../../../src/kinesis/client/listed_shard.ts";
 import { ConnectionCut, type FaultyService } from "../../support/fault_server/faulty_service.ts";
 
 export interface Network {

@@ -1,8 +1,14 @@
 import { openStream } from "../../../src/kinesis/stream/open_stream.ts";
-import { StreamWriter, type StreamWriterOptions } from "../../../src/kinesis/writer/stream_writer.ts";
+import {
+  StreamWriter,
+  type StreamWriterOptions,
+} from "../../../src/kinesis/writer/stream_writer.ts";
 import { FaultPlan, type FaultPlanSettings } from "../../support/fault_server/fault_plan.ts";
 import { FaultyService } from "../../support/fault_server/faulty_service.ts";
-import { KinesisService, type ServiceSettings } from "../../support/fault_server/kinesis_service.ts";
+import {
+  KinesisService,
+  type ServiceSettings,
+} from "../../support/fault_server/kinesis_service.ts";
 import { randomFrom } from "../../support/random.ts";
 import { type SeenRecord, seenRecords } from "./seen_by_consumer.ts";
 import { SimulatedKinesis } from "./simulated_kinesis.ts";

@@ -3,7 +3,10 @@ import { assertEquals } from "@std/assert";
 import { connectKinesis } from "../../../src/kinesis/client/kinesis_client.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { openStream } from "../../../src/kinesis/stream/open_stream.ts";
-import { StreamWriter, type StreamWriterOptions } from "../../../src/kinesis/writer/stream_writer.ts";
+import {
+  StreamWriter,
+  type StreamWriterOptions,
+} from "../../../src/kinesis/writer/stream_writer.ts";
 import { startKinesalite, type TestKinesis } from "../../support/kinesalite.ts";
 import { droppedByKcl, readBack, type StoredRecord } from "../../support/read_back.ts";
 import { CountingTicket } from "../../support/counting_ticket.ts";

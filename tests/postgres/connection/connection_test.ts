@@ -2,7 +2,11 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { RunError } from "../../../src/base/errors.ts";
 import type { PostgresOptions, SslMode } from "../../../src/options.ts";
-import { connect, type Connection, type ConnectionKind } from "../../../src/postgres/connection/connection.ts";
+import {
+  connect,
+  type Connection,
+  type ConnectionKind,
+} from "../../../src/postgres/connection/connection.ts";
 import { isTlsComplete } from "../../../src/libpq/tls.ts";
 import { startEmbeddedPostgres } from "../../support/embedded_postgres.ts";
 import type { TestPostgres } from "../../support/test_postgres.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { SSL_MODES } from "../../../src/cli/postgres_flags.ts";
+import { SSL_MODES } from "../../../src/options.ts";
 import { requireAuth } from "../../../src/libpq/require_auth.ts";
 import { RunError, UsageError } from "../../../src/base/errors.ts";
 import type { PostgresOptions, SslMode } from "../../../src/options.ts";

@@ -1,6 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { connect, type ConnectionKind } from "../../../src/postgres/connection/connection.ts";
-import { SESSION_SETTINGS, startupOptions } from "../../../src/postgres/connection/session_settings.ts";
+import {
+  SESSION_SETTINGS,
+  startupOptions,
+} from "../../../src/postgres/connection/session_settings.ts";
 import {
   hasWal2json,
   NO_DEBIAN_POSTGRES,

@@ -1,5 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { readCopyData, readNotice, writeStandbyStatus } from "../../../src/postgres/session/copy_data.ts";
+import {
+  readCopyData,
+  readNotice,
+  writeStandbyStatus,
+} from "../../../src/postgres/session/copy_data.ts";
 import { statusIntervalMs } from "../../../src/postgres/session/replication_session.ts";
 
 function copyData(payload: readonly number[]): Uint8Array {

@@ -13,7 +13,12 @@ import type { TestPostgres } from "../../support/test_postgres.ts";
 import { waitFor } from "../../support/wait.ts";
 import { confirmedLsn, Following, textOf } from "../../support/following_source.ts";
 import { Proxy } from "../../support/proxy.ts";
-import { assertFails, postgresOptions, prepare, slotOptions } from "../../support/postgres_options.ts";
+import {
+  assertFails,
+  postgresOptions,
+  prepare,
+  slotOptions,
+} from "../../support/postgres_options.ts";
 
 /** The same database and slot on another server. */
 function on(server: TestPostgres, db: FreshDatabase): FreshDatabase {

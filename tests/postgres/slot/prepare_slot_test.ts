@@ -12,7 +12,12 @@ import {
 import { startEmbeddedPostgres } from "../../support/embedded_postgres.ts";
 import { logged } from "../../support/logs.ts";
 import { freshDatabase } from "../../support/shared_postgres.ts";
-import { assertFails, postgresOptions, prepare, slotOptions } from "../../support/postgres_options.ts";
+import {
+  assertFails,
+  postgresOptions,
+  prepare,
+  slotOptions,
+} from "../../support/postgres_options.ts";
 
 const server = await startEmbeddedPostgres();
 const debian = findDebianPostgres() === undefined ? undefined : await startDebianPostgres();

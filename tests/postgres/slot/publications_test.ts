@@ -1,6 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createTableFilter } from "../../../src/format/filter/table_filter.ts";
-import { chooseTables, type PublishableTable } from "../../../src/postgres/catalog/publication_tables.ts";
+import {
+  chooseTables,
+  type PublishableTable,
+} from "../../../src/postgres/catalog/publication_tables.ts";
 import { prepareSlot } from "../../../src/postgres/slot/prepare_slot.ts";
 import {
   findDebianPostgres,
@@ -10,7 +13,12 @@ import {
 import { startEmbeddedPostgres } from "../../support/embedded_postgres.ts";
 import { logged, type LogLine } from "../../support/logs.ts";
 import { type FreshDatabase, freshDatabase } from "../../support/shared_postgres.ts";
-import { assertFails, postgresOptions, slotOptions, withConnection } from "../../support/postgres_options.ts";
+import {
+  assertFails,
+  postgresOptions,
+  slotOptions,
+  withConnection,
+} from "../../support/postgres_options.ts";
 
 const server = await startEmbeddedPostgres();
 const debian = findDebianPostgres() === undefined ? undefined : await startDebianPostgres();

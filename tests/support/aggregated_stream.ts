@@ -6,9 +6,9 @@ import {
 } from "@aws-sdk/client-kinesis";
 import { Aggregate } from "../../src/kinesis/aggregate/aggregate.ts";
 import { BufferPool } from "../../src/kinesis/client/buffer_pool.ts";
-import { CountingTicket } from "../support/counting_ticket.ts";
-import { hashKeyOf } from "../support/read_back.ts";
-import { type TestKinesis, waitForActiveStream } from "../support/kinesalite.ts";
+import { CountingTicket } from "./counting_ticket.ts";
+import { hashKeyOf } from "./read_back.ts";
+import { type TestKinesis, waitForActiveStream } from "./kinesalite.ts";
 
 /** A change of the JSON format; `pair` is commit LSN and seq. */
 export function change(

@@ -1,0 +1,111 @@
+import { getLogger } from "@logtape/logtape";
+import { Checkpoint } from "../checkpoint.ts";
+import { createDecoder } from "../decode/create_decoder.ts";
+import { ColumnFilter, ruledTables } from "../format/filter/column_filter.ts";
+import { createMessageFilter } from "../format/filter/message_filter.ts";
+import { createTableFilter } from "../format/filter/table_filter.ts";
+import type { Formatter } from "../format/formatter.ts";
+import { createFormatter } from "../format/formats.ts";
+import { openWriter } from "../kinesis/writer/open_writer.ts";
+import type { RunOptions } from "../options.ts";
+import type { Stages } from "../pipeline.ts";
+import { loadCatalog } from "../postgres/catalog/catalog.ts";
+import type { Catalog } from "../postgres/catalog/known_table.ts";
+import { publishedRoots } from "../postgres/catalog/publication_tables.ts";
+import { readTableColumns } from "../postgres/catalog/table_columns.ts";
+import { connect, type Connection } from "../postgres/connection/connection.ts";
+import type { ReplicationSource } from "../postgres/session/replication_source.ts";
+import { openSource } from "../postgres/session/source.ts";
+import { prepareSlot, type SlotInfo } from "../postgres/slot/prepare_slot.ts";
+import { Publisher } from "../publisher.ts";
+import type { RunObserver } from "../telemetry/observer.ts";
+import { keepFresh } from "./catalog_refresh.ts";
+
+const logger = getLogger(["pg2kinesis", "run"]);
+
+/** The stages of a run, with what only its ends have. */
+export interface OpenStages extends Stages {
+  readonly source: ReplicationSource;
+  readonly slot: SlotInfo;
+}
+
+export interface Ends {
+  /** Aborts when the run is to end. */
+  readonly stop: AbortSignal;
+  /** Aborts when no more is to be read from the slot. */
+  readonly reading: AbortSignal;
+}
+
+/**
+ * Opens the stages of a run and wires them to each other, in the order in which one needs the other.
+ * Disposing `parts` closes what was opened, also after a failure.
+ */
+export async function openStages(
+  options: RunOptions,
+  { progress, stored }: RunObserver,
+  { stop, reading }: Ends,
+  parts: AsyncDisposableStack,
+): Promise<OpenStages> {
+  const { postgres, slot: slotOptions, stream, format, policy } = options;
+
+  // The stream comes before the slot: a slot that nobody can empty only piles up WAL. What fails
+  // first is told at once, and ends the rest.
+  const failed = new AbortController();
+  const open = AbortSignal.any([stop, failed.signal]);
+  let source: ReplicationSource | undefined;
+  const openingWriter = openWriter(stream, open, () => source?.isOurs ?? true);
+  parts.defer(() => openingWriter.then((writer) => writer.close(), () => {}));
+  const connecting = connect(postgres, "ordinary", open);
+  parts.defer(() => connecting.then((connection) => connection.destroy(), () => {}));
+  const loadingCatalog = connecting.then(() => loadCatalog(postgres, open));
+  parts.defer(() => loadingCatalog.then((catalog) => catalog.close(), () => {}));
+  parts.defer(() => failed.abort());
+  const [writer, ordinary, catalog] = await Promise.all([
+    openingWriter,
+    connecting,
+    loadingCatalog,
+  ]);
+  // Before the slot is made, which may take hours.
+  parts.use(keepFresh(catalog, policy.refreshPkeysMs, stop));
+  // Making a slot waits for all transactions that are running; a stop does not.
+  stop.addEventListener("abort", () => ordinary.destroy(), { once: true, signal: failed.signal });
+  const formatter = await openFormatter(options, catalog, ordinary);
+  const isWantedTable = createTableFilter(format, catalog);
+  const slot = await prepareSlot(ordinary, slotOptions, isWantedTable);
+  ordinary.destroy();
+
+  const decoder = createDecoder(slot.plugin, {
+    typeName: (oid, typmod) => catalog.typeName(oid, typmod),
+    publishesMessage: createMessageFilter(format),
+  });
+  const checkpoint = new Checkpoint(slot.confirmedFlushLsn, () => source!.confirm(), stored);
+  const opened = source = await openSource({
+    postgres,
+    slot: slotOptions,
+    startLsn: slot.confirmedFlushLsn,
+    flushLsn: () => checkpoint.flushLsn,
+    needsOnlyHead: (head) => decoder.needsOnlyHead(head),
+    signal: AbortSignal.any([stop, reading]),
+  });
+  parts.defer(() => opened.close());
+  const publisher = new Publisher({
+    ...{ formatter, writer, catalog, progress, maxRecordBytes: writer.maxRecordBytes },
+    isWanted: (operation, table) => format.operations.has(operation) && isWantedTable(table),
+    policy: { ...policy, onOversize: stream.onOversize },
+  });
+  return { source: opened, slot, decoder, catalog, publisher, writer, checkpoint, progress };
+}
+
+/** The formatter with its filters, which have looked at the columns that their rules name. */
+async function openFormatter(
+  { format, slot: { plugin, publications }, slot }: RunOptions,
+  catalog: Catalog,
+  connection: Connection,
+): Promise<Formatter> {
+  const ruled = await readTableColumns(connection, ruledTables(format, catalog), slot);
+  const columns = new ColumnFilter(format, ruled);
+  const roots = plugin === "pgoutput" ? await publishedRoots(connection, publications) : [];
+  const formatter = await createFormatter(format, plugin, catalog, columns, roots);
+  for (const message of columns.doubts(catalog)) logger.warn("{message}", { message });
+  return formatter;
+}
