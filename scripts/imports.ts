@@ -1,5 +1,6 @@
 /**
- * Prints which rooms of the source import which, and fails on an arrow that goes up or in a circle:
+ * Prints which rooms of the source import which, and fails on an arrow that goes up or in a circle, and
+ * on two modules of one name:
  *
  *     deno run -R scripts/imports.ts
  */
@@ -20,7 +21,7 @@ const ROOMS: readonly Level[] = [
   "postgres",
   "format",
   "kinesis",
-  ["progress.ts", "checkpoint.ts"],
+  ["run_progress.ts", "checkpoint.ts"],
   "publisher.ts",
   "backfill",
   "pipeline.ts",
@@ -53,7 +54,17 @@ export function wrongArrows(imports: Imports): string[] {
     }
   }
   for (const circle of circles(imports)) found.push(`a circle: ${circle.join(", ")}`);
-  return found;
+  return [...found, ...namesakes([...imports.keys()])];
+}
+
+/** Modules of the program with the same name in two rooms: nobody who looks for one finds the right one. */
+function namesakes(files: readonly string[]): string[] {
+  const byName = Map.groupBy(
+    files.filter((file) => file.startsWith("src/")),
+    (file) => file.split("/").at(-1),
+  );
+  return [...byName.values()].filter((found) => found.length > 1)
+    .map((found) => `one name twice: ${found.join(", ")}`);
 }
 
 function whyNot(file: string, target: string): string | undefined {

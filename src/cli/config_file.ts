@@ -4,7 +4,7 @@ import { UsageError } from "../base/errors.ts";
 import { ELSEWHERE, idByName, nearestFlag } from "./arguments.ts";
 import type { Flag } from "./flag.ts";
 import { type FlagId, flags, MASK_SALT_VARIABLE } from "./flags.ts";
-import type { HostView } from "../libpq/machine.ts";
+import type { Machine } from "../libpq/machine.ts";
 
 /** What a configuration file says: of each flag that it names the texts that could stand on a command line. */
 export interface ConfigFile {
@@ -16,7 +16,7 @@ export interface ConfigFile {
  * Reads a configuration file (TOML), whose keys are named like the flags.
  * @throws {UsageError} one line that names the file and shows none of its values.
  */
-export function readConfigFile(path: string, host: HostView): ConfigFile {
+export function readConfigFile(path: string, host: Machine): ConfigFile {
   let text: string | undefined;
   try {
     text = host.readTextFile(path);

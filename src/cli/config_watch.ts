@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { UsageError } from "../base/errors.ts";
 import { type ConfigFile, readConfigFile } from "./config_file.ts";
 import { flags } from "./flags.ts";
-import { type HostView, thisHost } from "../libpq/machine.ts";
+import { type Machine, thisMachine } from "../libpq/machine.ts";
 
 const logger = getLogger(["pg2kinesis", "cli"]);
 
@@ -10,14 +10,17 @@ const logger = getLogger(["pg2kinesis", "cli"]);
  * On SIGHUP, says whether the configuration file is no longer what the run began with. Nothing of it
  * counts before a restart: a route that changed inside a run would part the changes of one row.
  */
-export function watchConfig(config: ConfigFile | undefined, host: HostView = thisHost): Disposable {
+export function watchConfig(
+  config: ConfigFile | undefined,
+  host: Machine = thisMachine,
+): Disposable {
   if (config === undefined || Deno.build.os === "windows") return { [Symbol.dispose]: () => {} };
   const look = () => sayWhatChanged(config, host);
   Deno.addSignalListener("SIGHUP", look);
   return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGHUP", look) };
 }
 
-function sayWhatChanged(config: ConfigFile, host: HostView): void {
+function sayWhatChanged(config: ConfigFile, host: Machine): void {
   const { path } = config;
   // A pipe was read once and for all.
   if (!host.isFile(path)) {

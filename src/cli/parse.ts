@@ -104,7 +104,7 @@ const isOf = (command: CommandName, flag: Flag<unknown>) => flag.commands.includ
 function readableSecrets(
   { values, originOf }: Settings,
   config: ConfigFile | undefined,
-  host: HostView,
+  host: Machine,
 ): readonly string[] {
   if (config === undefined || originOf("pgUrl") !== "file" || !values.pgUrl?.has("password")) {
     return [];
@@ -141,7 +141,7 @@ function layersOf(
 function openConfig(
   typed: Arguments["texts"],
   env: Environment,
-  host: HostView,
+  host: Machine,
 ): ConfigFile | undefined {
   const [given] = layersOf("config", typed, env, undefined);
   if (given === undefined) return undefined;

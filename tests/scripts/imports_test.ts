@@ -63,3 +63,10 @@ Deno.test("scripts import tests, and never the other way", () => {
   assertEquals(wrong({ "tests/e2e/a_test.ts": ["tests/tail/setup.ts"] }).length, 1);
   assertEquals(wrong({ "src/run/a.ts": ["tests/support/b.ts"] }).length, 1);
 });
+
+Deno.test("two modules of the program have one name", () => {
+  assertEquals(wrong({ "src/check/report.ts": [], "src/telemetry/report.ts": [] }), [
+    "one name twice: src/check/report.ts, src/telemetry/report.ts",
+  ]);
+  assertEquals(wrong({ "tests/check/setup.ts": [], "tests/tail/setup.ts": [] }), []);
+});
