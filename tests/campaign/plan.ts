@@ -128,6 +128,8 @@ export function drawScenario(
   const chances: Partial<Record<Fault, number>> = trouble === "none"
     ? {}
     : Object.fromEntries(weights.map(([fault, weight]) => [fault, round(Number(weight) * scale)]));
+  // Without aggregation, one change a round trip is all that such a key gets.
+  const isByTable = aggregation === "kpl" && chance(0.2);
   const mayReshard = trouble === "any" && chance(0.6);
   if (mayReshard) { for (const fault of RESHARDS) chances[fault] = round(random() * 0.01); }
   const blows = trouble === "any" ? drawBlows(special === "bulk" ? 3 : 12 + below(14), random) : [];
@@ -139,7 +141,7 @@ export function drawScenario(
     flags: [
       ...FORMATS[format]!,
       ...["--aggregation", aggregation],
-      ...chance(0.15) ? ["--partition-key", "table"] : [],
+      ...isByTable ? ["--partition-key", "table"] : [],
       ...chance(0.2) ? ["--linger", `${5 + below(40)}ms`] : [],
       ...chance(0.3) ? ["--kinesis-wire", "cbor"] : [],
       ...publishedPrefixes.flatMap((prefix) => ["--message-prefix", prefix]),

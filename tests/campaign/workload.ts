@@ -113,7 +113,7 @@ class Writer {
         ? [`alter table ${table} add column if not exists ${column} int default 7`]
         : [`alter table ${table} drop column if exists ${column}`];
     }
-    if (has("messages", 0.05)) return [`select ${this.#message(false)}`];
+    if (has("messages", 0.1)) return [`select ${this.#message(false)}`];
     if (has("bulk", 0.2) && this.#bulks++ < BULK.transactions) return [this.#bulk(table)];
     let transaction = this.#transaction();
     if (has("messages", 0.2)) {
