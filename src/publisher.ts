@@ -1,3 +1,4 @@
+import type { Clock } from "./base/clock.ts";
 import { getLogger } from "@logtape/logtape";
 import type { AmbiguousMessage } from "./decode/event.ts";
 import { RunError, TooLargeError } from "./base/errors.ts";
@@ -43,6 +44,7 @@ const SKIP_REASON_OF = {
 type UnknownTable = FormatProblem & { readonly kind: "unknown-table" };
 
 export interface PublisherParts {
+  readonly clock: Clock;
   readonly formatter: Formatter;
   readonly writer: RecordWriter;
   readonly catalog: Catalog;
@@ -147,7 +149,7 @@ export class Publisher {
       const pauseMs = attempt < PATIENT_ATTEMPTS
         ? Math.min(NOT_VISIBLE_YET_MS * 2 ** attempt, STILL_QUIET_MS)
         : STILL_NOT_VISIBLE_MS;
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      await this.#parts.clock.sleep(pauseMs);
     }
   }
 

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { systemClock } from "../src/base/clock.ts";
 import { Checkpoint } from "../src/checkpoint.ts";
 import { createFormatter } from "../src/format/formats.ts";
 import type { RecordWriter, Ticket } from "../src/base/record_writer.ts";
@@ -47,6 +48,7 @@ async function run(messages: readonly Uint8Array[], catalog: SlowCatalog, oids: 
   const checkpoint = new Checkpoint(0n, () => {}, () => {});
   const policy = { onOversize: "stop", onUnknownTable: "stop" } as const;
   const publisher = new Publisher({
+    clock: systemClock,
     // A table without a key of its own in the message is looked for in the catalog.
     formatter: await createFormatter(OPTIONS, "pgoutput", catalog),
     ...{ writer, catalog, progress, isWanted: () => true, maxRecordBytes: 1024 },

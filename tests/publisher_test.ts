@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { systemClock } from "../src/base/clock.ts";
 import { RunError } from "../src/base/errors.ts";
 import { createFormatter } from "../src/format/formats.ts";
 import type { RecordWriter } from "../src/base/record_writer.ts";
@@ -33,6 +34,7 @@ async function published(
   } as unknown as RecordWriter;
   const progress = new Progress();
   const publisher = new Publisher({
+    clock: systemClock,
     formatter: await createFormatter({ ...OPTIONS, ...options }, "pgoutput", catalog),
     ...{ writer, catalog, progress, isWanted: () => true },
     policy: { onOversize } as ConstructorParameters<typeof Publisher>[0]["policy"],

@@ -1,5 +1,7 @@
 import { getLogger } from "@logtape/logtape";
+import { Backoff } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
+import { LastingTrouble } from "../base/lasting_trouble.ts";
 import { registerSecret } from "../base/redaction.ts";
 
 /** Who signs a request. */
@@ -40,9 +42,11 @@ export class CredentialsError extends Error {
 
 /** New ones are asked for when those at hand are good for less than this. */
 const RENEW_BEFORE_MS = 5 * 60_000;
-/** Between two tries to renew what is still good: doubled from the first to the last. */
-const FIRST_PAUSE_MS = 5_000;
-const LAST_PAUSE_MS = 60_000;
+/** Between two tries to renew what is still good. */
+const PAUSES = { firstMs: 10_000, longestMs: 120_000 };
+/** After one that went well: what it gave may be no newer, and need not be asked for with each request. */
+const RENEWED_PAUSE_MS = 5_000;
+const SAYING_RATE = { repeatMs: 60_000 };
 /** A source that answers neither way within this has failed: a program, a file of the network. */
 const LOAD_TIMEOUT_MS = 60_000;
 /** What a source gives although it has expired, as an instance does whose service is down, is used this long. */
@@ -60,14 +64,19 @@ export class CredentialKeeper {
   /** Grows with each change of the credentials. */
   #generation = 0;
   #loading: Promise<void> | undefined;
-  #pauseMs = FIRST_PAUSE_MS;
   #nextTryMs = -Infinity;
+  readonly #backoff: Backoff;
+  readonly #trouble: LastingTrouble;
 
   constructor(
     /** Decides anew each time: what the environment and the files lead to now. */
     private readonly findSource: () => Promise<CredentialSource>,
     private readonly clock: Clock,
-  ) {}
+    random: () => number,
+  ) {
+    this.#backoff = new Backoff(random, PAUSES);
+    this.#trouble = new LastingTrouble(clock, SAYING_RATE);
+  }
 
   get generation(): number {
     return this.#generation;
@@ -102,12 +111,12 @@ export class CredentialKeeper {
   #renew(leftMs: number): void {
     if (this.#loading !== undefined) return;
     this.#load().then(() => {
-      this.#pauseMs = FIRST_PAUSE_MS;
-      // What it gives is no newer: it need not be asked for each request.
-      this.#nextTryMs = this.clock.now() + FIRST_PAUSE_MS;
+      this.#backoff.reset();
+      this.#nextTryMs = this.clock.now() + RENEWED_PAUSE_MS;
+      if (this.#trouble.over() !== undefined) log.info("renewed the AWS credentials");
     }, (error) => {
-      this.#nextTryMs = this.clock.now() + this.#pauseMs;
-      this.#pauseMs = Math.min(this.#pauseMs * 2, LAST_PAUSE_MS);
+      this.#nextTryMs = this.clock.now() + this.#backoff.nextMs();
+      if (this.#trouble.failed(error.message) === undefined) return;
       log.warn("cannot renew the AWS credentials, which are good for {seconds} s more: {detail}", {
         seconds: Math.round(leftMs / 1000),
         detail: error.message,

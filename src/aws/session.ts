@@ -2,6 +2,8 @@ import { getLogger } from "@logtape/logtape";
 import type { KinesisClientConfig } from "@aws-sdk/client-kinesis";
 import { systemClock } from "../base/clock.ts";
 import { RunError } from "../base/errors.ts";
+import { keepTrying } from "../base/keep_trying.ts";
+import { LastingTrouble } from "../base/lasting_trouble.ts";
 import { type ClientSettings, findSource } from "./credential_sources.ts";
 import { CredentialKeeper, CredentialsError } from "./credentials.ts";
 import { HttpHandler } from "./http_handler.ts";
@@ -13,6 +15,7 @@ import { readSharedConfig, type SharedConfig } from "./shared_config.ts";
 /** A source that will work soon, as AWS has it, is waited for so long at the start. */
 const PATIENCE_MS = 15_000;
 const PAUSE_MS = 1_000;
+const SAYING_RATE = { repeatMs: 5_000, saysNewReasons: true };
 
 const log = getLogger(["pg2kinesis", "aws"]);
 
@@ -71,25 +74,29 @@ export async function openSession(
     useDualstackEndpoint,
     logger: SDK_LOGGER,
   };
-  const keeper = new CredentialKeeper(() => findSource(Deno.env.toObject(), client), systemClock);
+  const keeper = new CredentialKeeper(
+    () => findSource(Deno.env.toObject(), client),
+    systemClock,
+    Math.random,
+  );
   return { region, keeper, client };
 }
 
 /** Its credentials, when they are needed for the first time. @throws {RunError} */
 export async function firstCredentials({ keeper }: AwsSession, signal?: AbortSignal) {
   const giveUpAtMs = systemClock.now() + PATIENCE_MS;
-  for (;;) {
-    try {
-      return await keeper.get();
-    } catch (error) {
-      signal?.throwIfAborted();
+  const trouble = new LastingTrouble(systemClock, SAYING_RATE);
+  return await keepTrying(() => keeper.get(), {
+    clock: systemClock,
+    signal,
+    pauseMs: () => PAUSE_MS,
+    failed: (error) => {
       const isWorthATry = error instanceof CredentialsError && error.passes;
       if (!isWorthATry || systemClock.now() >= giveUpAtMs) throw forOperator(error);
+      if (trouble.failed(error.message) === undefined) return;
       log.warn("{detail}; trying again", { detail: error.message });
-      await systemClock.sleep(PAUSE_MS, signal);
-      signal?.throwIfAborted();
-    }
-  }
+    },
+  });
 }
 
 function forOperator(cause: unknown): RunError {

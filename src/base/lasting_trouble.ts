@@ -1,56 +1,85 @@
-import type { Logger } from "@logtape/logtape";
+import type { Clock } from "./clock.ts";
 
-/** A trouble that lasts is told again this often. */
-const REPEAT_MS = 10_000;
-/** One that lasted less is over without a word. */
-const WORTH_TELLING_MS = 1_000;
+/** How often something that lasts is worth a line. */
+export interface SayingRate {
+  /** While it lasts it is said again this often. */
+  readonly repeatMs: number;
+  /** What comes back is said no sooner than this after the last word; as `repeatMs` unless given. */
+  readonly leastPauseMs?: number;
+  /** What is over within this is not said at all; 0 unless given. */
+  readonly quietMs?: number;
+  /** Whether another reason is said at once; it waits for its time unless given. */
+  readonly saysNewReasons?: boolean;
+}
+
+/** What is known of it so far. */
+export interface Lasted {
+  /** When it began, in UTC as ISO 8601 writes it. */
+  readonly since: string;
+  readonly lastsMs: number;
+  /** How often it failed. */
+  readonly tries: number;
+  /** Whether it was said before. */
+  readonly wasSaid: boolean;
+}
 
 /**
- * Says what goes wrong at a sane rate: at once, then every ten seconds with how long and how often,
- * and once more when it is over.
+ * Something that goes wrong for a while, is tried again and must not fill the log: decides when it is
+ * said. Who uses it has the words.
  */
-export class Trouble {
-  #since: number | undefined;
-  #tries = 0;
-  #toldAtMs = -Infinity;
-  #wasTold = false;
-  #reason = "";
+export class LastingTrouble {
+  #now: { sinceMs: number; sinceWallMs: number; reason: string; tries: number } | undefined;
+  #wasSaid = false;
+  #saidAtMs = -Infinity;
+  #saidReason: string | undefined;
 
-  /** What goes wrong now, and since when by the clock of `failed`; undefined: nothing does. */
+  constructor(
+    private readonly clock: Pick<Clock, "now" | "wall">,
+    private readonly rate: SayingRate,
+  ) {}
+
+  /** What goes wrong now, and since when by the clock's `now`; undefined: nothing does. */
   get now(): { readonly sinceMs: number; readonly reason: string } | undefined {
-    return this.#since === undefined ? undefined : { sinceMs: this.#since, reason: this.#reason };
+    return this.#now;
   }
 
-  constructor(private readonly log: Pick<Logger, "warn" | "info">) {}
-
-  /** `what` failed for this reason; it will be tried again. */
-  failed(nowMs: number, what: string, reason: string): void {
-    this.#since ??= nowMs;
-    this.#tries++;
-    this.#reason = reason;
-    if (nowMs - this.#toldAtMs < REPEAT_MS) return;
-    this.#toldAtMs = nowMs;
-    this.#wasTold = true;
-    const soFar = this.#tries === 1 ? "" : `, ${this.#tries} tries in ${this.#seconds(nowMs)} s`;
-    this.log.warn("{what} failed and is tried again ({reason}{soFar})", { what, reason, soFar });
+  /** It failed once more, for this reason. Gives what is to be said, when it is time for that. */
+  failed(reason: string): Lasted | undefined {
+    const nowMs = this.clock.now();
+    this.#now ??= { sinceMs: nowMs, sinceWallMs: this.clock.wall(), reason, tries: 0 };
+    this.#now.reason = reason;
+    this.#now.tries++;
+    if (!this.#isDue(nowMs, reason)) return undefined;
+    const lasted = this.#lasted(nowMs);
+    this.#wasSaid = true;
+    this.#saidAtMs = nowMs;
+    this.#saidReason = reason;
+    return lasted;
   }
 
-  /** `what` went well. */
-  over(nowMs: number, what: string): void {
-    if (this.#since === undefined) return;
-    if (this.#wasTold && nowMs - this.#since >= WORTH_TELLING_MS) {
-      this.log.info("{what} works again after {seconds} s, {tries} failures", {
-        what,
-        seconds: this.#seconds(nowMs),
-        tries: this.#tries,
-      });
-    }
-    this.#since = undefined;
-    this.#tries = 0;
-    this.#wasTold = false;
+  /** It went well. Gives what is over; undefined: nothing was wrong, or nothing was said of it. */
+  over(): Lasted | undefined {
+    const lasted = this.#now === undefined ? undefined : this.#lasted(this.clock.now());
+    this.#now = undefined;
+    this.#wasSaid = false;
+    this.#saidReason = undefined;
+    return lasted?.wasSaid ? lasted : undefined;
   }
 
-  #seconds(nowMs: number): string {
-    return ((nowMs - this.#since!) / 1000).toFixed(1);
+  #isDue(nowMs: number, reason: string): boolean {
+    const { repeatMs, leastPauseMs = repeatMs, quietMs = 0, saysNewReasons = false } = this.rate;
+    if (nowMs - this.#now!.sinceMs < quietMs) return false;
+    if (saysNewReasons && reason !== this.#saidReason) return true;
+    return nowMs - this.#saidAtMs >= (this.#wasSaid ? repeatMs : leastPauseMs);
+  }
+
+  #lasted(nowMs: number): Lasted {
+    const { sinceMs, sinceWallMs, tries } = this.#now!;
+    return {
+      since: new Date(sinceWallMs).toISOString(),
+      lastsMs: nowMs - sinceMs,
+      tries,
+      wasSaid: this.#wasSaid,
+    };
   }
 }

@@ -1,3 +1,4 @@
+import { systemClock } from "../base/clock.ts";
 import { createTableFilter } from "../format/filter/table_filter.ts";
 import type { RunOptions } from "../options.ts";
 import { loadCatalog } from "../postgres/catalog/catalog.ts";
@@ -65,7 +66,7 @@ async function checkServer(server: Omit<ServerContext, "catalog" | "wanted">): P
   }
   // Without a version that can, the rest has no sense, and asks for what is not there.
   if (problems.has("version")) return;
-  const catalog = await loadCatalog(options.postgres, signal);
+  const catalog = await loadCatalog(options.postgres, systemClock, Math.random, signal);
   try {
     const wanted = createTableFilter(options.format, catalog);
     await checkDatabase({ ...server, catalog, wanted }, problems);

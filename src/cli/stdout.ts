@@ -1,3 +1,4 @@
+import { systemClock } from "../base/clock.ts";
 import { RunError } from "../base/errors.ts";
 
 /** After a stop signal, for whoever reads to take what is being written. */
@@ -56,7 +57,7 @@ async function writeSome(bytes: Uint8Array): Promise<number> {
       if (!(error instanceof Deno.errors.WouldBlock)) {
         throw new RunError(`cannot write to stdout: ${whyNot(error)}`, { cause: error });
       }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await systemClock.sleep(RETRY_MS);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../base/clock.ts";
 import { formatLsn } from "../base/lsn.ts";
 import { aborted } from "../base/until_aborted.ts";
 import type { RunOptions } from "../options.ts";
@@ -20,15 +21,22 @@ const logger = getLogger(["pg2kinesis", "run"]);
 export async function follow(
   options: RunOptions,
   observer: RunObserver,
+  clock: Clock,
   stop: AbortSignal,
 ): Promise<void> {
   const { postgres, stream, policy, telemetry } = options;
   await using parts = new AsyncDisposableStack();
   observer.enter("starting");
   const reading = new AbortController();
-  const stages = await openStages(options, observer, { stop, reading: reading.signal }, parts);
+  const stages = await openStages(
+    options,
+    observer,
+    { stop, reading: reading.signal },
+    clock,
+    parts,
+  );
   const { slot, source, writer, checkpoint } = stages;
-  const guard = new WalGuard(slot.name, telemetry, () => checkpoint.flushLsn);
+  const guard = new WalGuard(slot.name, telemetry, () => checkpoint.flushLsn, clock);
   parts.use(
     observer.attach({ checkpoint, writer, source, onSlotState: (state) => guard.look(state) }),
   );
@@ -43,7 +51,7 @@ export async function follow(
 
   const pipeline = runPipeline(stages);
   const heartbeat = policy.heartbeatMs > 0
-    ? parts.use(new Heartbeat({ postgres, intervalMs: policy.heartbeatMs }))
+    ? parts.use(new Heartbeat({ postgres, intervalMs: policy.heartbeatMs, clock }))
     : undefined;
   const over = new AbortController();
   parts.defer(() => over.abort());

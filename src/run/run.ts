@@ -1,8 +1,8 @@
 import { getLogger } from "@logtape/logtape";
+import { systemClock } from "../base/clock.ts";
 import { DecodeError } from "../decode/decoder.ts";
 import { RunError } from "../base/errors.ts";
 import type { RunOptions } from "../options.ts";
-import { pause } from "../base/pause.ts";
 import { placeOf } from "../postgres/connection/connect_failure.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import { SLOT_TAKEN } from "../postgres/session/same_server.ts";
@@ -28,7 +28,7 @@ export async function run(options: RunOptions): Promise<void> {
     const { observer } = observed;
     using _hangUp = outliveHangUp(() => observer.snapshot().state === "standby");
     if (options.slot.standby) await takeTurns(options, observer, stop.signal);
-    else await follow(options, observer, stop.signal);
+    else await follow(options, observer, systemClock, stop.signal);
   } catch (error) {
     // Whatever a stop interrupts fails in its own way; nothing was lost by it.
     if (!stop.signal.aborted) throw forOperator(error);
@@ -66,10 +66,12 @@ async function takeTurns(
   // What fails at the first look fails for good; a standby that has waited for weeks tries again.
   for (let hasBegun = false;;) {
     observer.enter("standby");
-    const hasWaited = await standBy(options.postgres, options.slot, stop, hasBegun);
+    const hasWaited = await standBy(
+      ...[options.postgres, options.slot, stop, hasBegun, systemClock, Math.random] as const,
+    );
     hasBegun ||= hasWaited;
     try {
-      return await follow(options, observer, stop);
+      return await follow(options, observer, systemClock, stop);
     } catch (error) {
       if (stop.aborted || !(error instanceof PostgresError)) throw error;
       const isTaken = error.code === SLOT_TAKEN;
@@ -77,7 +79,7 @@ async function takeTurns(
       if (!isTaken && !(hasBegun && error.transient)) throw error;
       hasBegun = true;
       logger.warn("{message}; standing by", { message: error.message });
-      if (!isTaken) await pause(RETRY_MS, stop);
+      if (!isTaken) await systemClock.sleep(RETRY_MS, stop);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../base/clock.ts";
 import { Checkpoint } from "../checkpoint.ts";
 import { createDecoder } from "../decode/create_decoder.ts";
 import { ColumnFilter, ruledTables } from "../format/filter/column_filter.ts";
@@ -44,6 +45,7 @@ export async function openStages(
   options: RunOptions,
   { progress, stored }: RunObserver,
   { stop, reading }: Ends,
+  clock: Clock,
   parts: AsyncDisposableStack,
 ): Promise<OpenStages> {
   const { postgres, slot: slotOptions, stream, format, policy } = options;
@@ -57,7 +59,7 @@ export async function openStages(
   parts.defer(() => openingWriter.then((writer) => writer.close(), () => {}));
   const connecting = connect(postgres, "ordinary", open);
   parts.defer(() => connecting.then((connection) => connection.destroy(), () => {}));
-  const loadingCatalog = connecting.then(() => loadCatalog(postgres, open));
+  const loadingCatalog = connecting.then(() => loadCatalog(postgres, clock, Math.random, open));
   parts.defer(() => loadingCatalog.then((catalog) => catalog.close(), () => {}));
   parts.defer(() => failed.abort());
   const [writer, ordinary, catalog] = await Promise.all([
@@ -84,12 +86,14 @@ export async function openStages(
     slot: slotOptions,
     startLsn: slot.confirmedFlushLsn,
     flushLsn: () => checkpoint.flushLsn,
+    clock,
+    random: Math.random,
     needsOnlyHead: (head) => decoder.needsOnlyHead(head),
     signal: AbortSignal.any([stop, reading]),
   });
   parts.defer(() => opened.close());
   const publisher = new Publisher({
-    ...{ formatter, writer, catalog, progress, maxRecordBytes: writer.maxRecordBytes },
+    ...{ formatter, writer, catalog, progress, clock, maxRecordBytes: writer.maxRecordBytes },
     isWanted: (operation, table) => format.operations.has(operation) && isWantedTable(table),
     policy: { ...policy, onOversize: stream.onOversize },
   });

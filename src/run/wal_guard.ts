@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
-import { systemClock } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { RunError } from "../base/errors.ts";
+import { LastingTrouble } from "../base/lasting_trouble.ts";
 import { formatLsn, type Lsn } from "../base/lsn.ts";
 import type { TelemetryOptions } from "../options.ts";
 import type { SlotState } from "../postgres/slot/slot_state.ts";
@@ -9,27 +10,26 @@ import { formatBytes } from "../base/quantity.ts";
 
 const logger = getLogger(["pg2kinesis", "telemetry"]);
 
-/** While it lasts it is told again this often. */
-const REMIND_MS = 600_000;
-/** A size that goes up and down around the limit is told of no more often than this. */
-const LEAST_PAUSE_MS = 60_000;
+/** A size that goes up and down around the limit is said no more often than once a minute. */
+const SAYING_RATE = { repeatMs: 600_000, leastPauseMs: 60_000 };
 
 /** Watches how much WAL the slot keeps on the server's disk. */
 export class WalGuard {
   /** Resolves, never rejects, when the run is to end. */
   readonly failure: Promise<RunError>;
   #fail!: (error: RunError) => void;
-  #toldAtMs = -Infinity;
-  #isAbove = false;
-  #toldLosingAtMs = -Infinity;
+  readonly #tooMuch: LastingTrouble;
+  readonly #losing: LastingTrouble;
 
   /** `flushLsn`: what is confirmed. */
   constructor(
     private readonly slotName: string,
     private readonly options: Pick<TelemetryOptions, "maxLagBytes" | "onMaxLag">,
     private readonly flushLsn: () => Lsn,
-    private readonly now: () => number = systemClock.now,
+    clock: Pick<Clock, "now" | "wall">,
   ) {
+    this.#tooMuch = new LastingTrouble(clock, SAYING_RATE);
+    this.#losing = new LastingTrouble(clock, { repeatMs: SAYING_RATE.repeatMs });
     this.failure = new Promise((resolve) => this.#fail = resolve);
   }
 
@@ -71,16 +71,11 @@ export class WalGuard {
   }
 
   #warn(what: string): void {
-    const pause = this.#isAbove ? REMIND_MS : LEAST_PAUSE_MS;
-    if (this.now() - this.#toldAtMs < pause) return;
-    this.#isAbove = true;
-    this.#toldAtMs = this.now();
-    logger.warn("{what}", { what });
+    if (this.#tooMuch.failed(what) !== undefined) logger.warn("{what}", { what });
   }
 
   #below(retained: number, max: number): void {
-    if (!this.#isAbove) return;
-    this.#isAbove = false;
+    if (this.#tooMuch.over() === undefined) return;
     logger.info(
       "the slot {slot} keeps {retained} of WAL, again no more than the {max} of --max-lag-bytes",
       { slot: this.slotName, retained: formatBytes(retained), max: formatBytes(max) },
@@ -89,8 +84,7 @@ export class WalGuard {
 
   /** Whatever the limit: the server itself is about to give the slot up. */
   #lookAtStatus({ walStatus, retainedBytes }: SlotState): void {
-    if (walStatus !== "unreserved" || this.now() - this.#toldLosingAtMs < REMIND_MS) return;
-    this.#toldLosingAtMs = this.now();
+    if (walStatus !== "unreserved" || this.#losing.failed(walStatus) === undefined) return;
     logger.warn(
       "the slot {slot} is about to be lost: it keeps {retained} of WAL, more than " +
         "max_slot_wal_keep_size, and the server may remove it; raise that setting until the run " +

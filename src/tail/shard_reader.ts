@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { ADVICE } from "../kinesis/client/ask_patiently.ts";
-import { Backoff } from "../kinesis/client/request_backoff.ts";
+import { Backoff } from "../base/backoff.ts";
+import { keepTrying } from "../base/keep_trying.ts";
 import type { Clock } from "../base/clock.ts";
 import { classify, refusalError } from "../kinesis/client/kinesis_failure.ts";
 import type {
@@ -8,7 +9,7 @@ import type {
   ShardPosition,
   StoredRecord,
 } from "../kinesis/client/kinesis_read_api.ts";
-import { Trouble } from "../base/lasting_trouble.ts";
+import { RequestTrouble } from "../kinesis/client/request_trouble.ts";
 import type { Permits } from "./permits.ts";
 
 /** Five GetRecords a second for each shard. https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html */
@@ -106,7 +107,7 @@ export async function* readShard(
 function attempts(context: ReadContext, shardId: string) {
   const { clock, signal, api, streamName, follow, random } = context;
   const backoff = new Backoff(random);
-  const trouble = new Trouble(log);
+  const trouble = new RequestTrouble(clock, log);
   return async <T>(verb: string, action: string, call: () => Promise<T>): Promise<T> => {
     const asked = {
       verb: `${verb} shard ${shardId} of`,
@@ -117,29 +118,28 @@ function attempts(context: ReadContext, shardId: string) {
     };
     const what = `${action} of ${shardId}`;
     const began = clock.now();
-    for (;;) {
-      try {
-        const answer = await call();
-        trouble.over(clock.now(), what);
-        backoff.reset();
-        return answer;
-      } catch (error) {
-        signal.throwIfAborted();
-        const failure = classify(error, asked);
-        if (failure.kind === "refused") throw refusalError(failure, asked, error);
-        const { detail, reason } = failure;
-        if (reason === "throttled") {
-          // Nothing unusual: the shard has other readers, or gave 10 MiB just now.
-          log.debug("{what} is throttled: {detail}", { what, detail });
-        } else {
-          if (!follow && clock.now() - began >= PATIENCE_MS) {
-            throw refusalError({ detail, advice: ADVICE[reason] }, asked, error);
-          }
-          trouble.failed(clock.now(), what, detail);
-        }
-        await clock.sleep(Math.max(READ_EVERY_MS, backoff.nextMs()), signal);
-        signal.throwIfAborted();
+    const failed = (error: unknown) => {
+      const failure = classify(error, asked);
+      if (failure.kind === "refused") throw refusalError(failure, asked, error);
+      const { detail, reason } = failure;
+      if (reason === "throttled") {
+        // Nothing unusual: the shard has other readers, or gave 10 MiB just now.
+        log.debug("{what} is throttled: {detail}", { what, detail });
+        return;
       }
-    }
+      if (!follow && clock.now() - began >= PATIENCE_MS) {
+        throw refusalError({ detail, advice: ADVICE[reason] }, asked, error);
+      }
+      trouble.failed(what, detail);
+    };
+    const answer = await keepTrying(call, {
+      clock,
+      signal,
+      pauseMs: () => Math.max(READ_EVERY_MS, backoff.nextMs()),
+      failed,
+    });
+    trouble.over(what);
+    backoff.reset();
+    return answer;
   };
 }

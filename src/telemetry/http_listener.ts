@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { type Clock, systemClock } from "../base/clock.ts";
+import { LastingTrouble } from "../base/lasting_trouble.ts";
 import { type HttpRequest, readHead } from "./http_request.ts";
 
 const logger = getLogger(["pg2kinesis", "telemetry"]);
@@ -80,7 +81,7 @@ export class HttpListener implements AsyncDisposable {
 
   async #acceptAll(): Promise<void> {
     const { signal } = this.#closing;
-    let toldAtMs = -Infinity;
+    const trouble = new LastingTrouble(this.clock, { repeatMs: 60_000 });
     let paidUntilMs = -Infinity;
     while (!signal.aborted) {
       try {
@@ -89,9 +90,8 @@ export class HttpListener implements AsyncDisposable {
         this.#take(connection);
       } catch (error) {
         if (signal.aborted) return;
-        if (this.clock.now() - toldAtMs >= 60_000) {
-          toldAtMs = this.clock.now();
-          const why = error instanceof Error ? error.message : String(error);
+        const why = error instanceof Error ? error.message : String(error);
+        if (trouble.failed(why) !== undefined) {
           logger.warn("no connection to the metrics can be accepted now: {why}", { why });
         }
         await this.clock.sleep(RETRY_MS, signal);

@@ -1,3 +1,5 @@
+import { systemClock } from "../base/clock.ts";
+
 /** Where lines go; `Deno.stderr`, or a test's. */
 export interface LineSink {
   /** Gives how many of the bytes were taken. */
@@ -67,10 +69,9 @@ export class LineWriter {
     this.#start();
     for (let turn = 0; turn < 3 && this.#writing !== undefined; turn++) {
       const before = this.#taken;
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, idleMs));
-      await Promise.race([this.#writing, timeout]);
-      clearTimeout(timer);
+      const written = new AbortController();
+      await Promise.race([this.#writing, systemClock.sleep(idleMs, written.signal)]);
+      written.abort();
       if (this.#taken === before) return;
     }
   }
@@ -133,7 +134,7 @@ export class LineWriter {
         this.#taken += taken;
       } catch (error) {
         if (!(error instanceof Deno.errors.WouldBlock)) return done;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        await systemClock.sleep(RETRY_MS);
       }
     }
     return Infinity;

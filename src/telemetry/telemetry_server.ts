@@ -60,8 +60,7 @@ export function serveTelemetry(
   };
 
   const answer = async ({ method, target, host }: HttpRequest): Promise<HttpAnswer> => {
-    // Every browser names one.
-    if (host !== undefined && !isOwnHost(host, hosts)) return refuse(host);
+    if (!isOwnHost(host, hosts)) return refuse(host);
     if (method !== "GET" && method !== "HEAD") return text(405, "only GET", { allow: "GET, HEAD" });
     const { pathname, searchParams } = new URL(`http://localhost${target}`);
     switch (pathname) {

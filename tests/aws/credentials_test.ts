@@ -21,7 +21,7 @@ function keys(id: string, goodForMs?: number, clock?: VirtualClock): Credentials
 function keeperOf(clock: VirtualClock, give: () => Promise<Credentials>) {
   const source: CredentialSource = { name: "the source", load: () => (asked.count++, give()) };
   const asked = { count: 0 };
-  return { keeper: new CredentialKeeper(() => Promise.resolve(source), clock), asked };
+  return { keeper: new CredentialKeeper(() => Promise.resolve(source), clock, () => 0.5), asked };
 }
 
 Deno.test("a keeper goes on with keys that are good while their source fails or says nothing", async () => {

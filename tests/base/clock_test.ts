@@ -1,5 +1,4 @@
 import { assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
 import { countingSleep } from "../../src/base/clock.ts";
 
 const HOUR_MS = 3_600_000;
@@ -59,18 +58,33 @@ Deno.test("countingSleep does not add up by how much two clocks are read apart",
 });
 
 Deno.test("nothing in src/ reads a clock but clock.ts, so that no interval depends on who sets one", async () => {
+  assertEquals(await filesWith(/Date\.now\b|new Date\(\)|performance\.now/), ["base/clock.ts"]);
+});
+
+Deno.test("there is one sleep, and one account of when a trouble was said last", async () => {
+  assertEquals(await filesWith(/new Promise[^;]*setTimeout/), []);
+  assertEquals(await filesWith(/(?:told|said|reminded)AtMs/i), ["base/lasting_trouble.ts"]);
+});
+
+Deno.test("stages are given their clock: only what wires them has the system's", async () => {
+  const stages = /^(?:postgres|kinesis|decode|format|checkpoint|publisher|pipeline)\b/;
+  const found = (await filesWith(/\bsystemClock\b/)).filter((path) => stages.test(path));
+  assertEquals(found, ["kinesis/writer/open_writer.ts"]);
+});
+
+/** The files of src/, from there, in which the pattern is found. */
+async function filesWith(pattern: RegExp): Promise<string[]> {
   const root = new URL("../../src/", import.meta.url);
   const found: string[] = [];
   const look = async (directory: URL) => {
     for await (const { name, isDirectory } of Deno.readDir(directory)) {
       const url = new URL(isDirectory ? `${name}/` : name, directory);
       if (isDirectory) await look(url);
-      else if (name.endsWith(".ts") && name !== "clock.ts") {
-        const text = await Deno.readTextFile(url);
-        if (/Date\.now\b|new Date\(\)|performance\.now/.test(text)) found.push(fromFileUrl(url));
+      else if (name.endsWith(".ts") && pattern.test(await Deno.readTextFile(url))) {
+        found.push(url.href.slice(root.href.length));
       }
     }
   };
   await look(root);
-  assertEquals(found, []);
-});
+  return found.toSorted();
+}

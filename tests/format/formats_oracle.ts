@@ -1,5 +1,6 @@
 // @ts-types="@types/pg"
 import type pg from "pg";
+import { systemClock } from "../../src/base/clock.ts";
 import { createDecoder } from "../../src/decode/create_decoder.ts";
 import { createFormatter } from "../../src/format/formats.ts";
 import type { FormatProblem, Formatter } from "../../src/format/formatter.ts";
@@ -70,7 +71,11 @@ export async function withOracle(
   const connect = () => server.connect({ database: db.database });
   const sessions = { a: await connect(), b: await connect(), c: await connect() };
   const reader = await connect();
-  const catalog = await loadCatalog(postgresOptions(server, { database: db.database }));
+  const catalog = await loadCatalog(
+    postgresOptions(server, { database: db.database }),
+    systemClock,
+    Math.random,
+  );
   try {
     await sessions.a.query(setup.prepare);
     const query = async (text: string) => (await reader.query(text)).rows;

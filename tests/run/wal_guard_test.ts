@@ -24,7 +24,8 @@ async function watched(
   let nowMs = 0;
   let failure: Error | undefined;
   const lines = await logged(async () => {
-    const guard = new WalGuard("s", options, () => 0x1000_0000n, () => nowMs);
+    const clock = { now: () => nowMs, wall: () => nowMs };
+    const guard = new WalGuard("s", options, () => 0x1000_0000n, clock);
     guard.failure.then((error) => failure = error);
     for (const [atMs, given] of looks) {
       nowMs = atMs;

@@ -1,4 +1,4 @@
-import type { Clock } from "../../src/base/clock.ts";
+import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { type Lsn, parseLsn } from "../../src/base/lsn.ts";
 import type { OutputPlugin, PostgresOptions, SlotOptions } from "../../src/options.ts";
 import type { ReplicationMessage } from "../../src/base/replication_message.ts";
@@ -30,7 +30,8 @@ export class Following implements AsyncDisposable {
       startLsn: 0n,
       flushLsn: () => following.flushLsn,
       signal: following.#stop.signal,
-      ...changes.clock === undefined ? {} : { clock: changes.clock },
+      clock: changes.clock ?? systemClock,
+      random: Math.random,
     });
     following.#iterator = following.source[Symbol.asyncIterator]();
     return following;

@@ -1,3 +1,4 @@
+import { systemClock } from "../../../src/base/clock.ts";
 import type { OutputPlugin } from "../../../src/options.ts";
 import { loadCatalog, type PgCatalog } from "../../../src/postgres/catalog/catalog.ts";
 import { pluginOptions } from "../../../src/postgres/session/plugin_options.ts";
@@ -21,26 +22,30 @@ export async function captureMessages(transactions: number): Promise<Captured> {
   for (const plugin of PLUGINS) await server.createSlot(plugin, plugin);
   const { changes } = await makeSmallTransactions(server, transactions);
   const { host, port, superuser, version } = server.postgres;
-  const catalog = await loadCatalog({
-    hosts: [{ host, port }],
-    database: "postgres",
-    user: superuser,
-    password: undefined,
-    sslMode: "disable",
-    sslRootCert: undefined,
-    sslCert: undefined,
-    sslKey: undefined,
-    auth: "password",
-    sslNegotiation: "postgres",
-    channelBinding: "prefer",
-    requireAuth: undefined,
-    requirePeer: undefined,
-    targetSessionAttrs: "any",
-    connectTimeoutMs: 0,
-    sessionOptions: undefined,
-    passwordFile: undefined,
-    applicationName: "bench",
-  });
+  const catalog = await loadCatalog(
+    {
+      hosts: [{ host, port }],
+      database: "postgres",
+      user: superuser,
+      password: undefined,
+      sslMode: "disable",
+      sslRootCert: undefined,
+      sslCert: undefined,
+      sslKey: undefined,
+      auth: "password",
+      sslNegotiation: "postgres",
+      channelBinding: "prefer",
+      requireAuth: undefined,
+      requirePeer: undefined,
+      targetSessionAttrs: "any",
+      connectTimeoutMs: 0,
+      sessionOptions: undefined,
+      passwordFile: undefined,
+      applicationName: "bench",
+    },
+    systemClock,
+    Math.random,
+  );
   const capture = async (plugin: OutputPlugin) => {
     const options = pluginOptions(benchSlot(plugin, plugin), version).flat();
     const rows = await server.query(

@@ -1,6 +1,8 @@
 import { getLogger } from "@logtape/logtape";
-import { Backoff } from "./request_backoff.ts";
+import { Backoff } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
+import { keepTrying } from "../../base/keep_trying.ts";
+import { LastingTrouble } from "../../base/lasting_trouble.ts";
 import { type Asked, classify, NETWORK_ADVICE, refusalError } from "./kinesis_failure.ts";
 
 /** While a person waits: what fails for this long is told instead of tried again. */
@@ -18,7 +20,7 @@ const log = getLogger(["pg2kinesis", "kinesis"]);
  * is nobody's fault: `throttlePatienceMs` is for those.
  * @throws {RunError} one line; the signal's reason when it aborts.
  */
-export async function askPatiently<T>(
+export function askPatiently<T>(
   asked: Asked,
   call: () => Promise<T>,
   clock: Clock,
@@ -29,53 +31,59 @@ export async function askPatiently<T>(
 ): Promise<T> {
   const backoff = new Backoff(random);
   const began = clock.now();
-  const { verb, stream, region } = asked;
-  let told: { readonly reason: string; readonly atMs: number } | undefined;
-  for (;;) {
-    const answered = new AbortController();
-    const over = AbortSignal.any([signal, answered.signal]);
-    clock.sleep(SILENCE_MS, over).then(() => {
-      if (over.aborted) return;
-      log.warn(
-        "cannot {verb} stream {stream} yet: no answer from {region} after {seconds} s; {advice}",
-        { verb, stream, region, seconds: SILENCE_MS / 1000, advice: ADVICE.network },
+  const trouble = new LastingTrouble(clock, { repeatMs: REPEAT_MS, saysNewReasons: true });
+  const failed = (error: unknown) => {
+    const failure = classify(error, asked);
+    if (failure.kind === "refused") throw refusalError(failure, asked, error);
+    const patience = failure.reason === "throttled" ? throttlePatienceMs : patienceMs;
+    const isForSomebody = failure.reason === "credentials" && failure.passes !== true;
+    const leftMs = began + patience - clock.now();
+    if (isForSomebody || leftMs <= 0) {
+      const isQuota = failure.reason === "throttled" && asked.action === "kinesis:CreateStream";
+      throw refusalError(
+        { detail: failure.detail, advice: isQuota ? QUOTA_ADVICE : ADVICE[failure.reason] },
+        asked,
+        error,
       );
-    });
-    try {
-      return await call().finally(() => answered.abort());
-    } catch (error) {
-      signal.throwIfAborted();
-      const failure = classify(error, asked);
-      if (failure.kind === "refused") throw refusalError(failure, asked, error);
-      const patience = failure.reason === "throttled" ? throttlePatienceMs : patienceMs;
-      const isForSomebody = failure.reason === "credentials" && failure.passes !== true;
-      if (isForSomebody || clock.now() - began >= patience) {
-        const isQuota = failure.reason === "throttled" && asked.action === "kinesis:CreateStream";
-        throw refusalError(
-          { detail: failure.detail, advice: isQuota ? QUOTA_ADVICE : ADVICE[failure.reason] },
-          asked,
-          error,
-        );
-      }
-      const nowMs = clock.now();
-      if (failure.reason !== told?.reason || nowMs - told.atMs >= REPEAT_MS) {
-        told = { reason: failure.reason, atMs: nowMs };
-        log.warn(
-          "cannot {verb} stream {stream} yet: {detail}; trying for {seconds} s more in {region}{advice}",
-          {
-            verb,
-            stream,
-            region,
-            detail: failure.detail,
-            seconds: Math.ceil((began + patience - nowMs) / 1000),
-            advice: failure.reason === "network" ? `; ${ADVICE.network}` : "",
-          },
-        );
-      }
-      await clock.sleep(backoff.nextMs(), signal);
-      signal.throwIfAborted();
     }
-  }
+    if (trouble.failed(failure.reason) === undefined) return;
+    log.warn(
+      "cannot {verb} stream {stream} yet: {detail}; trying for {seconds} s more in {region}{advice}",
+      {
+        verb: asked.verb,
+        stream: asked.stream,
+        region: asked.region,
+        detail: failure.detail,
+        seconds: Math.ceil(leftMs / 1000),
+        advice: failure.reason === "network" ? `; ${ADVICE.network}` : "",
+      },
+    );
+  };
+  return keepTrying(() => sayingSilence(asked, call, clock, signal), {
+    clock,
+    signal,
+    pauseMs: () => backoff.nextMs(),
+    failed,
+  });
+}
+
+/** Makes the call, and says so when it is not answered for a while. */
+async function sayingSilence<T>(
+  { verb, stream, region }: Asked,
+  call: () => Promise<T>,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<T> {
+  const answered = new AbortController();
+  const over = AbortSignal.any([signal, answered.signal]);
+  clock.sleep(SILENCE_MS, over).then(() => {
+    if (over.aborted) return;
+    log.warn(
+      "cannot {verb} stream {stream} yet: no answer from {region} after {seconds} s; {advice}",
+      { verb, stream, region, seconds: SILENCE_MS / 1000, advice: ADVICE.network },
+    );
+  });
+  return await call().finally(() => answered.abort());
 }
 
 /** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_CreateStream.html: LimitExceededException. */

@@ -1,12 +1,12 @@
 import type { Histogram } from "../../base/histogram.ts";
-import type { Backoff } from "../client/request_backoff.ts";
+import type { Backoff } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { LaneQueue, PutAmount, PutLimits, PutRequest } from "./lane_queue.ts";
 import type { Pacer } from "./pacing.ts";
 import { type Asked, classify, type Failure, type Refusal } from "../client/kinesis_failure.ts";
 import type { Shard } from "../stream/shard_map.ts";
 import { LaneStats } from "../../base/writer_stats.ts";
-import type { Trouble } from "../../base/lasting_trouble.ts";
+import type { RequestTrouble } from "../client/request_trouble.ts";
 
 /** What a lane tells the writer. */
 export interface LaneOwner {
@@ -73,7 +73,7 @@ export class Lane {
     private readonly context: LaneContext,
     private readonly pacer: Pacer,
     private readonly backoff: Backoff,
-    readonly trouble: Trouble,
+    readonly trouble: RequestTrouble,
   ) {
     this.#knownOpenAtMs = context.clock.now();
   }
@@ -201,7 +201,7 @@ export class Lane {
     }
     this.backoff.reset();
     this.refusals = 0;
-    this.trouble.over(clock.now(), this.#what);
+    this.trouble.over(this.#what);
     owner.stored();
     return true;
   }
@@ -230,7 +230,7 @@ export class Lane {
   }
 
   async #retry(failure: Failure): Promise<void> {
-    this.trouble.failed(this.context.clock.now(), this.#what, failure.detail);
+    this.trouble.failed(this.#what, failure.detail);
     await this.#pause(this.backoff.nextMs());
   }
 

@@ -1,12 +1,13 @@
 import { getLogger } from "@logtape/logtape";
 import type { KinesisApi } from "../client/kinesis_api.ts";
-import { Backoff } from "../client/request_backoff.ts";
+import { Backoff } from "../../base/backoff.ts";
+import { keepTrying } from "../../base/keep_trying.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Lane } from "./lane.ts";
 import { type Asked, classify, refusalError } from "../client/kinesis_failure.ts";
 import { whyStale } from "./reshard.ts";
 import { ShardMap } from "../stream/shard_map.ts";
-import type { Trouble } from "../../base/lasting_trouble.ts";
+import type { RequestTrouble } from "../client/request_trouble.ts";
 
 /** Whose lanes follow the shards. */
 export interface FollowerOwner {
@@ -24,7 +25,7 @@ export interface FollowerContext {
   readonly streamName: string;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly trouble: Trouble;
+  readonly trouble: RequestTrouble;
   /** Aborts when the writer closes. */
   readonly closing: AbortSignal;
 }
@@ -185,29 +186,25 @@ export class ShardFollower {
     const { api, streamName, clock, random, trouble, closing } = this.context;
     const backoff = new Backoff(random);
     const what = `following stream ${streamName} to its new shards`;
-    for (;;) {
-      let reason: string;
-      try {
-        const listed = await api.listShards(streamName, closing);
-        const map = ShardMap.fromListing(listed);
-        const stale = whyStale(map, this.owner.lanes(), this.#knownClosed);
-        if (stale === undefined) {
-          trouble.over(clock.now(), what);
-          return map;
-        }
-        reason = stale;
-      } catch (error) {
-        closing.throwIfAborted();
-        const failure = classify(error, this.#asked);
-        // Of credentials the lanes decide, which put by them.
-        if (failure.kind === "refused" && failure.doubt !== "credentials") {
-          throw refusalError(failure, this.#asked, error);
-        }
-        reason = failure.detail;
+    const failed = (error: unknown) => {
+      if (error instanceof StaleListing) return trouble.failed(what, error.message);
+      const failure = classify(error, this.#asked);
+      // Of credentials the lanes decide, which put by them.
+      if (failure.kind === "refused" && failure.doubt !== "credentials") {
+        throw refusalError(failure, this.#asked, error);
       }
-      trouble.failed(clock.now(), what, reason);
-      await clock.sleep(backoff.nextMs(), closing);
-      closing.throwIfAborted();
-    }
+      trouble.failed(what, failure.detail);
+    };
+    const map = await keepTrying(async () => {
+      const map = ShardMap.fromListing(await api.listShards(streamName, closing));
+      const stale = whyStale(map, this.owner.lanes(), this.#knownClosed);
+      if (stale !== undefined) throw new StaleListing(stale);
+      return map;
+    }, { clock, signal: closing, pauseMs: () => backoff.nextMs(), failed });
+    trouble.over(what);
+    return map;
   }
 }
+
+/** From a part of the service that has not heard of the reshard yet. */
+class StaleListing extends Error {}

@@ -8,7 +8,7 @@ import {
 } from "../aggregate/aggregate.ts";
 import { AggregateQueue, type QueueContext } from "./aggregate_queue.ts";
 import type { KinesisApi } from "../client/kinesis_api.ts";
-import { Backoff } from "../client/request_backoff.ts";
+import { Backoff } from "../../base/backoff.ts";
 import { BufferPool } from "../client/buffer_pool.ts";
 import type { Clock } from "../../base/clock.ts";
 import { hashPartitionKey } from "../stream/hash_key.ts";
@@ -31,7 +31,7 @@ import {
 } from "../../base/writer_stats.ts";
 import type { OpenStream } from "../stream/open_stream.ts";
 import { StreamWatch } from "../stream/stream_watch.ts";
-import { Trouble } from "../../base/lasting_trouble.ts";
+import { RequestTrouble } from "../client/request_trouble.ts";
 import type { RecordWriter, Ticket } from "../../base/record_writer.ts";
 
 const MIB = 1024 * 1024;
@@ -152,7 +152,14 @@ export class StreamWriter implements RecordWriter {
         switchTo: (map, closed) => this.#switchTo(map, closed),
         broken: (error) => this.#fail(error),
       },
-      { api, streamName: stream.name, clock, random, trouble: new Trouble(log), closing },
+      {
+        api,
+        streamName: stream.name,
+        clock,
+        random,
+        trouble: new RequestTrouble(clock, log),
+        closing,
+      },
     );
     this.#watch.run().then((error) => error && this.#fail(error), (error) => this.#fail(error));
   }
@@ -269,12 +276,19 @@ export class StreamWriter implements RecordWriter {
   }
 
   #newLane(shard: Shard): Lane {
-    const { aggregation, stream, random } = this.options;
+    const { aggregation, stream, clock, random } = this.options;
     const queue = aggregation === "kpl"
       ? new AggregateQueue(this.#queueContext, shard, this.#limits)
       : new RecordQueue(this.#queueContext, shard, this.#slowKeys.watchLane());
     const pacer = new Pacer(stream.summary.mode);
-    return new Lane(shard, queue, this.#laneContext, pacer, new Backoff(random), new Trouble(log));
+    return new Lane(
+      shard,
+      queue,
+      this.#laneContext,
+      pacer,
+      new Backoff(random),
+      new RequestTrouble(clock, log),
+    );
   }
 
   /** The others may have been merged with it: they put no aggregate more before that is known. */

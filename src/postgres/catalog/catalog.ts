@@ -1,7 +1,8 @@
 import { getLogger } from "@logtape/logtape";
-import { systemClock } from "../../base/clock.ts";
-import { pause } from "../../base/pause.ts";
-import { backoffMs } from "../connection/reconnect_backoff.ts";
+import { Backoff } from "../../base/backoff.ts";
+import type { Clock } from "../../base/clock.ts";
+import { keepTrying } from "../../base/keep_trying.ts";
+import { LastingTrouble } from "../../base/lasting_trouble.ts";
 import { bounded } from "../connection/bounded.ts";
 import { SNAPSHOT_QUERY, SOME_TABLES_QUERY, TABLES_QUERY } from "./catalog_queries.ts";
 import type { PostgresOptions } from "../../options.ts";
@@ -19,9 +20,8 @@ const logger = getLogger(["pg2kinesis", "postgres"]);
 /** Longer than the two statements may take by themselves: the way to the server went silent. */
 const SILENCE_MS = 130_000;
 
-/** So many attempts to read it again are made without a word; after that the log tells of them so often. */
-const QUIET_ATTEMPTS = 5;
-const REMINDER_MS = 60_000;
+/** Of attempts to read it again that fail. */
+const SAYING_RATE = { repeatMs: 60_000, quietMs: 1_000 };
 
 /** `statement_timeout`: the next time would take as long. */
 const TIMED_OUT = "57014";
@@ -46,9 +46,11 @@ export interface PgCatalog extends Catalog {
  */
 export async function loadCatalog(
   postgres: PostgresOptions,
+  clock: Clock,
+  random: () => number,
   signal?: AbortSignal,
 ): Promise<PgCatalog> {
-  const catalog = new LoadedCatalog(postgres, signal);
+  const catalog = new LoadedCatalog(postgres, clock, random, signal);
   try {
     await catalog.refresh();
     return catalog;
@@ -77,7 +79,12 @@ class LoadedCatalog implements PgCatalog {
   /** When tables may be read again together. */
   #notBeforeMs = -Infinity;
 
-  constructor(private readonly postgres: PostgresOptions, signal?: AbortSignal) {
+  constructor(
+    private readonly postgres: PostgresOptions,
+    private readonly clock: Clock,
+    private readonly random: () => number,
+    signal?: AbortSignal,
+  ) {
     const { signal: closing } = this.#closing;
     this.#stop = signal === undefined ? closing : AbortSignal.any([signal, closing]);
   }
@@ -127,8 +134,10 @@ class LoadedCatalog implements PgCatalog {
 
   async readAgain(table: TableName): Promise<void> {
     const asked = this.#reads.chooseFor(table);
-    const restMs = this.#notBeforeMs - systemClock.now();
-    if (asked.length > 1 || asked[0] !== table) await pause(Math.max(0, restMs), this.#stop);
+    const restMs = this.#notBeforeMs - this.clock.now();
+    if (asked.length > 1 || asked[0] !== table) {
+      await this.clock.sleep(Math.max(0, restMs), this.#stop);
+    }
     await this.#readSome(asked);
   }
 
@@ -146,7 +155,7 @@ class LoadedCatalog implements PgCatalog {
 
   async #readSome(asked: readonly TableName[]): Promise<void> {
     const { snapshot, rows, tookMs } = await this.#read(
-      (connection) => readSome(connection, asked),
+      (connection) => readSome(connection, asked, this.clock),
       isTransient,
     );
     const changed = this.#tables.update(
@@ -157,7 +166,7 @@ class LoadedCatalog implements PgCatalog {
     );
     this.#reads.note(asked, snapshot);
     if (changed) this.version++;
-    this.#notBeforeMs = systemClock.now() + Math.max(MIN_SPACING_MS, SPACING_FACTOR * tookMs);
+    this.#notBeforeMs = this.clock.now() + Math.max(MIN_SPACING_MS, SPACING_FACTOR * tookMs);
   }
 
   readonly #readBefore = (qualifiedName: string) =>
@@ -193,32 +202,37 @@ class LoadedCatalog implements PgCatalog {
    * A connection that was lost is made anew, for as long as that takes: who waits for a table cannot go
    * on without. Only the first reading fails at once.
    */
-  async #readInTurn<T>(
+  #readInTurn<T>(
     ask: (connection: Connection) => Promise<T>,
     heals: (error: PostgresError) => boolean,
   ): Promise<T> {
-    const since = new Date(systemClock.wall()).toISOString();
-    let toldAtMs = -Infinity;
-    for (let attempt = 0;; attempt++) {
-      try {
-        this.#connection ??= await connect(this.postgres, "ordinary", this.#stop);
-        return await bounded(this.#connection, ask(this.#connection), SILENCE_MS, this.#stop);
-      } catch (error) {
-        this.#stop.throwIfAborted();
-        this.#connection?.destroy();
-        this.#connection = undefined;
-        if (!(error instanceof PostgresError && heals(error)) || this.version === 0) throw error;
-        logger.debug("the catalog's connection is opened anew: {why}", { why: error.message });
-        if (attempt >= QUIET_ATTEMPTS && systemClock.now() - toldAtMs >= REMINDER_MS) {
-          toldAtMs = systemClock.now();
-          logger.warn("the tables and their keys cannot be read again since {since}: {why}", {
-            since,
-            why: error.message,
-          });
-        }
-        if (attempt > 0) await pause(backoffMs(attempt - 1, Math.random), this.#stop);
-      }
-    }
+    const backoff = new Backoff(this.random);
+    const trouble = new LastingTrouble(this.clock, SAYING_RATE);
+    let failures = 0;
+    const failed = (error: unknown) => {
+      this.#connection?.destroy();
+      this.#connection = undefined;
+      if (!(error instanceof PostgresError && heals(error)) || this.version === 0) throw error;
+      failures++;
+      const { message: why } = error;
+      logger.debug("the catalog's connection is opened anew: {why}", { why });
+      const lasted = trouble.failed(why);
+      if (lasted === undefined) return;
+      logger.warn("the tables and their keys cannot be read again since {since}: {why}", {
+        since: lasted.since,
+        why,
+      });
+    };
+    return keepTrying(async () => {
+      this.#connection ??= await connect(this.postgres, "ordinary", this.#stop);
+      return await bounded(this.#connection, ask(this.#connection), SILENCE_MS, this.#stop);
+    }, {
+      clock: this.clock,
+      signal: this.#stop,
+      // One that was lost long ago is made anew at once.
+      pauseMs: () => failures === 1 ? 0 : backoff.nextMs(),
+      failed,
+    });
   }
 
   async #ask(connection: Connection): Promise<CatalogRows> {
@@ -252,8 +266,8 @@ interface CatalogRows {
   readonly tables: TextRow[];
 }
 
-async function readSome(connection: Connection, asked: readonly TableName[]) {
-  const beganMs = systemClock.now();
+async function readSome(connection: Connection, asked: readonly TableName[], clock: Clock) {
+  const beganMs = clock.now();
   const rows = await connection.query("read the catalog's word on tables", SOME_TABLES_QUERY, [
     asked.map(({ schema }) => schema),
     asked.map(({ table }) => table),
@@ -261,7 +275,7 @@ async function readSome(connection: Connection, asked: readonly TableName[]) {
   return {
     snapshot: parseSnapshot(rows[0]!.snapshot!),
     rows: rows.filter(({ oid }) => oid !== null),
-    tookMs: systemClock.now() - beganMs,
+    tookMs: clock.now() - beganMs,
   };
 }
 

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { systemClock } from "../../base/clock.ts";
+import type { Clock } from "../../base/clock.ts";
 import type { Connection } from "../connection/connection.ts";
 import { isTlsComplete } from "../../libpq/tls.ts";
 import { MessageFramer } from "./message_framer.ts";
@@ -34,7 +34,11 @@ export class CopyStream {
   readonly #pacer: ReadPacer | undefined;
   #onStart: (() => void) | undefined;
 
-  constructor(private readonly connection: Connection, private readonly events: CopyStreamEvents) {
+  constructor(
+    private readonly connection: Connection,
+    private readonly events: CopyStreamEvents,
+    private readonly clock: Pick<Clock, "now">,
+  ) {
     this.#gate = new ReadGate(connection.socket);
     // TLS of Deno 2.4 never gives more than 4 kB at once, so that nothing gathers.
     if (isTlsComplete() || !connection.attempt.encrypted) this.#pacer = new ReadPacer();
@@ -71,7 +75,7 @@ export class CopyStream {
         // Views of a Buffer cost several times those of a plain array.
         framer.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
         if (this.events.endOfRead(chunk.length)) this.#gate.stop();
-        else if (this.#pacer?.shouldGather(chunk.length, systemClock.now())) sleepBriefly();
+        else if (this.#pacer?.shouldGather(chunk.length, this.clock.now())) sleepBriefly();
       } catch (error) {
         this.events.broken(error as Error);
       }

@@ -1,9 +1,9 @@
 import { getLogger } from "@logtape/logtape";
-import { type Clock, systemClock } from "../../base/clock.ts";
+import type { Clock } from "../../base/clock.ts";
 import { HEARTBEAT_PREFIX } from "../../decode/event.ts";
 import { RunError } from "../../base/errors.ts";
+import { LastingTrouble } from "../../base/lasting_trouble.ts";
 import type { PostgresOptions } from "../../options.ts";
-import { pause } from "../../base/pause.ts";
 import { bounded } from "../connection/bounded.ts";
 import { isLoginRefused } from "../connection/connect_failure.ts";
 import { connect, type Connection } from "../connection/connection.ts";
@@ -15,8 +15,7 @@ const logger = getLogger(["pg2kinesis", "heartbeat"]);
 
 /** For the server to emit one. */
 const ANSWER_TIMEOUT_MS = 10_000;
-/** The same trouble is told again after so long. */
-const REMINDER_MS = 600_000;
+const SAYING_RATE = { repeatMs: 600_000, saysNewReasons: true };
 
 const UNDEFINED_FUNCTION = "42883";
 const NO_RIGHT = "42501";
@@ -24,8 +23,7 @@ const NO_RIGHT = "42501";
 export interface HeartbeatOptions {
   readonly postgres: PostgresOptions;
   readonly intervalMs: number;
-  /** Default: the system's. */
-  readonly clock?: Clock;
+  readonly clock: Clock;
 }
 
 /**
@@ -38,12 +36,10 @@ export class Heartbeat implements Disposable {
   readonly failure: Promise<Error>;
   #connection: Connection | undefined;
   readonly #closing = new AbortController();
-  #trouble: string | undefined;
-  #toldAtMs = -Infinity;
-  readonly #clock: Clock;
+  readonly #trouble: LastingTrouble;
 
   constructor(private readonly options: HeartbeatOptions) {
-    this.#clock = options.clock ?? systemClock;
+    this.#trouble = new LastingTrouble(options.clock, SAYING_RATE);
     const { promise, resolve } = Promise.withResolvers<Error>();
     this.failure = promise;
     void this.#run().catch(resolve);
@@ -59,8 +55,7 @@ export class Heartbeat implements Disposable {
     while (!signal.aborted) {
       try {
         await this.#emit(signal);
-        if (this.#trouble !== undefined) logger.info("heartbeats are emitted again");
-        this.#trouble = undefined;
+        if (this.#trouble.over() !== undefined) logger.info("heartbeats are emitted again");
       } catch (error) {
         this.#letGo();
         if (signal.aborted) return;
@@ -74,7 +69,7 @@ export class Heartbeat implements Disposable {
         }
         this.#warn(error);
       }
-      await pause(this.options.intervalMs, signal);
+      await this.options.clock.sleep(this.options.intervalMs, signal);
     }
   }
 
@@ -115,10 +110,7 @@ export class Heartbeat implements Disposable {
       logger.debug("no heartbeat: {why}", { why: error.message });
       return;
     }
-    const isNews = error.message !== this.#trouble;
-    this.#trouble = error.message;
-    if (!isNews && this.#clock.now() - this.#toldAtMs < REMINDER_MS) return;
-    this.#toldAtMs = this.#clock.now();
+    if (this.#trouble.failed(error.message) === undefined) return;
     logger.warn("no heartbeat: {why}{advice}", {
       why: error.message,
       advice: adviceFor(error, this.options.postgres),

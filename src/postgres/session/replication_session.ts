@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { type Clock, systemClock } from "../../base/clock.ts";
+import type { Clock } from "../../base/clock.ts";
 import { formatLsn, type Lsn, parseLsn } from "../../base/lsn.ts";
 import type { Timelines } from "../../base/timelines.ts";
 import type { SlotOptions } from "../../options.ts";
@@ -106,7 +106,7 @@ export class ReplicationSession {
     slot: SlotOptions,
     whereToStart: WhereToStart,
     events: SessionEvents,
-    clock: Clock = systemClock,
+    clock: Clock,
   ): Promise<ReplicationSession> {
     try {
       const identity = await identify(connection);
@@ -136,7 +136,7 @@ export class ReplicationSession {
       notice: (message) => this.#takeNotice(message),
       endOfRead: (bytes) => this.#endOfRead(bytes),
       broken: (error) => this.#lose(this.#notUnderstood(error)),
-    });
+    }, clock);
   }
 
   /** The greatest LSN received. */
@@ -201,7 +201,7 @@ export class ReplicationSession {
     if (this.#unanswered === 0) return true;
     const answered = new Promise<void>((resolve) => this.#onAnswer = resolve);
     const over = Promise.race([answered, this.connection.lost]).then(() => true);
-    return await firstOf(over, withinMs) ?? false;
+    return await firstOf(over, withinMs, this.clock) ?? false;
   }
 
   /** Gives the session up, as if its connection had been lost. */
@@ -330,15 +330,13 @@ export class ReplicationSession {
 }
 
 /** What the promise gives, or undefined when the time is over. */
-async function firstOf<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
+async function firstOf<T>(promise: Promise<T>, ms: number, clock: Clock): Promise<T | undefined> {
+  const settled = new AbortController();
+  const timeout = clock.sleep(ms, settled.signal).then(() => undefined);
   try {
     return await Promise.race([promise, timeout]);
   } finally {
-    clearTimeout(timer);
+    settled.abort();
   }
 }
 

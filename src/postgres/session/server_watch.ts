@@ -1,6 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import type { PostgresOptions } from "../../options.ts";
-import { pause } from "../../base/pause.ts";
+import { Backoff } from "../../base/backoff.ts";
+import type { Clock } from "../../base/clock.ts";
+import { LastingTrouble } from "../../base/lasting_trouble.ts";
 import { bounded } from "../connection/bounded.ts";
 import { connect, type Connection, type TextRow } from "../connection/connection.ts";
 import { errorCode, failed, PostgresError } from "../connection/postgres_error.ts";
@@ -14,9 +16,9 @@ const SHUTDOWN_CODES = new Set(["57P01", "57P02", "57P03"]);
 /** For an answer to a question about our walsender. */
 const ANSWER_TIMEOUT_MS = 5000;
 
-/** Before it is opened anew, at first; each further time doubles it. */
-const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 60_000;
+/** Before it is opened anew. */
+const PAUSES = { firstMs: 2_000, longestMs: 120_000 };
+const SAYING_RATE = { repeatMs: 600_000 };
 
 /**
  * An ordinary connection that stays open beside a replication connection. A walsender whose client
@@ -36,6 +38,8 @@ export class ServerWatch {
     postgres: PostgresOptions,
     place: { readonly host: string; readonly port: number },
     private readonly onShutdown: (error: PostgresError) => void,
+    private readonly clock: Clock,
+    private readonly random: () => number,
   ) {
     this.#place = { ...postgres, hosts: [place], targetSessionAttrs: "any" };
     void this.#keep();
@@ -90,8 +94,9 @@ export class ServerWatch {
 
   async #keep(): Promise<void> {
     const { signal } = this.#closing;
-    let isTold = false;
-    for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs *= 2) {
+    const backoff = new Backoff(this.random, PAUSES);
+    const trouble = new LastingTrouble(this.clock, SAYING_RATE);
+    while (!signal.aborted) {
       try {
         const connection = await connect(this.#place, "ordinary", signal);
         const gone = Promise.withResolvers<Error>();
@@ -99,13 +104,16 @@ export class ServerWatch {
         this.#gone = gone;
         this.#connection = connection;
         if (signal.aborted) return connection.destroy();
+        if (trouble.over() !== undefined) {
+          logger.info("watching for a shutdown of the server again");
+        }
         const reason = await gone.promise;
         this.#connection = undefined;
         connection.destroy();
         if (SHUTDOWN_CODES.has(errorCode(reason) ?? "")) {
           return this.onShutdown(failed(`the server at ${connection.place} stops`, reason));
         }
-        pauseMs = FIRST_PAUSE_MS;
+        backoff.reset();
         logger.debug("the connection that watches the server is opened anew: {why}", {
           why: reason.message,
         });
@@ -116,10 +124,11 @@ export class ServerWatch {
           return this.onShutdown(error);
         }
         const why = error instanceof Error ? error.message : String(error);
-        if (!isTold) logger.warn("nothing watches for a shutdown of the server: {why}", { why });
-        isTold = true;
+        if (trouble.failed(why) !== undefined) {
+          logger.warn("nothing watches for a shutdown of the server: {why}", { why });
+        }
       }
-      await pause(Math.min(pauseMs, LONGEST_PAUSE_MS), signal);
+      await this.clock.sleep(backoff.nextMs(), signal);
     }
   }
 }

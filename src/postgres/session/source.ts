@@ -1,9 +1,9 @@
 import { getLogger } from "@logtape/logtape";
-import { type Clock, systemClock } from "../../base/clock.ts";
+import { Backoff } from "../../base/backoff.ts";
+import type { Clock } from "../../base/clock.ts";
+import { LastingTrouble } from "../../base/lasting_trouble.ts";
 import { formatLsn, type Lsn, parseLsn } from "../../base/lsn.ts";
 import type { PostgresOptions, SlotOptions } from "../../options.ts";
-import { pause } from "../../base/pause.ts";
-import { backoffMs } from "../connection/reconnect_backoff.ts";
 import { BatchQueue } from "./batch_queue.ts";
 import { bounded } from "../connection/bounded.ts";
 import { connect, type Connection, type TextRow } from "../connection/connection.ts";
@@ -27,7 +27,7 @@ const MAX_WAITING_BYTES = 512 * 1024;
 /** Process ids of our own earlier walsenders; the server lets the last ones go soon. */
 const MAX_OWN_PIDS = 100;
 /** While the server cannot be reached, the log says so this often. */
-const REMINDER_MS = 60_000;
+const SAYING_RATE = { repeatMs: 60_000 };
 
 export interface SourceOptions {
   readonly postgres: PostgresOptions;
@@ -40,10 +40,9 @@ export interface SourceOptions {
   readonly needsOnlyHead?: (head: XLogData) => boolean;
   /** Ends the iteration, and a connection attempt, but not the feedback: that ends with `close`. */
   readonly signal: AbortSignal;
-  /** For the jitter between attempts to connect. Default `Math.random`. */
-  readonly random?: () => number;
-  /** Default: the system's. */
-  readonly clock?: Clock;
+  readonly clock: Clock;
+  /** For the jitter between attempts to connect: numbers in [0, 1). */
+  readonly random: () => number;
 }
 
 /**
@@ -87,7 +86,7 @@ class Source implements ReplicationSource {
   #setTaken!: (error: PostgresError) => void;
 
   constructor(private readonly options: SourceOptions) {
-    this.#clock = options.clock ?? systemClock;
+    this.#clock = options.clock;
     this.#lease = new SlotLease(this.#clock);
     this.taken = new Promise((resolve) => this.#setTaken = resolve);
     this.#ended = AbortSignal.any([options.signal, this.#closing.signal]);
@@ -191,7 +190,13 @@ class Source implements ReplicationSource {
     // What was acknowledged in the meantime, and what was taken of a first read.
     session.confirm();
     if (this.#hasRoom) session.resume();
-    const watch = new ServerWatch(postgres, connection.attempt, (error) => session.giveUp(error));
+    const watch = new ServerWatch(
+      postgres,
+      connection.attempt,
+      (error) => session.giveUp(error),
+      this.#clock,
+      this.options.random,
+    );
     this.#watch = watch;
     if (slot.standby) void this.#keepLease(session, watch);
     if (lostEarly !== undefined) this.#lost(lostEarly);
@@ -314,18 +319,18 @@ class Source implements ReplicationSource {
   }
 
   async #reconnect(loss: PostgresError): Promise<void> {
-    const since = new Date(this.#clock.wall()).toISOString();
-    const lostAtMs = this.#clock.now();
+    const backoff = new Backoff(this.options.random);
+    const trouble = new LastingTrouble(this.#clock, SAYING_RATE);
+    trouble.failed(loss.message);
     this.#lossReason = loss.message;
     logger.warn("{loss}; connecting again", { loss: loss.message });
-    let remindedAtMs = lostAtMs;
-    for (let attempt = 0; !this.#ended.aborted; attempt++) {
-      await pause(backoffMs(attempt, this.options.random ?? Math.random), this.#ended);
+    for (;;) {
+      await this.#clock.sleep(backoff.nextMs(), this.#ended);
       if (this.#ended.aborted) return;
       try {
         await this.connect();
         logger.info("connected again after {seconds} s; going on from {lsn}", {
-          seconds: Math.round(this.#clock.now() - lostAtMs) / 1000,
+          seconds: Math.round(trouble.over()!.lastsMs) / 1000,
           lsn: formatLsn(this.#resume!.lsn),
         });
         return;
@@ -334,9 +339,12 @@ class Source implements ReplicationSource {
         if (!(error instanceof PostgresError && error.transient)) return this.#fail(error);
         this.#lossReason = error.message;
         logger.debug("not connected: {why}", { why: error.message });
-        if (this.#clock.now() - remindedAtMs < REMINDER_MS) continue;
-        remindedAtMs = this.#clock.now();
-        logger.warn("not connected since {since}: {why}", { since, why: error.message });
+        const lasted = trouble.failed(error.message);
+        if (lasted === undefined) continue;
+        logger.warn("not connected since {since}: {why}", {
+          since: lasted.since,
+          why: error.message,
+        });
       }
     }
   }

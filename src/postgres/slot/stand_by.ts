@@ -1,8 +1,9 @@
 import { getLogger } from "@logtape/logtape";
-import { type Clock, systemClock } from "../../base/clock.ts";
+import { Backoff } from "../../base/backoff.ts";
+import type { Clock } from "../../base/clock.ts";
+import { keepTrying } from "../../base/keep_trying.ts";
+import { LastingTrouble } from "../../base/lasting_trouble.ts";
 import type { PostgresOptions, SlotOptions } from "../../options.ts";
-import { pause } from "../../base/pause.ts";
-import { backoffMs } from "../connection/reconnect_backoff.ts";
 import { bounded } from "../connection/bounded.ts";
 import { connect, type Connection, type TextRow } from "../connection/connection.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
@@ -17,7 +18,7 @@ const ANSWER_TIMEOUT_MS = 5000;
  * it than we. Longer than the longest pause between its attempts to connect.
  */
 const GRACE_MS = 6000;
-const REMINDER_MS = 10 * 60_000;
+const SAYING_RATE = { repeatMs: 10 * 60_000 };
 
 /** The slot, the process that holds it and, where the role may see that, whose it is. */
 const SLOT_QUERY = `
@@ -38,12 +39,13 @@ export async function standBy(
   slot: SlotOptions,
   signal: AbortSignal,
   isKnown: boolean,
-  clock: Clock = systemClock,
+  clock: Clock,
+  random: () => number,
 ): Promise<boolean> {
-  using lookout = new Lookout(postgres, slot.name, signal, isKnown, clock);
-  const reminder = new Reminder(clock);
+  using lookout = new Lookout(postgres, slot.name, signal, isKnown, clock, random);
+  const waiting = new LastingTrouble(clock, { ...SAYING_RATE, saysNewReasons: true });
   let holder: string | undefined;
-  for (let wasThere = isKnown;; await pause(LOOK_MS, signal)) {
+  for (let wasThere = isKnown;; await clock.sleep(LOOK_MS, signal)) {
     const row = await lookout.look();
     if (row.slot_name === null) {
       if (!wasThere) return false;
@@ -63,14 +65,13 @@ export async function standBy(
       if (holder !== undefined) logger.info("the slot {slot} is free", { slot: slot.name });
       return wasThere && holder !== undefined;
     }
-    const name = holderOf(row);
-    if (name !== holder || reminder.isDue()) {
+    holder = holderOf(row);
+    if (waiting.failed(holder) !== undefined) {
       logger.info("standing by: the slot {slot} is followed by {holder}", {
         slot: slot.name,
-        holder: name,
+        holder,
       });
     }
-    holder = name;
   }
 }
 
@@ -89,6 +90,7 @@ class Lookout implements Disposable {
     private readonly signal: AbortSignal,
     isKnown: boolean,
     private readonly clock: Clock,
+    private readonly random: () => number,
   ) {
     this.#hasLooked = isKnown;
   }
@@ -101,25 +103,26 @@ class Lookout implements Disposable {
    * A row of `pg_replication_slots`, of which all is null where there is no such slot.
    * @throws {PostgresError} what does not heal, and whatever comes at the first look.
    */
-  async look(): Promise<TextRow> {
-    const since = new Date(this.clock.wall()).toISOString();
-    const reminder = new Reminder(this.clock);
-    for (let failures = 0;; failures++) {
-      this.signal.throwIfAborted();
-      try {
-        return await this.#ask();
-      } catch (error) {
-        this.signal.throwIfAborted();
-        this[Symbol.dispose]();
-        const heals = error instanceof PostgresError && error.transient;
-        if (!heals || !this.#hasLooked) throw error;
-        if (failures === 0 || reminder.isDue()) {
-          logger.warn("no look at the slot since {since}: {why}", { since, why: error.message });
-        }
-      }
-      await pause(backoffMs(failures, Math.random), this.signal);
-      this.graceEndsMs = this.clock.now() + GRACE_MS;
-    }
+  look(): Promise<TextRow> {
+    const backoff = new Backoff(this.random);
+    const trouble = new LastingTrouble(this.clock, SAYING_RATE);
+    let hasFailed = false;
+    const failed = (error: unknown) => {
+      this[Symbol.dispose]();
+      const heals = error instanceof PostgresError && error.transient;
+      if (!heals || !this.#hasLooked) throw error;
+      hasFailed = true;
+      const lasted = trouble.failed(error.message);
+      if (lasted === undefined) return;
+      logger.warn("no look at the slot since {since}: {why}", {
+        since: lasted.since,
+        why: error.message,
+      });
+    };
+    return keepTrying(() => {
+      if (hasFailed) this.graceEndsMs = this.clock.now() + GRACE_MS;
+      return this.#ask();
+    }, { clock: this.clock, signal: this.signal, pauseMs: () => backoff.nextMs(), failed });
   }
 
   async #ask(): Promise<TextRow> {
@@ -148,19 +151,4 @@ function holderOf({ active_pid: pid, application_name: application, client }: Te
   const process = `the server's process ${pid}`;
   if (!application && !client) return process;
   return `${application || "a client"} at ${client ?? "the server's socket"} (${process})`;
-}
-
-/** Says every ten minutes that it is time to tell something again. */
-class Reminder {
-  #lastMs: number;
-
-  constructor(private readonly clock: Clock) {
-    this.#lastMs = clock.now();
-  }
-
-  isDue(): boolean {
-    if (this.clock.now() - this.#lastMs < REMINDER_MS) return false;
-    this.#lastMs = this.clock.now();
-    return true;
-  }
 }

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Backoff } from "../../../src/kinesis/client/request_backoff.ts";
+import { Backoff } from "../../../src/base/backoff.ts";
 import { Pacer } from "../../../src/kinesis/writer/pacing.ts";
 import type { ThroughputLimits } from "../../support/fault_server/shard_throughput.ts";
 import { randomFrom, randomSeed } from "../../support/random.ts";

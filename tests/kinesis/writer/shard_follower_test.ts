@@ -3,7 +3,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import type { KinesisApi } from "../../../src/kinesis/client/kinesis_api.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { ShardFollower } from "../../../src/kinesis/writer/shard_follower.ts";
-import { Trouble } from "../../../src/base/lasting_trouble.ts";
+import { RequestTrouble } from "../../../src/kinesis/client/request_trouble.ts";
 import { waitFor } from "../../support/wait.ts";
 
 const LISTED = {
@@ -37,7 +37,7 @@ Deno.test("ShardFollower looks again when it is called while the last look comes
       streamName: "s",
       clock: systemClock,
       random: () => 0,
-      trouble: new Trouble(getLogger("test")),
+      trouble: new RequestTrouble(systemClock, getLogger("test")),
       closing: closing.signal,
     });
     let asked = 0;
@@ -71,7 +71,7 @@ Deno.test("ShardFollower ends the run where it may not list the shards, and says
       streamName: "s",
       clock: systemClock,
       random: () => 0,
-      trouble: new Trouble(getLogger("test")),
+      trouble: new RequestTrouble(systemClock, getLogger("test")),
       closing: new AbortController().signal,
     }).follow()
   );

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { systemClock } from "../../../src/base/clock.ts";
 import { loadCatalog, type PgCatalog } from "../../../src/postgres/catalog/catalog.ts";
 import type { KnownTable } from "../../../src/postgres/catalog/known_table.ts";
 import {
@@ -24,6 +25,8 @@ async function load(db: FreshDatabase): Promise<ClosingCatalog> {
   await db.sql(`create role ${role} login replication`);
   const catalog = await loadCatalog(
     postgresOptions(db.server, { database: db.database, user: role }),
+    systemClock,
+    Math.random,
   );
   return Object.assign(catalog, { [Symbol.dispose]: () => catalog.close() });
 }

@@ -1,3 +1,4 @@
+import { systemClock } from "../../../src/base/clock.ts";
 import { ReplicationSession } from "../../../src/postgres/session/replication_session.ts";
 import { connect, type ConnectionKind } from "../../../src/postgres/connection/connection.ts";
 import { startEmbeddedPostgres } from "../../support/embedded_postgres.ts";
@@ -114,7 +115,9 @@ Deno.test(
         flushLsn: () => 0n,
       };
       await assertFails(
-        ReplicationSession.start(ordinary, slotOptions(db, "test_decoding"), () => 0n, events),
+        ReplicationSession.start(
+          ...[ordinary, slotOptions(db, "test_decoding"), () => 0n, events, systemClock] as const,
+        ),
         [/this is no replication connection: a connection pooler/],
         false,
       );

@@ -2,6 +2,7 @@
  * The child of backpressure_test.ts: follows a slot whose backlog is large, takes one batch and then
  * none until memory would have grown, then all. Prints what it saw as JSON.
  */
+import { systemClock } from "../../../src/base/clock.ts";
 import { openSource } from "../../../src/postgres/session/source.ts";
 import { sleep } from "../../support/wait.ts";
 
@@ -18,6 +19,8 @@ const source = await openSource({
   slot,
   startLsn: 0n,
   flushLsn: () => 0n,
+  clock: systemClock,
+  random: Math.random,
   signal: new AbortController().signal,
 });
 const batches = source[Symbol.asyncIterator]();

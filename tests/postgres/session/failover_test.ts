@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { systemClock } from "../../../src/base/clock.ts";
 import { type Lsn, parseLsn } from "../../../src/base/lsn.ts";
 import type { XLogData } from "../../../src/base/replication_message.ts";
 import { standBy } from "../../../src/postgres/slot/stand_by.ts";
@@ -117,6 +118,8 @@ Deno.test("a source goes on on a promoted standby, with every change of it once 
     slotOptions(db, "test_decoding", { standby: true }),
     new AbortController().signal,
     false,
+    systemClock,
+    Math.random,
   );
   let isFree = false;
   void waiting.then(() => isFree = true, () => isFree = true);

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { systemClock } from "../../../src/base/clock.ts";
 import type { OutputPlugin } from "../../../src/options.ts";
 import { connect } from "../../../src/postgres/connection/connection.ts";
 import type { PostgresError } from "../../../src/postgres/connection/postgres_error.ts";
@@ -162,7 +163,9 @@ Deno.test("a watch that comes when the shutdown has begun tells of it, too", asy
     { what: "the shutdown to begin" },
   );
   const told = Promise.withResolvers<PostgresError>();
-  const watch = new ServerWatch(options, options.hosts[0]!, told.resolve);
+  const watch = new ServerWatch(
+    ...[options, options.hosts[0]!, told.resolve, systemClock, Math.random] as const,
+  );
   assertEquals((await told.promise).code, "57P03");
   watch.close();
   walsender.destroy();

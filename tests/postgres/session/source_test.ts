@@ -350,6 +350,8 @@ Deno.test("openSource stops at once while it connects", async () => {
     slot: slotOptions({ slot: "s" }, "test_decoding"),
     startLsn: 0n,
     flushLsn: () => 0n,
+    clock: systemClock,
+    random: Math.random,
     signal: stop.signal,
   });
   const connection = await silent.accept();

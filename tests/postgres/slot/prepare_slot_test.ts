@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { systemClock } from "../../../src/base/clock.ts";
 import { connect } from "../../../src/postgres/connection/connection.ts";
 import { ReplicationSession } from "../../../src/postgres/session/replication_session.ts";
 import {
@@ -109,6 +110,7 @@ for (const each of [server, debian]) {
       slot,
       fromTheSlot,
       EVENTS,
+      systemClock,
     );
     try {
       const [{ active_pid }] = await db.sql(
@@ -120,7 +122,11 @@ for (const each of [server, debian]) {
       await assertFails(prepare(db, "test_decoding", { recreate: true }), says, true);
       // Taken between the check and the start.
       const second = await connect(postgres, "replication");
-      await assertFails(ReplicationSession.start(second, slot, fromTheSlot, EVENTS), says, true);
+      await assertFails(
+        ReplicationSession.start(second, slot, fromTheSlot, EVENTS, systemClock),
+        says,
+        true,
+      );
     } finally {
       await session.close();
     }
