@@ -8,11 +8,8 @@ import { type CampaignOptions, readOptions } from "./options.ts";
 import { drawScenario, type Scenario } from "../../tests/campaign/plan.ts";
 import { PROOFS } from "../../tests/campaign/proofs.ts";
 import { HEAD, summarize, toLine } from "../../tests/campaign/scenario_report.ts";
-import {
-  runScenario,
-  type ScenarioResult,
-  SERVER_SETTINGS,
-} from "../../tests/campaign/run_scenario.ts";
+import { runScenario, type ScenarioResult } from "../../tests/campaign/run_scenario.ts";
+import { SERVER_SETTINGS } from "../../tests/campaign/server_settings.ts";
 
 if (import.meta.main) {
   const options = readOrExit("deno task campaign", () => readOptions(Deno.args));
@@ -26,7 +23,7 @@ async function campaign(options: CampaignOptions): Promise<boolean> {
 }
 
 async function runScenarios(options: CampaignOptions): Promise<boolean> {
-  const { seed, kills, faults, scenarios, minutes } = options;
+  const { seed, kills, faults, scenarios, minutes, special } = options;
   const endMs = performance.now() + minutes * 60_000;
   console.log(`seed ${seed}: at least ${scenarios} scenarios, ${kills} kills, ${faults} faults`);
   await using servers = new AsyncDisposableStack();
@@ -46,14 +43,15 @@ async function runScenarios(options: CampaignOptions): Promise<boolean> {
   const isEnough = () =>
     results.length >= scenarios && sum((r) => r.kills) >= kills && sum((r) => r.faults) >= faults;
   while (!isEnough() && performance.now() < endMs) {
-    const scenario = drawScenario(seed + results.length, plugins);
+    const scenario = drawScenario(seed + results.length, plugins, special);
     const server = scenario.plugin === "wal2json" ? debian! : embedded;
     const result = await tryScenario(server, scenario);
     results.push(result);
     console.log(toLine(scenario, result));
     for (const finding of result.findings) console.log(`    FOUND: ${finding}`);
     if (result.findings.length > 0) {
-      console.log(`    again: deno task campaign --seed ${scenario.seed} --scenarios 1`);
+      const only = special === undefined ? "" : ` --special ${special}`;
+      console.log(`    again: deno task campaign --seed ${scenario.seed} --scenarios 1${only}`);
     }
   }
   console.log(summarize(seed, results));
@@ -66,9 +64,12 @@ async function tryScenario(server: TestPostgres, scenario: Scenario): Promise<Sc
   } catch (error) {
     await revive(server);
     // A scenario that cannot even be ended proves nothing: that is a finding too.
-    const none = { lost: 0, outOfOrder: 0, duplicates: 0, changes: 0, kills: 0, restarts: 0 };
     const findings = [`broken off: ${describe(error)}`];
-    return { ...none, findings, reshards: 0, puts: 0, faults: 0, confirmedLsns: 0, seconds: 0 };
+    return {
+      ...{ findings, lost: 0, outOfOrder: 0, duplicates: 0, changes: 0 },
+      ...{ kills: 0, restarts: 0, failovers: 0, leftBehind: 0, reshards: 0, puts: 0, faults: 0 },
+      ...{ confirmedLsns: 0, peakMebibytes: 0, seconds: 0 },
+    };
   }
 }
 

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { type Special, SPECIALS } from "../../tests/campaign/plan.ts";
 
 export interface CampaignOptions {
   /** Of the first scenario; each one after it has the next. */
@@ -11,6 +12,8 @@ export interface CampaignOptions {
   readonly minutes: number;
   /** Which of the single proofs to run; undefined for none. */
   readonly proofs: RegExp | undefined;
+  /** What every scenario has; undefined: what it draws. */
+  readonly special: Special | undefined;
 }
 
 const HELP =
@@ -19,13 +22,15 @@ program, a real PostgreSQL, and a Kinesis of ours that fails in every way it can
 
 deno task campaign [options]
   --seed N         seed of the first scenario (default: a new one)
-  --long           200 kills and 5,000 injected faults at least
+  --long           500 kills and 10,000 injected faults at least
   --scenarios N    at least so many scenarios (default 10)
   --kills N        at least so many kills -9 of the program
   --faults N       at least so many injected faults
   --minutes N      begins no scenario after so long
   --proofs REGEX   the single proofs too ("." for all: hot shards, throttled,
                    takeover, memory)
+  --special NAME   every scenario has a failover ("failover"), or much written
+                   while a lane is stuck ("bulk")
 
 --seed N --scenarios 1 repeats a scenario. PG2KINESIS_BIN names an executable to try instead of
 main.ts. Exit code 1 when anything was found.`;
@@ -42,6 +47,7 @@ export function readOptions(args: readonly string[]): CampaignOptions | undefine
       faults: { type: "string" },
       minutes: { type: "string" },
       proofs: { type: "string" },
+      special: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
@@ -52,10 +58,11 @@ export function readOptions(args: readonly string[]): CampaignOptions | undefine
   return {
     seed: values.seed === undefined ? Date.now() % 1_000_000 : readCount("seed", values.seed),
     scenarios: readCount("scenarios", values.scenarios),
-    kills: readCount("kills", values.kills ?? (values.long ? "200" : "0")),
-    faults: readCount("faults", values.faults ?? (values.long ? "5000" : "0")),
+    kills: readCount("kills", values.kills ?? (values.long ? "500" : "0")),
+    faults: readCount("faults", values.faults ?? (values.long ? "10000" : "0")),
     minutes: values.minutes === undefined ? Infinity : readCount("minutes", values.minutes),
     proofs: values.proofs === undefined ? undefined : new RegExp(values.proofs),
+    special: values.special === undefined ? undefined : readSpecial(values.special),
   };
 }
 
@@ -63,4 +70,12 @@ function readCount(name: string, text: string): number {
   const count = Number(text);
   if (!Number.isInteger(count) || count < 0) throw new Error(`--${name} ${text} is no count`);
   return count;
+}
+
+function readSpecial(text: string): Special {
+  const special = SPECIALS.find((special) => special === text);
+  if (special === undefined) {
+    throw new Error(`--special ${text} is not one of ${SPECIALS.join(", ")}`);
+  }
+  return special;
 }

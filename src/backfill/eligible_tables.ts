@@ -6,7 +6,7 @@ import {
   readTableFacts,
   type TableFacts,
   type TableKind,
-} from "./table_facts.ts";
+} from "./eligibility_facts.ts";
 import { type Obstacle, obstaclesOf } from "./table_obstacles.ts";
 
 /** One table, and whether a backfill can read it. */

@@ -1,6 +1,6 @@
 import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
 import type { Remedy } from "../base/problem.ts";
-import type { KeyIndex, Reader, TableFacts } from "./table_facts.ts";
+import type { KeyIndex, Reader, TableFacts } from "./eligibility_facts.ts";
 
 /** Why a backfill cannot read a table. */
 export interface Obstacle {
@@ -21,6 +21,9 @@ export type ObstacleKind =
   | "schema right"
   | "table right"
   | "row security";
+
+/** Floats are printed to their last digit since. */
+const EXACT_FLOATS = 120000;
 
 /**
  * The rules, each of which a wrong or an endless backfill is behind: rows are read in the order of a key
@@ -59,7 +62,10 @@ function unlogged({ persistence, quoted }: TableFacts): Obstacle | undefined {
   };
 }
 
-function ofKey(table: TableFacts, { plugin }: Reader): Obstacle | undefined {
+function ofKey(
+  table: TableFacts,
+  { plugin, version, needsPrimaryKey }: Reader,
+): Obstacle | undefined {
   const { index, quoted } = table;
   const because = (found: string, remedy: Remedy): Obstacle => ({
     ...{ kind: "key", found, remedy, isOfKey: true },
@@ -124,6 +130,19 @@ function ofKey(table: TableFacts, { plugin }: Reader): Obstacle | undefined {
       advice("follow it with another plugin (--pg-slot-output-plugin test_decoding)"),
     );
   }
+  const inexact = columns.find(({ type }) => type === "real" || type === "double precision");
+  if (inexact !== undefined && version < EXACT_FLOATS) {
+    return because(
+      `has a key of floats, ${inexact.name}, whose text is not exact before PostgreSQL 12`,
+      advice("give it a primary key of another type"),
+    );
+  }
+  if (needsPrimaryKey && !index.isPrimary) {
+    return because(
+      "has no primary key, which is all that the format publishes",
+      advice(`ALTER TABLE ${quoted} ADD PRIMARY KEY (${columnList(columns)});`),
+    );
+  }
   return undefined;
 }
 
@@ -157,7 +176,7 @@ function ofIdentity(
 }
 
 function ofPublications(
-  { publishedBy, quoted }: TableFacts,
+  { publishedBy, quoted, index }: TableFacts,
   { plugin, publications }: Reader,
 ): Obstacle | undefined {
   if (plugin !== "pgoutput") return undefined;
@@ -172,6 +191,14 @@ function ofPublications(
       `ALTER PUBLICATION ${quoteIdentifier(first)} ADD TABLE ONLY ${quoted};`,
     );
   }
+  const root = publishedBy.reduce((top, each) => each.level > top.level ? each : top);
+  if (index !== undefined && root.level > 0 && !isSame(root.rootKey ?? [], namesOf(index))) {
+    const rootTable = `${quoteIdentifier(root.schema)}.${quoteIdentifier(root.table)}`;
+    return because(
+      `is published as ${root.schema}.${root.table}, which does not have its key`,
+      `ALTER TABLE ${rootTable} ADD PRIMARY KEY (${columnList(index.columns)});`,
+    );
+  }
   const missing = (["insert", "update", "delete"] as const)
     .filter((operation) => !publishedBy.some((each) => each[operation]));
   if (missing.length === 0) return undefined;
@@ -183,6 +210,11 @@ function ofPublications(
     } SET (publish = 'insert, update, delete, truncate');`,
   );
 }
+
+const namesOf = ({ columns }: KeyIndex) => columns.map(({ name }) => name);
+
+const isSame = (left: readonly string[], right: readonly string[]) =>
+  left.length === right.length && left.every((each, place) => each === right[place]);
 
 /** Of a partition, also what gives the next one its right: it gets none from the table above it. */
 function ofRights(
@@ -226,6 +258,18 @@ function ofRows({ isRowSecured, role }: TableFacts): Obstacle | undefined {
     remedy: sql(`ALTER ROLE ${to} BYPASSRLS;`),
     isOfKey: false,
   };
+}
+
+/** A remedy behind what was found, on the same line. */
+export function adviceOf(remedy: Remedy): string {
+  switch (remedy.kind) {
+    case "sql":
+      return `run ${remedy.statements.join(" ")}`;
+    case "advice":
+      return remedy.text;
+    default:
+      throw new Error(`a table has no remedy of the kind ${remedy.kind}`);
+  }
 }
 
 function sql(statement: string): Remedy {

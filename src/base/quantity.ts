@@ -25,3 +25,8 @@ export function countOf(count: number, noun: string): string {
 export function nounFor(count: number, noun: string): string {
   return count === 1 ? noun : `${noun}s`;
 }
+
+/** `12,345`; `Intl` would cost every start some milliseconds. */
+export function formatCount(value: number): string {
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
+}

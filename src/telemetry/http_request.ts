@@ -3,17 +3,20 @@ export interface HttpRequest {
   readonly method: string;
   /** Path and query, as they stand in a URL behind the host. */
   readonly target: string;
-  /** Host name or address without its port, in small letters, an IPv6 address without brackets. */
-  readonly host: string;
+  /**
+   * Host name or address without its port, in small letters, an IPv6 address without brackets. Undefined:
+   * HTTP/1.0, which need not name one; health checks of load balancers do not.
+   */
+  readonly host: string | undefined;
 }
 
-const REQUEST_LINE = /^([A-Z]+) (\S+) HTTP\/1\.[01]$/;
+const REQUEST_LINE = /^([A-Z]+) (\S+) HTTP\/1\.([01])$/;
 const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/;
 const HOST = /^(?:\[([0-9a-f:.]+)\]|([^:@/?#[\]\s]+))(?::\d{0,5})?$/i;
 
 /**
  * Reads a request's head, without the empty line behind it (RFC 9112).
- * @throws {SyntaxError} when it is none, or has no host, or more than one.
+ * @throws {SyntaxError} when it is none, or is HTTP/1.1 without a host, or has more than one.
  */
 export function readHead(head: string): HttpRequest {
   const [first, ...lines] = head.split(/\r?\n/);
@@ -25,13 +28,18 @@ export function readHead(head: string): HttpRequest {
     if (header === null) throw new SyntaxError("a header is not NAME: VALUE");
     if (header[1]!.toLowerCase() === "host") hosts.push(header[2]!);
   }
-  const [, method, given] = request;
+  const [, method, given, minor] = request;
   // As proxies are asked; its host is the one that counts.
   const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(given!);
   const target = absolute === null ? given! : absolute[2] || "/";
   if (!target.startsWith("/")) throw new SyntaxError("the request names no path");
-  if (hosts.length !== 1) throw new SyntaxError("a request needs one header Host");
-  const host = HOST.exec(absolute?.[1] ?? hosts[0]!);
+  const isHostOptional = minor === "0" && hosts.length === 0;
+  if (hosts.length !== 1 && !isHostOptional) {
+    throw new SyntaxError("a request needs one header Host");
+  }
+  const named = absolute?.[1] ?? hosts[0];
+  if (named === undefined) return { method: method!, target, host: undefined };
+  const host = HOST.exec(named);
   if (host === null) throw new SyntaxError("the header Host is no HOST or HOST:PORT");
   return { method: method!, target, host: (host[1] ?? host[2]!).toLowerCase().replace(/\.$/, "") };
 }

@@ -1,3 +1,4 @@
+import { WAIT_CAUSES } from "../backfill/progress.ts";
 import type { FailureReason } from "../base/writer_stats.ts";
 import type { Histogram } from "../base/histogram.ts";
 import { SKIP_REASONS } from "../run_progress.ts";
@@ -154,6 +155,61 @@ export const METRICS: readonly Metric[] = [
     help: "Times the connection to PostgreSQL was lost and made again.",
     type: "counter",
     read: one(({ source }) => source?.reconnects ?? 0),
+  },
+  {
+    name: "pg2kinesis_backfill_rows_total",
+    help: "Records published of rows that were in a table before.",
+    more: "Rows that were read again are counted again.",
+    type: "counter",
+    read: one(({ backfill }) => backfill.totals.rows),
+  },
+  {
+    name: "pg2kinesis_backfill_rows_read_again_total",
+    help: "Rows that a backfill read again because a change met them.",
+    type: "counter",
+    read: one(({ backfill }) => backfill.totals.readAgain),
+  },
+  {
+    name: "pg2kinesis_backfill_wait_seconds_total",
+    help: "Time for which backfills waited, by cause.",
+    more:
+      "`writer` (an open transaction that wrote to the table), `behind` (the run catches up with the changes), `kinesis`, `lock` (a lock on the table), `rate` (the limit of rows per second), `connection` (to the primary).",
+    labels: ["cause"],
+    type: "counter",
+    read: ({ backfill }) =>
+      WAIT_CAUSES.map((cause) => ({ labels: { cause }, value: backfill.totals.waited[cause] })),
+  },
+  {
+    name: "pg2kinesis_backfill_tables_given_up_total",
+    help: "Tables whose backfill was refused or given up; the log says why.",
+    type: "counter",
+    read: one(({ backfill }) => backfill.totals.tablesGivenUp),
+  },
+  {
+    name: "pg2kinesis_backfill_malformed_messages_total",
+    help: "Logical messages with the prefix of backfills that are none.",
+    more: "Anyone who may execute `pg_logical_emit_message` can write them.",
+    type: "counter",
+    read: one(({ backfill }) => backfill.totals.malformedMessages),
+  },
+  {
+    name: "pg2kinesis_backfill_tables_pending",
+    help: "Tables of open backfills that are not finished.",
+    type: "gauge",
+    read: one(({ backfill }) => backfill.tablesPending),
+  },
+  {
+    name: "pg2kinesis_backfill_rows",
+    help: "Records that open backfills have published so far.",
+    type: "gauge",
+    read: one(({ backfill }) => backfill.rows),
+  },
+  {
+    name: "pg2kinesis_backfill_expected_rows",
+    help: "Rows that the tables of open backfills have, by the server's last estimate.",
+    more: "The sum of their `reltuples`. 0 without an open backfill.",
+    type: "gauge",
+    read: one(({ backfill }) => backfill.expected),
   },
   {
     name: "pg2kinesis_connected",

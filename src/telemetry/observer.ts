@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { type BackfillProgress, NO_BACKFILL } from "../backfill/progress.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import type { WriterStats } from "../base/writer_stats.ts";
@@ -30,6 +31,8 @@ export interface ObservedParts {
     readonly stats: SourceStats;
     slotState(): Promise<SlotState | undefined>;
   };
+  /** Undefined where the run can read no rows that were there before. */
+  readonly backfill?: { progress(): BackfillProgress };
   /** Hears each answer of the server about the slot. */
   readonly onSlotState: (slot: SlotState) => void;
 }
@@ -98,6 +101,7 @@ export class RunObserver {
       sinceMs: this.#stateSinceMs,
       names: { ...this.names, host: stats?.place ?? this.names.host, region: writer?.region },
       progress: { ...this.progress, skipped: { ...this.progress.skipped } },
+      backfill: this.#parts?.backfill?.progress() ?? NO_BACKFILL,
       position: this.#position(stats),
       lag: this.#lag(nowMs),
       source: stats,

@@ -1,5 +1,6 @@
 import { formatLsn } from "../base/lsn.ts";
 import type { LagLimit } from "../options.ts";
+import { backfillWords, tableRows } from "./backfill_words.ts";
 import { conditionOf } from "./condition.ts";
 import { answeredPuts, catchUpWords, estimateCatchUp, ratesBetween } from "./rates.ts";
 import { History } from "./history.ts";
@@ -116,6 +117,10 @@ function describe(
     bufferBytes: bufferBytes(now),
     lanes: writer?.shards.length ?? 0,
     xid: progress.xid,
+    backfill: {
+      words: backfillWords(now, ratesBetween(first, now).rows),
+      tables: tableRows([first, before], now),
+    },
     totals: {
       changes: progress.changes,
       transactions: progress.transactions,

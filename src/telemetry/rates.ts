@@ -10,6 +10,8 @@ export interface Rates {
   readonly failedPuts: number;
   readonly putBytes: number;
   readonly throttles: number;
+  /** Of backfills. */
+  readonly rows: number;
   /** The shard that took most; undefined when none took anything. */
   readonly busiestShard: { readonly shardId: string; readonly bytes: number } | undefined;
 }
@@ -25,6 +27,7 @@ export function ratesBetween(before: Snapshot, after: Snapshot): Rates {
     failedPuts: perSecond((snapshot) => (snapshot.writer?.puts ?? 0) - answeredPuts(snapshot)),
     putBytes: perSecond(({ writer }) => writer?.bytes ?? 0),
     throttles: perSecond(({ writer }) => writer?.failures.throttled ?? 0),
+    rows: perSecond(({ backfill }) => backfill.totals.rows),
     busiestShard: busiestShard(before, after, seconds),
   };
 }

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { formatLsn } from "../base/lsn.ts";
 import type { LogOptions } from "../options.ts";
+import { backfillWords } from "./backfill_words.ts";
 import { conditionOf } from "./condition.ts";
 import { History } from "./history.ts";
 import { printable } from "../base/printable.ts";
@@ -65,6 +66,7 @@ function logLines(observer: RunObserver, log: LogOptions): Disposable {
     const now = observer.snapshot();
     history.add(now);
     const catchUp = catchUpWords(estimateCatchUp(history.first!, now));
+    const backfill = backfillWords(now, ratesBetween(before, now).rows);
     const condition = conditionOf(now);
     // Whatever is committed while there is no connection, nobody says.
     const isKnown = now.source?.isConnected === true && now.lag.bytes !== undefined;
@@ -73,7 +75,8 @@ function logLines(observer: RunObserver, log: LogOptions): Disposable {
         `confirmed {confirmed}, behind by ${isKnown ? "" : "at least "}{behind} bytes, ` +
         "{pending} bytes waiting for Kinesis" +
         (condition.slowSide === undefined ? "" : "; {slow_side}") +
-        (catchUp === "" ? "" : "; {catch_up}"),
+        (catchUp === "" ? "" : "; {catch_up}") +
+        (backfill === "" ? "" : "; {backfill}"),
       {
         condition: condition.text,
         ...(condition.slowSide === undefined ? {} : { slow_side: condition.slowSide }),
@@ -86,6 +89,7 @@ function logLines(observer: RunObserver, log: LogOptions): Disposable {
         behind: bytesBehind(now),
         pending: now.writer?.pendingBytes ?? 0,
         ...(catchUp === "" ? {} : { catch_up: catchUp }),
+        ...(backfill === "" ? {} : { backfill }),
         ...(log.format === "json" ? forMachines(before, now) : {}),
       },
     );
@@ -113,5 +117,10 @@ function forMachines(before: Snapshot, now: Snapshot): Record<string, unknown> {
     throttled: (now.writer?.failures.throttled ?? 0) - (before.writer?.failures.throttled ?? 0),
     busiest_shard: rates.busiestShard?.shardId,
     lanes: now.writer?.shards.length,
+    ...(now.backfill.requests.length === 0 ? {} : {
+      backfill_rows: now.backfill.rows,
+      backfill_expected_rows: now.backfill.expected,
+      backfill_tables_pending: now.backfill.tablesPending,
+    }),
   };
 }

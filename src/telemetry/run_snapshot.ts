@@ -1,3 +1,4 @@
+import type { BackfillProgress } from "../backfill/progress.ts";
 import type { WriterStats } from "../base/writer_stats.ts";
 import type { Lsn } from "../base/lsn.ts";
 import type { SlotState } from "../postgres/slot/slot_state.ts";
@@ -33,6 +34,8 @@ export interface Snapshot {
   readonly sinceMs: number;
   readonly names: RunNames;
   readonly progress: Readonly<Progress>;
+  /** How the rows that were there before are read. */
+  readonly backfill: BackfillProgress;
   readonly position: Position | undefined;
   readonly lag: Lag;
   readonly source: SourceView | undefined;

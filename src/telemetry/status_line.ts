@@ -1,4 +1,5 @@
-import { formatBytes } from "../base/quantity.ts";
+import { backfillWords } from "./backfill_words.ts";
+import { formatBytes, formatCount } from "../base/quantity.ts";
 import { conditionOf } from "./condition.ts";
 import { type CatchUp, catchUpWords, formatSeconds, type Rates } from "./rates.ts";
 import type { Snapshot } from "./run_snapshot.ts";
@@ -30,6 +31,7 @@ export function renderStatus(
 
 function piecesOf(now: Snapshot, rates: Rates, catchUp: CatchUp): Piece[] {
   const { lag, slot, writer } = now;
+  const backfill = backfillWords(now, rates.rows);
   const throttled = writer?.failures.throttled ?? 0;
   const condition = conditionOf(now);
   const pieces: (Piece | undefined)[] = [
@@ -39,15 +41,16 @@ function piecesOf(now: Snapshot, rates: Rates, catchUp: CatchUp): Piece[] {
     lag.seconds === undefined ? undefined : { rank: 1, text: `lag ${formatSeconds(lag.seconds)}` },
     lag.bytes === undefined ? undefined : { rank: 3, text: `${formatBytes(lag.bytes)} behind` },
     catchUp.kind === "none" ? undefined : { rank: 2, text: catchUpWords(catchUp) },
-    { rank: 4, text: `${whole(rates.changes)} changes/s` },
+    { rank: 4, text: `${formatCount(rates.changes)} changes/s` },
+    backfill === "" ? undefined : { rank: 3, text: backfill },
     { rank: 6, text: speed(rates.bytes) },
-    { rank: 8, text: `${whole(rates.puts)} puts/s` },
+    { rank: 8, text: `${formatCount(rates.puts)} puts/s` },
     rates.failedPuts < 1
       ? undefined
-      : { rank: 5, text: `${whole(rates.failedPuts)} failed puts/s` },
+      : { rank: 5, text: `${formatCount(rates.failedPuts)} failed puts/s` },
     rates.throttles > 0
-      ? { rank: 5, text: `${whole(Math.ceil(rates.throttles))} throttled/s` }
-      : { rank: 10, text: `${whole(throttled)} throttled` },
+      ? { rank: 5, text: `${formatCount(Math.ceil(rates.throttles))} throttled/s` }
+      : { rank: 10, text: `${formatCount(throttled)} throttled` },
     slot?.retainedBytes === undefined
       ? undefined
       : { rank: 7, text: `WAL kept ${formatBytes(slot.retainedBytes)}${leftWords(slot)}` },
@@ -75,11 +78,6 @@ function leftWords({ safeWalBytes }: NonNullable<Snapshot["slot"]>): string {
 /** `shardId-000000000012` as `shard 12`. */
 function shortShard(shardId: string): string {
   return shardId.replace(/^shardId-0*(?=\d)/, "shard ");
-}
-
-/** With commas; `Intl` would cost every start some milliseconds. */
-function whole(value: number): string {
-  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 const speed = (bytes: number) => `${formatBytes(Math.ceil(bytes))}/s`;

@@ -60,7 +60,8 @@ export function serveTelemetry(
   };
 
   const answer = async ({ method, target, host }: HttpRequest): Promise<HttpAnswer> => {
-    if (!isOwnHost(host, hosts)) return refuse(host);
+    // Every browser names one.
+    if (host !== undefined && !isOwnHost(host, hosts)) return refuse(host);
     if (method !== "GET" && method !== "HEAD") return text(405, "only GET", { allow: "GET, HEAD" });
     const { pathname, searchParams } = new URL(`http://localhost${target}`);
     switch (pathname) {

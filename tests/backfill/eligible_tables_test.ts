@@ -4,7 +4,7 @@ import {
   chosenTables,
   readBackfillTables,
 } from "../../src/backfill/eligible_tables.ts";
-import type { Reader } from "../../src/backfill/table_facts.ts";
+import type { Reader } from "../../src/backfill/eligibility_facts.ts";
 import {
   findDebianPostgres,
   NO_DEBIAN_POSTGRES,
@@ -213,6 +213,8 @@ for (const server of servers) {
       create table parts (id int, n int, primary key (id, n)) partition by range (id);
       create table parts_1 partition of parts for values from (1) to (10) partition by range (n);
       create table parts_1_1 partition of parts_1 for values from (1) to (10);
+      create table bare (id int) partition by range (id);
+      create table bare_1 partition of bare (primary key (id)) for values from (1) to (10);
       create table leaves (id int primary key) partition by range (id);
       create table leaves_1 partition of leaves for values from (1) to (10);
       create table generated (n int, id int generated always as (n * 2) stored primary key);
@@ -222,7 +224,7 @@ for (const server of servers) {
       create publication b for table unfiltered, filtered (id, n) where (id > 7)
         with (publish = 'insert, update, delete');
       create publication c for table inserts, shared with (publish = 'insert');
-      create publication root for table parts with (publish_via_partition_root);
+      create publication root for table parts, bare with (publish_via_partition_root);
       create publication leaf for table parts_1_1`);
     const asked = {
       plugin: "pgoutput",
@@ -241,6 +243,8 @@ for (const server of servers) {
       parts: "id n",
       parts_1: "id n",
       parts_1_1: "id n",
+      bare: "",
+      bare_1: "not published",
       leaves: "id",
       leaves_1: "id",
       generated: "key",
@@ -260,7 +264,13 @@ for (const server of servers) {
 
     await mend(db, tables);
     const { generated, ...others } = judged(await tablesOf(db, asked));
-    assertEquals(others, { ...omit(judgedTables, "generated"), absent: "id", inserts: "id" });
+    assertEquals(others, {
+      ...omit(judgedTables, "generated"),
+      absent: "id",
+      inserts: "id",
+      bare_1: "id",
+      bare: "id",
+    });
     assertEquals(generated, "key");
     await db.sql("create publication everything for all tables");
     const all = await tablesOf(db, { plugin: "pgoutput", publications: ["everything"] });

@@ -8,6 +8,8 @@ const INTERVAL_MS = 10;
 
 /** A slot's confirmed flush LSN, and a time at which it was there already. */
 export interface ConfirmedSample {
+  /** Of the server. */
+  readonly timeline: number;
   readonly lsn: bigint;
   readonly seenAtMs: number;
 }
@@ -19,7 +21,10 @@ export class ConfirmedSampler implements AsyncDisposable {
   #isOver = false;
   readonly #running: Promise<void>;
 
-  constructor(private readonly server: TestPostgres, private readonly slot: string) {
+  constructor(
+    private readonly server: Pick<TestPostgres, "connect">,
+    private readonly slot: string,
+  ) {
     this.#running = this.#run();
   }
 
@@ -33,11 +38,13 @@ export class ConfirmedSampler implements AsyncDisposable {
       try {
         client ??= await this.server.connect();
         const { rows } = await client.query(
-          `select (confirmed_flush_lsn - '0/0'::pg_lsn)::text as lsn from pg_replication_slots
-           where slot_name = $1`,
+          `select (confirmed_flush_lsn - '0/0'::pg_lsn)::text as lsn,
+             left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline
+           from pg_replication_slots where slot_name = $1`,
           [this.slot],
         );
-        this.#keep(BigInt(rows[0].lsn), Date.now());
+        const { lsn, timeline } = rows[0];
+        this.#keep(parseInt(timeline, 16), BigInt(lsn), Date.now());
       } catch {
         // The server is down; it will be back.
         client?.end().catch(() => {});
@@ -48,11 +55,13 @@ export class ConfirmedSampler implements AsyncDisposable {
     await client?.end().catch(() => {});
   }
 
-  #keep(lsn: bigint, seenAtMs: number): void {
+  #keep(timeline: number, lsn: bigint, seenAtMs: number): void {
     this.#looks++;
     // After a crash of the server it may be an older one again, which promises nothing new.
     const last = this.samples.at(-1);
-    if (last === undefined || lsn > last.lsn) this.samples.push({ lsn, seenAtMs });
+    if (last === undefined || timeline > last.timeline || lsn > last.lsn) {
+      this.samples.push({ timeline, lsn, seenAtMs });
+    }
   }
 
   /** Ends it. */

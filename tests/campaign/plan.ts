@@ -8,11 +8,30 @@ export type Blow =
   /** SIGKILL this long after the program was started, or after it followed the slot. */
   | { readonly kind: "kill"; readonly after: "start" | "following"; readonly ms: number }
   /** The server is stopped and started again this long after the program followed the slot. */
-  | { readonly kind: "restart"; readonly mode: StopMode | "kill9"; readonly ms: number };
+  | { readonly kind: "restart"; readonly mode: StopMode | "kill9"; readonly ms: number }
+  | FailoverBlow;
 
-/** Beside inserts, updates and deletes: TRUNCATE, columns that come and go, two-phase commit. */
-export const EXTRAS = ["truncate", "ddl", "two-phase"] as const;
+/**
+ * The primary is killed and its standby promoted, which was stopped `lagMs` before: what was committed
+ * in between is lost to the database. `isHeld`: half of the hash space refuses all puts meanwhile, so
+ * that some of it is in the stream and little of it confirmed.
+ */
+export interface FailoverBlow {
+  readonly kind: "failover";
+  readonly ms: number;
+  readonly lagMs: number;
+  readonly isHeld: boolean;
+}
+
+/**
+ * Beside inserts, updates and deletes: TRUNCATE, columns that come and go, two-phase commit, logical
+ * messages in and outside of transactions, and rows that are large and many.
+ */
+export const EXTRAS = ["truncate", "ddl", "two-phase", "messages", "bulk"] as const;
 export type Extra = typeof EXTRAS[number];
+
+/** Prefixes of the logical messages that writers write; which are published, a scenario says. */
+export const MESSAGE_PREFIXES = ["told", "quiet"] as const;
 
 /** All that happens in one scenario, decided by its seed. */
 export interface Scenario {
@@ -33,6 +52,10 @@ export interface Scenario {
   readonly hasStuckLane: boolean;
   /** What the writers do beside changing rows. */
   readonly extras: readonly Extra[];
+  /** Those of {@linkcode MESSAGE_PREFIXES} that are published. */
+  readonly publishedPrefixes: readonly string[];
+  /** Whether a standby follows the server, which is then one of the scenario's own. */
+  readonly hasStandby: boolean;
   readonly writers: number;
   /** Each writer has so many rows of its own. */
   readonly rowsPerWriter: number;
@@ -60,19 +83,43 @@ const FORMATS: Readonly<Record<string, readonly string[]>> = {
   JSON: ["-f", "JSON"],
 };
 
+/** What some scenarios have beside what any may have: a failover; much written while a lane is stuck. */
+export const SPECIALS = ["failover", "bulk"] as const;
+export type Special = typeof SPECIALS[number];
+
+/** Formats with a place for logical messages. */
+const TAKES_MESSAGES = new Set(["JSON"]);
+/** Formats that publish whole rows: large ones fill the program's buffers. */
+const WHOLE_ROWS = ["full", "JSON"];
+
 /**
  * Draws a scenario. One in eight meets no trouble at all, one in eight only faults that must not cost a
- * duplicate, the others anything.
+ * duplicate, the others anything: one in six of these a failover, one in thirty a lane that is
+ * stuck while much is written; all of them where it is asked `only` for that.
  */
-export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Scenario {
+export function drawScenario(
+  seed: number,
+  plugins: readonly OutputPlugin[],
+  only?: Special,
+): Scenario {
   const random = randomFrom(seed);
   const below = (limit: number) => Math.floor(random() * limit);
   const chance = (probability: number) => random() < probability;
   const pick = <T>(from: readonly T[]): T => from[below(from.length)]!;
 
-  const trouble = pick(["none", "harmless", "any", "any", "any", "any", "any", "any"] as const);
+  const drawn = pick(["none", "harmless", "any", "any", "any", "any", "any", "any"] as const);
+  const trouble = only === undefined ? drawn : "any";
   const aggregation = chance(0.6) ? "kpl" : "none";
-  const format = pick(Object.keys(FORMATS));
+  const special = only ?? (trouble === "any" ? drawSpecial(random()) : undefined);
+  // Only with them do names tell a change from another one that a failover lost (xids come again).
+  const format = special === "failover"
+    ? "JSON"
+    : pick(special === "bulk" ? WHOLE_ROWS : Object.keys(FORMATS));
+  const plugin = special === "failover" ? "pgoutput" : pick(plugins);
+  const extras = EXTRAS.filter((extra) => extra === "bulk" ? special === "bulk" : chance(0.5));
+  const publishedPrefixes = TAKES_MESSAGES.has(format) && chance(0.8)
+    ? MESSAGE_PREFIXES.slice(0, 1)
+    : [];
   // From one put in seven to one in two; the others have to get through.
   const weights = (trouble === "any" ? FAULTS : HARMLESS)
     .filter((fault) => !RESHARDS.includes(fault) && chance(0.7)).map((fault) => [fault, random()]);
@@ -81,22 +128,26 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
   const chances: Partial<Record<Fault, number>> = trouble === "none"
     ? {}
     : Object.fromEntries(weights.map(([fault, weight]) => [fault, round(Number(weight) * scale)]));
+  // Without aggregation, one change a round trip is all that such a key gets.
+  const isByTable = aggregation === "kpl" && chance(0.2);
   const mayReshard = trouble === "any" && chance(0.6);
   if (mayReshard) { for (const fault of RESHARDS) chances[fault] = round(random() * 0.01); }
-  const blows = trouble === "any" ? drawBlows(6 + below(10), random) : [];
+  const blows = trouble === "any" ? drawBlows(special === "bulk" ? 3 : 12 + below(14), random) : [];
+  if (special === "failover") blows.splice(below(blows.length), 0, drawFailover(random));
   return {
     seed,
-    plugin: pick(plugins),
+    plugin,
     format,
     flags: [
       ...FORMATS[format]!,
       ...["--aggregation", aggregation],
-      ...chance(0.15) ? ["--partition-key", "table"] : [],
+      ...isByTable ? ["--partition-key", "table"] : [],
       ...chance(0.2) ? ["--linger", `${5 + below(40)}ms`] : [],
       ...chance(0.3) ? ["--kinesis-wire", "cbor"] : [],
+      ...publishedPrefixes.flatMap((prefix) => ["--message-prefix", prefix]),
     ],
     aggregation,
-    shards: 1 + below(8),
+    shards: 1 + below(12),
     chances,
     slowMs: 50 + below(400),
     listingLagMs: chance(0.3) ? below(1_500) : 0,
@@ -105,10 +156,24 @@ export function drawScenario(seed: number, plugins: readonly OutputPlugin[]): Sc
     writers: 1 + below(4),
     rowsPerWriter: 1 + below(40),
     writerPauseMs: pick([10, 30, 60]),
-    tailMs: 3_000,
-    // Drawn last, so that a seed of before gives what it gave.
-    hasStuckLane: trouble === "any" && chance(0.3),
-    extras: EXTRAS.filter(() => chance(0.4)),
+    tailMs: 8_000,
+    hasStuckLane: special === "bulk" || trouble === "any" && chance(0.3),
+    extras,
+    publishedPrefixes,
+    hasStandby: special === "failover",
+  };
+}
+
+function drawSpecial(drawn: number): Special | undefined {
+  return drawn < 1 / 6 ? "failover" : drawn < 1 / 5 ? "bulk" : undefined;
+}
+
+function drawFailover(random: () => number): FailoverBlow {
+  return {
+    kind: "failover",
+    ms: random() * 1_000,
+    lagMs: random() < 0.25 ? 0 : random() * 1_500,
+    isHeld: random() < 0.6,
   };
 }
 
@@ -120,7 +185,7 @@ function drawBlows(count: number, random: () => number): Blow[] {
     // Some fall into the start, most at any moment between two status updates, a few later.
     return random() < 0.15
       ? { kind: "kill", after: "start", ms: random() * 600 }
-      : { kind: "kill", after: "following", ms: random() ** 2 * 1_200 };
+      : { kind: "kill", after: "following", ms: random() ** 2 * 2_000 };
   });
 }
 

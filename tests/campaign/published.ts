@@ -1,14 +1,18 @@
 import { Buffer } from "node:buffer";
 import { takeApart } from "../support/read_back.ts";
+import { nameTransaction } from "./committed.ts";
 import { parentsFirst } from "./parents_first.ts";
+import { readLsn } from "./read_lsn.ts";
 import type { DumpedRecord, DumpedShard } from "./fault_server_process.ts";
 
 /** A user record as it lies in the stream. */
 export interface PublishedChange {
   /** As of a committed change: `XID OPERATION TABLE ID`. */
   readonly name: string;
-  /** Where the format has it. */
+  /** Where the format has it; so the next two. */
   readonly version: string | undefined;
+  readonly seq: number | undefined;
+  readonly commitLsn: bigint | undefined;
   readonly shardId: string;
   /** Of the Kinesis record that holds it, in its shard. */
   readonly sequenceNumber: string;
@@ -53,15 +57,18 @@ export function readPublished(
   });
 }
 
-/** Reads the name of a change from any of the formats. */
-export function nameChange(text: string): { name: string; version: string | undefined } {
+/** Reads the name of a change from any of the formats, and what it has to be compared. */
+export function nameChange(
+  text: string,
+): Pick<PublishedChange, "name" | "version" | "seq" | "commitLsn"> {
   // A TRUNCATE has no key.
   const name = (xid: unknown, operation: unknown, table: unknown, id: unknown) =>
     `${xid} ${String(operation).toLowerCase()} ${table} ${id === "" ? "*" : id ?? "*"}`;
+  const unknown = { version: undefined, seq: undefined, commitLsn: undefined };
   const body = text.startsWith("0,CDC,") ? text.slice("0,CDC,".length) : text;
   if (!body.startsWith("{")) {
     const [xid, table, operation, id] = body.split(",");
-    return { name: name(xid, operation, table, id), version: undefined };
+    return { name: name(xid, operation, table, id), ...unknown };
   }
   const json = JSON.parse(body);
   if (json.change !== undefined) {
@@ -71,15 +78,22 @@ export function nameChange(text: string): { name: string; version: string | unde
     const version = value("version");
     return {
       name: name(json.xid, kind, `${schema}.${table}`, id),
+      ...unknown,
       version: version === undefined ? undefined : String(version),
     };
   }
   if (json.op !== undefined) {
+    const { op, xid = "-", timeline = 1, seq, schema, table, key, prefix, content } = json;
+    const commitLsn = json.commit_lsn === undefined ? undefined : readLsn(json.commit_lsn);
     const version = json.after?.version;
+    const transaction = nameTransaction(xid, timeline);
     return {
-      name: name(json.xid, json.op, `${json.schema}.${json.table}`, json.key?.id),
+      name: op === "message"
+        ? name(transaction, op, prefix, content)
+        : name(transaction, op, `${schema}.${table}`, key?.id),
       version: version === undefined ? undefined : String(version),
+      ...{ seq, commitLsn },
     };
   }
-  return { name: name(json.xid, json.operation, json.table, json.pkey), version: undefined };
+  return { name: name(json.xid, json.operation, json.table, json.pkey), ...unknown };
 }

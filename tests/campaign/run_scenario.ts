@@ -1,33 +1,41 @@
-import type { OutputPlugin } from "../../src/options.ts";
-import { randomFrom } from "../support/random.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
-import { freshDatabase } from "../support/shared_postgres.ts";
-import { sleep, waitFor } from "../support/wait.ts";
-import { readCommitted } from "./committed.ts";
+import { waitFor } from "../support/wait.ts";
 import { ConfirmedSampler } from "./confirmed_samples.ts";
-import { FaultServerProcess, STREAM } from "./fault_server_process.ts";
+import { FailoverSite } from "./failover_site.ts";
+import { FaultServerProcess } from "./fault_server_process.ts";
 import { type Blow, mayDuplicate, type Scenario } from "./plan.ts";
 import { readPublished } from "./published.ts";
+import { SingleSite } from "./single_site.ts";
+import type { Site } from "./site.ts";
 import { Supervisor } from "./supervisor.ts";
+import { Resharding, StickingLane } from "./trouble.ts";
 import { type Verdict, verify } from "./verify.ts";
-import { createTables, TABLES, Workload } from "./workload.ts";
+import { Workload } from "./workload.ts";
 
-const CATCH_UP_MS = 90_000;
+/** On a machine with other work; without aggregation one change a round trip is all that a key gets. */
+const CATCH_UP_MS = 300_000;
 const RESTART_MS = 60_000;
-
-/** What scenarios ask of a server. */
-export const SERVER_SETTINGS = { max_prepared_transactions: "20" };
+/**
+ * The program's memory, with its buffers of 10 MiB full and a garbage collector that takes its time;
+ * from source it begins with more.
+ */
+const MOST_MEBIBYTES = Deno.env.get("PG2KINESIS_BIN") ? 180 : 240;
 
 export interface ScenarioResult extends Verdict {
   readonly changes: number;
   readonly kills: number;
   readonly restarts: number;
+  readonly failovers: number;
+  /** Changes that are in the stream and that a failover lost. */
+  readonly leftBehind: number;
   /** Shards that were closed. */
   readonly reshards: number;
   readonly puts: number;
   /** Faults that the server injected, reshards among them. */
   readonly faults: number;
   readonly confirmedLsns: number;
+  /** Most resident memory of the program. */
+  readonly peakMebibytes: number;
   readonly seconds: number;
 }
 
@@ -42,27 +50,19 @@ export async function runScenario(
   scenario: Scenario,
 ): Promise<ScenarioResult> {
   const startedMs = performance.now();
-  await using db = await freshDatabase(server);
-  await createTables(server, db.database);
-  if (scenario.plugin === "pgoutput") {
-    await db.sql(`create publication ${db.slot} for table ${TABLES.join(", ")}`);
-  }
-  const oracle = `${db.slot}_oracle`;
-  await db.sql(`select pg_create_logical_replication_slot('${oracle}', 'test_decoding')`);
-  await db.createSlot(scenario.plugin);
+  await using site = scenario.hasStandby
+    ? await FailoverSite.open(scenario.plugin)
+    : await SingleSite.open(server, scenario.plugin);
   await using kinesis = await FaultServerProcess.start(scenario);
-  await using supervisor = new Supervisor(
-    [...connectionFlags(server, db.database, db.slot, scenario.plugin), ...scenario.flags],
-    kinesis.env,
-  );
-  await using sampler = new ConfirmedSampler(server, db.slot);
+  await using supervisor = new Supervisor([...site.flags, ...scenario.flags], kinesis.env);
+  await using sampler = new ConfirmedSampler(site.server, site.slot);
 
-  const workload = new Workload(server, db.database, scenario);
+  const workload = new Workload(site.server, site.database, scenario);
   const resharding = new Resharding(kinesis, scenario);
   const sticking = new StickingLane(kinesis, scenario);
   const findings: string[] = [];
   try {
-    for (const blow of scenario.blows) await strike(blow, server, supervisor);
+    for (const blow of scenario.blows) await strike(blow, site, supervisor, kinesis);
     await supervisor.following();
     await supervisor.run(scenario.tailMs);
   } finally {
@@ -73,8 +73,8 @@ export async function runScenario(
   // Where half of everything fails a backlog would take minutes; the faults have had their time.
   await kinesis.setChances({});
   const isFinished = await catchUp(
-    server,
-    db.slot,
+    site.server,
+    site.slot,
     () => supervisor.revive(),
     () => supervisor.program?.stderr.slice(-1_000),
   ).then(() => true, (error) => {
@@ -84,7 +84,7 @@ export async function runScenario(
   if (supervisor.program !== undefined) await supervisor.stop();
   await sampler[Symbol.asyncDispose]();
 
-  const committed = await readCommitted(server, db.database, oracle);
+  const committed = await site.committed((prefix) => scenario.publishedPrefixes.includes(prefix));
   const shards = await kinesis.shards();
   const published = readPublished(await kinesis.records(), shards);
   const verdict = verify({
@@ -97,36 +97,39 @@ export async function runScenario(
     isFinished,
     mayDuplicate: mayDuplicate(scenario),
   });
+  const names = new Set(published.map(({ name }) => name));
+  findings.push(
+    ...supervisor.findings,
+    ...verdict.findings,
+    ...site.checkLog(supervisor.log, names),
+  );
+  const { peakMebibytes } = supervisor;
+  if (peakMebibytes > MOST_MEBIBYTES) findings.push(`memory: ${peakMebibytes.toFixed(0)} MiB`);
   const { puts, faults } = await kinesis.stats();
+  const count = (kind: Blow["kind"]) => scenario.blows.filter((blow) => blow.kind === kind).length;
   return {
     ...verdict,
-    findings: [...findings, ...supervisor.findings, ...verdict.findings],
+    findings,
     changes: committed.length,
-    kills: scenario.blows.filter(({ kind }) => kind === "kill").length,
-    restarts: scenario.blows.filter(({ kind }) => kind === "restart").length,
+    kills: count("kill"),
+    restarts: count("restart"),
+    failovers: count("failover"),
+    leftBehind: committed.filter(({ name, isLost }) => isLost && names.has(name)).length,
     reshards: new Set(shards.flatMap(({ parents }) => parents)).size,
     puts,
     faults,
     confirmedLsns: sampler.samples.length,
+    peakMebibytes,
     seconds: (performance.now() - startedMs) / 1000,
   };
 }
 
-/** The flags by which the program finds its database, slot and stream. */
-export function connectionFlags(
-  server: Pick<TestPostgres, "host" | "port" | "superuser">,
-  database: string,
-  slot: string,
-  plugin: OutputPlugin,
-): string[] {
-  const { host, port, superuser } = server;
-  return [
-    ...["-h", host, "-p", String(port), "-u", superuser, "-d", database],
-    ...["-s", slot, "-k", STREAM, "--pg-slot-output-plugin", plugin],
-  ];
-}
-
-async function strike(blow: Blow, server: TestPostgres, supervisor: Supervisor): Promise<void> {
+async function strike(
+  blow: Blow,
+  site: Site,
+  supervisor: Supervisor,
+  kinesis: FaultServerProcess,
+): Promise<void> {
   await supervisor.revive();
   if (blow.kind === "kill" && blow.after === "start") {
     await supervisor.run(blow.ms);
@@ -136,6 +139,10 @@ async function strike(blow: Blow, server: TestPostgres, supervisor: Supervisor):
   await supervisor.run(blow.ms);
   if (blow.kind === "kill") return await supervisor.kill9();
   supervisor.excuseEnd();
+  if (blow.kind === "failover") {
+    return await site.failOver(blow, (isHeld) => kinesis.stick(0, isHeld ? 8 : 0));
+  }
+  const { server } = site;
   const stopping = blow.mode === "kill9" ? server.kill9() : server.stop(blow.mode);
   await within(stopping, RESTART_MS, `the server to stop (${blow.mode})`);
   await server.start();
@@ -143,7 +150,7 @@ async function strike(blow: Blow, server: TestPostgres, supervisor: Supervisor):
 
 /** Waits until all that is committed now is confirmed; `look` is called in the meantime. */
 export async function catchUp(
-  server: TestPostgres,
+  server: Pick<TestPostgres, "sql">,
   slot: string,
   look: () => void | Promise<void>,
   found?: () => unknown,
@@ -173,53 +180,5 @@ async function within<T>(promise: Promise<T>, ms: number, what: string): Promise
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
-  }
-}
-
-/** Splits, merges and rescales now and then, beside what the puts' faults do. */
-class Resharding {
-  #isOver = false;
-  readonly #running: Promise<void>;
-
-  constructor(kinesis: FaultServerProcess, { seed, reshardsPerSecond }: Scenario) {
-    this.#running = reshardsPerSecond === 0
-      ? Promise.resolve()
-      : this.#run(kinesis, randomFrom(seed + 7), 1000 / reshardsPerSecond);
-  }
-
-  async #run(kinesis: FaultServerProcess, random: () => number, meanMs: number): Promise<void> {
-    while (!this.#isOver) {
-      await sleep(Math.min(2_000, random() * 2 * meanMs));
-      await kinesis.reshard((["split", "merge", "rescale"] as const)[Math.floor(random() * 3)]!);
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.#isOver = true;
-    await this.#running;
-  }
-}
-
-/** Refuses all puts into a part of the hash space for a while, again and again. */
-class StickingLane {
-  #isOver = false;
-  readonly #running: Promise<void>;
-
-  constructor(kinesis: FaultServerProcess, { seed, hasStuckLane }: Scenario) {
-    this.#running = hasStuckLane ? this.#run(kinesis, randomFrom(seed + 11)) : Promise.resolve();
-  }
-
-  async #run(kinesis: FaultServerProcess, random: () => number): Promise<void> {
-    while (!this.#isOver) {
-      await kinesis.stick(Math.floor(random() * 16), 1 + Math.floor(random() * 8));
-      await sleep(500 + random() * 2_500);
-      await kinesis.stick(0, 0);
-      await sleep(random() * 500);
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.#isOver = true;
-    await this.#running;
   }
 }

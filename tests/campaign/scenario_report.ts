@@ -1,7 +1,7 @@
 import type { Scenario } from "./plan.ts";
 import type { ScenarioResult } from "./run_scenario.ts";
 
-const WIDTHS = [8, 13, 10, 4, 6, 5, 8, 8, 6, 7, 7, 10, 5, 6, 6];
+const WIDTHS = [8, 13, 10, 4, 6, 5, 8, 9, 8, 6, 7, 7, 10, 5, 6, 4, 6];
 
 export const HEAD = toColumns([
   "seed",
@@ -11,6 +11,7 @@ export const HEAD = toColumns([
   "shards",
   "kills",
   "restarts",
+  "failovers",
   "reshards",
   "puts",
   "faults",
@@ -18,6 +19,7 @@ export const HEAD = toColumns([
   "duplicates",
   "lost",
   "order",
+  "MiB",
   "s",
 ]);
 
@@ -31,6 +33,7 @@ export function toLine(scenario: Scenario, result: ScenarioResult): string {
     scenario.shards,
     result.kills,
     result.restarts,
+    result.failovers,
     result.reshards,
     result.puts,
     result.faults,
@@ -38,6 +41,7 @@ export function toLine(scenario: Scenario, result: ScenarioResult): string {
     result.duplicates,
     result.lost,
     result.outOfOrder,
+    result.peakMebibytes.toFixed(0),
     result.seconds.toFixed(1),
   ]);
 }
@@ -51,12 +55,19 @@ export function summarize(seed: number, results: readonly ScenarioResult[]): str
     "",
     `seed ${seed}, ${results.length} scenarios, ${sum((r) => Math.round(r.seconds))} s:`,
     `  ${sum((r) => r.kills)} kills -9, ${sum((r) => r.restarts)} restarts of PostgreSQL, ` +
-    `${sum((r) => r.faults)} injected faults, ${sum((r) => r.reshards)} shards closed by reshards`,
+    `${sum((r) => r.failovers)} failovers, which left ${
+      sum((r) => r.leftBehind)
+    } changes in the stream ` +
+    "that the database lost,",
+    `  ${sum((r) => r.faults)} injected faults, ${
+      sum((r) => r.reshards)
+    } shards closed by reshards`,
     `  ${sum((r) => r.changes)} changes in ${sum((r) => r.puts)} puts: ${
       sum((r) => r.lost)
     } lost, ` +
     `${sum((r) => r.outOfOrder)} out of order, ${sum((r) => r.duplicates)} duplicates; ` +
     `${sum((r) => r.confirmedLsns)} confirmed LSNs looked at`,
+    `  memory: ${Math.max(0, ...results.map((r) => r.peakMebibytes)).toFixed(0)} MiB at most`,
     found === 0 ? "  no promise was broken" : `  ${found} scenarios with findings`,
   ].join("\n");
 }

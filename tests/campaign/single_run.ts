@@ -3,7 +3,8 @@ import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts
 import type { TestPostgres } from "../support/test_postgres.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { type FaultServerOptions, FaultServerProcess } from "./fault_server_process.ts";
-import { connectionFlags } from "./run_scenario.ts";
+import { readStatus } from "./process_status.ts";
+import { connectionFlags } from "./site.ts";
 import { createTables } from "./workload.ts";
 
 /** One program that is followed from its start to its end, with test_decoding and whole rows. */
@@ -113,9 +114,4 @@ export async function watch(
     await look();
     await sleep(everyMs);
   }
-}
-
-function readStatus(pid: number, field: string): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) / 1024;
 }

@@ -1,6 +1,9 @@
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { sleep, waitFor } from "../support/wait.ts";
+import { readStatus } from "./process_status.ts";
 
+/** How often its memory is looked at. */
+const LOOK_MS = 250;
 const START_TIMEOUT_MS = 60_000;
 
 /** A machine with more to do than it can. */
@@ -11,8 +14,13 @@ export class Supervisor implements AsyncDisposable {
   readonly findings: string[] = [];
   /** How often it ended by itself while the server was away, or too busy to answer. */
   excusedEnds = 0;
+  /** All that it logged. */
+  log = "";
+  /** Most resident memory that any of its runs had, in MiB, as far as it was seen. */
+  peakMebibytes = 0;
   #program: Pg2kinesis | undefined;
   #isExcused = false;
+  readonly #looking = setInterval(() => this.#lookAtMemory(), LOOK_MS);
 
   constructor(
     private readonly args: readonly string[],
@@ -25,7 +33,10 @@ export class Supervisor implements AsyncDisposable {
 
   async start(): Promise<void> {
     await this.#dispose();
-    this.#program = await Pg2kinesis.start(this.args, { env: this.env });
+    this.#program = await Pg2kinesis.start(this.args, {
+      env: this.env,
+      onStderr: (text) => this.log += text,
+    });
   }
 
   /** From now on until the next start the program may end by itself: its server goes away. */
@@ -67,6 +78,7 @@ export class Supervisor implements AsyncDisposable {
   async kill9(): Promise<void> {
     // It may have ended by itself just before.
     await this.revive();
+    this.#lookAtMemory();
     await this.#program!.kill9();
     this.#isExcused = false;
     await this.#dispose();
@@ -82,6 +94,12 @@ export class Supervisor implements AsyncDisposable {
     await this.#dispose();
   }
 
+  #lookAtMemory(): void {
+    if (this.#program === undefined || this.#program.exitCode !== undefined) return;
+    const peak = readStatus(this.#program.pid, "VmHWM");
+    if (peak > this.peakMebibytes) this.peakMebibytes = peak;
+  }
+
   async #dispose(): Promise<void> {
     const program = this.#program;
     this.#program = undefined;
@@ -89,6 +107,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#looking);
     await this.#dispose();
   }
 }

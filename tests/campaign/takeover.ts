@@ -4,7 +4,7 @@ import type { FreshDatabase } from "../support/shared_postgres.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import type { Proof } from "./proof.ts";
-import { connectionFlags } from "./run_scenario.ts";
+import { connectionFlags } from "./site.ts";
 import { Trial, type TrialResult } from "./trial.ts";
 
 const HOSTS = ["host-a", "host-b"] as const;

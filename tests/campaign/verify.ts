@@ -42,29 +42,41 @@ export function verify(evidence: Evidence): Verdict {
   const findings = new Findings();
   if (positions.size !== committed.length) throw new Error("two committed changes of one name");
 
-  for (const { name, version } of published) {
+  const begins = transactionBegins(committed);
+  for (const { name, version, seq, commitLsn } of published) {
     const position = positions.get(name);
     if (position === undefined) {
       findings.add("never committed", name);
-    } else if (version !== undefined && version !== committed[position]!.version) {
-      findings.add(
-        "another row",
-        `${name}: version ${version}, not ${committed[position]!.version}`,
-      );
+      continue;
+    }
+    const change = committed[position]!;
+    if (version !== undefined && version !== change.version) {
+      findings.add("another row", `${name}: version ${version}, not ${change.version}`);
+    }
+    if (seq !== undefined && seq !== change.seq) {
+      findings.add("another position", `${name}: seq ${seq}, not ${change.seq}`);
+    }
+    if (commitLsn !== undefined && !(begins[position]! <= commitLsn && commitLsn < change.endLsn)) {
+      findings.add("another position", `${name}: commit LSN ${commitLsn}`);
     }
   }
 
   const seen = published.filter(({ name, isSeen }) => isSeen && positions.has(name));
   const isKnown = new Set<string>();
   const firsts = seen.filter(({ name }) => !isKnown.has(name) && isKnown.add(name));
-  const promised = evidence.samples.at(-1)?.lsn ?? 0n;
-  for (const { name, endLsn } of committed) {
-    if (isKnown.has(name)) continue;
-    if (evidence.isFinished || endLsn <= promised) findings.add("lost", name);
+  for (const change of committed) {
+    if (isKnown.has(change.name)) continue;
+    const isPromised = evidence.isFinished && !change.isLost ||
+      evidence.samples.some((sample) => promises(sample, change));
+    if (isPromised) findings.add("lost", change.name);
   }
 
   const rowOf = ({ name }: PublishedChange) => committed[positions.get(name)!]!.row;
-  checkRows(firsts, rowOf, positions, findings);
+  // Of a TRUNCATE that is lost, some shards have a copy and others never will.
+  const inOrder = firsts.filter((change) =>
+    !(isTruncate(change) && committed[positions.get(change.name)!]!.isLost)
+  );
+  checkRows(inOrder, rowOf, positions, findings);
   if (aggregation === "kpl") checkShards(evidence, new Set(firsts), positions, findings);
   checkConfirmed(evidence, seen, findings);
   // What is lost is told already.
@@ -85,6 +97,17 @@ export function verify(evidence: Evidence): Verdict {
     outOfOrder: findings.count("out of order"),
     duplicates,
   };
+}
+
+/** For each change, where the transaction or message before its transaction ended, on the same timeline. */
+function transactionBegins(committed: readonly CommittedChange[]): readonly bigint[] {
+  let begin = 0n;
+  return committed.map(({ endLsn, timeline }, position) => {
+    const before = committed[position - 1];
+    if (before?.timeline !== timeline) begin = 0n;
+    else if (before.endLsn !== endLsn) begin = before.endLsn;
+    return begin;
+  });
 }
 
 /** The changes of each row first come in the order of the commits. */
@@ -160,12 +183,24 @@ function checkConfirmed(
   }
   // Positions whose promise was checked; a later sample promises at least as much.
   let checked = 0;
-  for (const { lsn, seenAtMs } of samples) {
-    for (; checked < committed.length && committed[checked]!.endLsn <= lsn; checked++) {
-      const { name } = committed[checked]!;
-      if ((arrivedAt.get(name) ?? Infinity) > seenAtMs) findings.add("confirmed too early", name);
+  for (const sample of samples) {
+    for (; checked < committed.length; checked++) {
+      const change = committed[checked]!;
+      // Of what is lost nothing is promised any more.
+      if (change.isLost && sample.timeline > change.timeline) continue;
+      if (!promises(sample, change)) break;
+      const { name } = change;
+      if ((arrivedAt.get(name) ?? Infinity) > sample.seenAtMs) {
+        findings.add("confirmed too early", name);
+      }
     }
   }
+}
+
+/** Whether a change lies before what was confirmed, in the history that it was confirmed in. */
+function promises({ timeline, lsn }: ConfirmedSample, change: CommittedChange): boolean {
+  if (change.isLost && timeline !== change.timeline) return false;
+  return change.timeline <= timeline && change.endLsn <= lsn;
 }
 
 class Findings {

@@ -69,7 +69,7 @@ Deno.test("verify lets one put of each lane be ahead in a merged shard, and no s
 Deno.test("verify calls nothing lost that was not confirmed when time was up", () => {
   const unfinished = { published: [A].map(stored), isFinished: false };
   assertEquals(look(unfinished).findings, []);
-  const { findings } = look({ ...unfinished, samples: [{ lsn: 250n, seenAtMs: 99 }] });
+  const { findings } = look({ ...unfinished, samples: [{ timeline: 1, lsn: 250n, seenAtMs: 99 }] });
   assertEquals(findings, ["lost: 8 insert t 2", "confirmed too early: 8 insert t 2"]);
 });
 
@@ -111,7 +111,8 @@ Deno.test("verify finds duplicates where nothing may come again", () => {
 
 Deno.test("verify finds a confirmed LSN ahead of what was stored then", () => {
   const published = [stored(A), stored(B), { ...stored(C), arrivedAtMs: 50 }];
-  const at = (lsn: bigint, seenAtMs: number) => look({ published, samples: [{ lsn, seenAtMs }] });
+  const at = (lsn: bigint, seenAtMs: number) =>
+    look({ published, samples: [{ timeline: 1, lsn, seenAtMs }] });
   assertEquals(at(299n, 49).findings, []);
   assertEquals(at(300n, 50).findings, []);
   assertEquals(at(300n, 49).findings, ["confirmed too early: 9 update t 1"]);
@@ -127,8 +128,76 @@ Deno.test("verify finds what was never committed, and another version of the row
   ]);
 });
 
+Deno.test("verify finds a change of another seq than its own", () => {
+  const sequenced = [A, B, C].map((change, seq) => ({ ...change, seq }));
+  const published = sequenced.map((change) => ({ ...stored(change), seq: change.seq }));
+  assertEquals(look({ committed: sequenced, published }).findings, []);
+  published[2]!.seq = 1;
+  assertEquals(look({ committed: sequenced, published }).findings, [
+    "another position: 9 update t 1: seq 1, not 2",
+  ]);
+});
+
+Deno.test("verify finds a change with the commit LSN of another transaction", () => {
+  const at = (commitLsn: bigint) =>
+    look({ published: [stored(A), { ...stored(B), commitLsn }, stored(C)] }).findings;
+  assertEquals([at(100n), at(199n)].flat(), []);
+  for (const wrong of [99n, 200n]) {
+    assertEquals(at(wrong), [`another position: 8 insert t 2: commit LSN ${wrong}`]);
+  }
+});
+
+/** One change of both timelines, one that the failover lost, and one of the timeline that it began. */
+function failedOver() {
+  const shared = committed(7, "insert", "t 1", "1", 100n);
+  const lost = { ...committed(8, "update", "t 1", "2", 200n), isLost: true };
+  const later = {
+    ...committed(8, "insert", "t 2", "1", 150n),
+    timeline: 2,
+    name: "2:8 insert t 2",
+  };
+  const changes = [shared, lost, later];
+  return {
+    shared,
+    lost,
+    later,
+    of: (evidence: Partial<Evidence>) => look({ committed: changes, ...evidence }),
+  };
+}
+
+Deno.test("verify wants what a failover lost in no stream, but what was promised before", () => {
+  const { shared, lost, later, of } = failedOver();
+  const without = { published: [shared, later].map(stored) };
+  assertEquals(of(without).findings, []);
+  assertEquals(of({ published: [shared, lost, later].map(stored) }).findings, []);
+  assertEquals(of({ published: [shared, lost].map(stored) }).findings, ["lost: 2:8 insert t 2"]);
+  const at = (timeline: number, lsn: bigint) => [{ timeline, lsn, seenAtMs: 99 }];
+  // The same LSN says nothing of the change on the other timeline.
+  assertEquals(of({ ...without, samples: at(2, 200n) }).findings, []);
+  assertEquals(of({ ...without, samples: at(1, 200n) }).findings, [
+    "lost: 8 update t 1",
+    "confirmed too early: 8 update t 1",
+  ]);
+});
+
+Deno.test("verify lets a copy keep what a failover lost until the row changes again", () => {
+  const { shared, lost, of } = failedOver();
+  const again = {
+    ...committed(9, "update", "t 1", "3", 250n),
+    timeline: 2,
+    name: "2:9 update t 1",
+  };
+  const changes = [shared, lost, again];
+  assertEquals(of({ committed: changes, published: changes.map(stored) }).findings, []);
+});
+
 Deno.test("nameChange reads every format alike", () => {
-  const update = { name: "731 update public.t 5", version: "9" };
+  const update = {
+    name: "731 update public.t 5",
+    version: "9",
+    seq: undefined,
+    commitLsn: undefined,
+  };
   const { name } = update;
   assertEquals(nameChange("0,CDC,731,public.t,UPDATE,5").name, name);
   assertEquals(
@@ -148,6 +217,21 @@ Deno.test("nameChange reads every format alike", () => {
   );
   const head = '"op":"update","xid":731,"schema":"public","table":"t"';
   assertEquals(nameChange(`{"v":1,${head},"key":{"id":5},"after":{"id":5,"version":9}}`), update);
+  assertEquals(
+    nameChange(
+      `{"v":1,${head},"seq":3,"timeline":2,"commit_lsn":"1/A","key":{"id":5},"after":{"id":5,"version":9}}`,
+    ),
+    { ...update, name: `2:${name}`, seq: 3, commitLsn: 0x1_0000_000An },
+  );
+});
+
+Deno.test("nameChange reads logical messages, in and outside of transactions", () => {
+  const head = '{"v":1,"op":"message"';
+  const tail = '"prefix":"told","content":"1-7"}';
+  assertEquals(nameChange(`${head},"xid":731,"seq":2,"timeline":1,${tail}`), {
+    ...{ name: "731 message told 1-7", version: undefined, seq: 2, commitLsn: undefined },
+  });
+  assertEquals(nameChange(`${head},"lsn":"0/1",${tail}`).name, "- message told 1-7");
 });
 
 Deno.test("nameChange reads a TRUNCATE of every format alike", () => {
@@ -192,10 +276,11 @@ function committed(
   version: string,
   endLsn: bigint,
 ): CommittedChange {
-  return { name: `${xid} ${operation} ${row}`, row, version, endLsn };
+  const name = `${xid} ${operation} ${row}`;
+  return { name, row, version, seq: undefined, endLsn, timeline: 1, isLost: false };
 }
 
 function stored({ name, version }: CommittedChange): PublishedChange {
   const place = { shardId: "s0", sequenceNumber: name, hashKey: 1n, arrivedAtMs: 10 };
-  return { ...place, name, version, isSeen: true };
+  return { ...place, name, version, seq: undefined, commitLsn: undefined, isSeen: true };
 }

@@ -3,11 +3,13 @@ import type pg from "pg";
 import { randomFrom } from "../support/random.ts";
 import { sleep } from "../support/wait.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
-import type { Extra, Scenario } from "./plan.ts";
+import { type Extra, MESSAGE_PREFIXES, type Scenario } from "./plan.ts";
 
 export const TABLES = ["accounts", "orders"] as const;
 /** A few transactions have so many rows. */
 const LARGE = 300;
+/** Much for a buffer of 10 MiB: transactions of large rows, as often as they get through. */
+const BULK = { rows: 2_000, bytes: 1_900, transactions: 25 };
 
 export async function createTables(server: TestPostgres, database: string): Promise<void> {
   for (const table of TABLES) {
@@ -27,7 +29,11 @@ export class Workload {
   #isOver = false;
   readonly #writers: Promise<void>[];
 
-  constructor(server: TestPostgres, database: string, scenario: WorkloadPlan) {
+  constructor(
+    server: Pick<TestPostgres, "connect">,
+    database: string,
+    scenario: WorkloadPlan,
+  ) {
     this.#writers = Array.from({ length: scenario.writers }, (_, writer) => {
       const random = randomFrom(scenario.seed * 31 + writer);
       return this.#run(new Writer(server, database, scenario, writer, random));
@@ -50,9 +56,11 @@ class Writer {
   #client: pg.Client | undefined;
   #version = 0;
   #prepared = 0;
+  #messages = 0;
+  #bulks = 0;
 
   constructor(
-    private readonly server: TestPostgres,
+    private readonly server: Pick<TestPostgres, "connect">,
     private readonly database: string,
     private readonly scenario: WorkloadPlan,
     private readonly writer: number,
@@ -97,7 +105,7 @@ class Writer {
     const { random } = this;
     const has = (extra: Extra, probability: number) =>
       this.scenario.extras.includes(extra) && random() < probability;
-    const table = TABLES[this.writer % TABLES.length];
+    const table = TABLES[this.writer % TABLES.length]!;
     if (has("truncate", 0.02)) return [`truncate ${table}`];
     if (has("ddl", 0.02)) {
       const column = `extra_${this.writer}`;
@@ -105,13 +113,34 @@ class Writer {
         ? [`alter table ${table} add column if not exists ${column} int default 7`]
         : [`alter table ${table} drop column if exists ${column}`];
     }
-    const transaction = this.#transaction();
+    if (has("messages", 0.1)) return [`select ${this.#message(false)}`];
+    if (has("bulk", 0.2) && this.#bulks++ < BULK.transactions) return [this.#bulk(table)];
+    let transaction = this.#transaction();
+    if (has("messages", 0.2)) {
+      // In a transaction that is rolled back, one that is not transactional stays.
+      const both = [true, random() < 0.5].map((flag) => this.#message(flag));
+      transaction = transaction.replace(/^begin;/, `begin; select ${both};`);
+    }
     if (!has("two-phase", 0.1) || !transaction.endsWith("commit")) return [transaction];
     const gid = `'${this.writer} ${++this.#prepared}'`;
     return [
       transaction.replace(/commit$/, `prepare transaction ${gid}`),
       `${random() < 0.8 ? "commit" : "rollback"} prepared ${gid}`,
     ];
+  }
+
+  #message(isTransactional: boolean): string {
+    const prefix = MESSAGE_PREFIXES[Math.floor(this.random() * MESSAGE_PREFIXES.length)];
+    const content = `${this.writer}-${++this.#messages}`;
+    return `pg_logical_emit_message(${isTransactional}, '${prefix}', '${content}')`;
+  }
+
+  /** Rows of their own, each just too small to be compressed. */
+  #bulk(table: string): string {
+    const base = this.writer * 100_000 + 50_000;
+    return `insert into ${table} select id, ${++this.#version}, repeat('x', ${BULK.bytes})
+      from generate_series(${base}, ${base + BULK.rows - 1}) id
+      on conflict (id) do update set version = excluded.version, filler = excluded.filler`;
   }
 
   /** Changes no row twice, so that transaction and row name a change. */

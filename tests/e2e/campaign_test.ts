@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { drawScenario, EXTRAS, type Scenario } from "../campaign/plan.ts";
 import { HEAD, toLine } from "../campaign/scenario_report.ts";
-import { runScenario, type ScenarioResult, SERVER_SETTINGS } from "../campaign/run_scenario.ts";
+import { runScenario, type ScenarioResult } from "../campaign/run_scenario.ts";
+import { SERVER_SETTINGS } from "../campaign/server_settings.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { randomSeed } from "../support/random.ts";
 
@@ -12,7 +13,7 @@ Deno.test("pg2kinesis keeps every promise through kills, faults, reshards and a 
   const seed = randomSeed();
   await using server = await startEmbeddedPostgres({ settings: SERVER_SETTINGS });
   const kill = (ms: number) => ({ kind: "kill", after: "following", ms }) as const;
-  const drawn = drawScenario(seed, PLUGINS);
+  const drawn = { ...drawScenario(seed, PLUGINS), tailMs: 3_000 };
   console.log(HEAD);
 
   // Whatever else was drawn: each of them in its own way.
@@ -30,9 +31,18 @@ Deno.test("pg2kinesis keeps every promise through kills, faults, reshards and a 
     blows: [kill(500)],
     reshardsPerSecond: 3,
     hasStuckLane: true,
-    extras: EXTRAS,
+    extras: EXTRAS.filter((extra) => extra !== "bulk"),
   });
   assert(resharded.reshards > 0, "shards were split or merged");
+
+  const failedOver = await run({
+    ...drawn,
+    ...{ plugin: "pgoutput", format: "JSON", flags: ["-f", "JSON", "--aggregation", "kpl"] },
+    ...{ aggregation: "kpl", shards: 3, chances: { throttle: 0.1, "cut-after": 0.05 } },
+    blows: [kill(300), { kind: "failover", ms: 100, lagMs: 300, isHeld: true }, kill(100)],
+    hasStandby: true,
+  });
+  assertEquals(failedOver.failovers, 1);
 
   const quiet = await run({ ...drawn, chances: {}, blows: [], reshardsPerSecond: 0, tailMs: 500 });
   assertEquals(quiet.duplicates, 0);

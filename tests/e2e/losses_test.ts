@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { connectionFlags } from "../campaign/run_scenario.ts";
+import { connectionFlags } from "../campaign/site.ts";
 import { Trial } from "../campaign/trial.ts";
 import { Proxy } from "../support/proxy.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";

@@ -1,3 +1,4 @@
+import { type BackfillProgress, NO_BACKFILL } from "../../src/backfill/progress.ts";
 import { PUT_SECONDS_BOUNDS, type ShardStats } from "../../src/base/writer_stats.ts";
 import { Histogram } from "../../src/base/histogram.ts";
 import { Progress } from "../../src/run_progress.ts";
@@ -21,6 +22,7 @@ export interface MadeUp {
   readonly shards?: readonly Partial<ShardStats>[];
   readonly retainedBytes?: number;
   readonly safeWalBytes?: number;
+  readonly backfill?: Partial<BackfillProgress>;
 }
 
 /** A moment of a run that streams, with what a test cares about. */
@@ -51,6 +53,7 @@ export function madeUpSnapshot(given: MadeUp = {}): Snapshot {
       changes: given.changes ?? 0,
       bytes: given.bytes ?? 0,
     }),
+    backfill: { ...NO_BACKFILL, ...given.backfill },
     position: { confirmedLsn: 0x100n, receivedLsn: 0x200n },
     lag: { bytes: 0, seconds: 0, ...given.lag },
     source: {

@@ -96,6 +96,18 @@ Deno.test("the metrics are for addresses, the loopback's names and those that ar
   }
 });
 
+Deno.test("HTTP/1.0, as health checks of load balancers speak it, needs no host, and no wrong one", async () => {
+  await using server = serve();
+  const statusFor = async (head: string) =>
+    Number((await server.ask(`${head}\r\n\r\n`)).split(" ")[1]);
+  assertEquals(await statusFor("GET /healthz HTTP/1.0"), 200);
+  assertEquals(await statusFor("GET /healthz HTTP/1.0\r\nHost: localhost"), 200);
+  assertEquals(await statusFor("GET /healthz HTTP/1.0\r\nHost: evil.example"), 421);
+  assertEquals(await statusFor("GET http://evil.example/healthz HTTP/1.0"), 421);
+  assertEquals(await statusFor("GET /healthz HTTP/1.0\r\nHost: localhost\r\nHost: localhost"), 400);
+  assertEquals(await statusFor("GET /healthz HTTP/1.1"), 400);
+});
+
 Deno.test("one connection gets one answer, however many requests it holds", async () => {
   await using server = serve();
   const said = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_000);

@@ -105,6 +105,7 @@ function showNow(now) {
   byId("clock").textContent = exactTime(now.wallMs);
   showFacts("tiles", tilesOf(now));
   showFacts("totals", totalsOf(now));
+  showBackfill(now.backfill);
 }
 
 function tilesOf(now) {
@@ -177,6 +178,31 @@ function showFacts(id, facts) {
     for (const [where, text] of [[dt, name], [span, value], [small, note]]) {
       if (where.textContent !== text) where.textContent = text;
     }
+  });
+}
+
+/** Changes the cells' texts in place, as above. */
+function showBackfill({ words, tables }) {
+  byId("backfill").hidden = tables.length === 0;
+  byId("backfill-words").textContent = words;
+  const body = byId("backfill-tables");
+  while (body.children.length > tables.length) body.lastChild.remove();
+  tables.forEach((table, place) => {
+    const cells = [
+      table.name,
+      table.note === "" ? table.state : `${table.state}: ${table.note}`,
+      count(table.rows),
+      table.expected === null ? "not known" : count(table.expected),
+      table.rowsPerSecond === 0 ? "" : count(table.rowsPerSecond),
+      table.secondsLeft === null ? "" : seconds(table.secondsLeft),
+    ];
+    if (body.children.length === place) {
+      body.append(element("tr", {}, ...cells.map(() => element("td"))));
+    }
+    cells.forEach((text, column) => {
+      const cell = body.children[place].children[column];
+      if (cell.textContent !== text) cell.textContent = text;
+    });
   });
 }
 

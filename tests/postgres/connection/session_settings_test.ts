@@ -14,27 +14,43 @@ import { freshDatabase } from "../../support/shared_postgres.ts";
 import { Proxy } from "../../support/proxy.ts";
 import { assertFails, postgresOptions } from "../../support/postgres_options.ts";
 
-/** Another value for each setting that is pinned. */
-const HOSTILE: Readonly<Record<string, string>> = {
-  search_path: "mal",
-  client_encoding: "LATIN1",
-  DateStyle: "German, DMY",
-  IntervalStyle: "iso_8601",
-  TimeZone: "Asia/Tokyo",
-  extra_float_digits: "-15",
-  bytea_output: "escape",
-  quote_all_identifiers: "on",
-  client_min_messages: "error",
-  statement_timeout: "1h",
-  lock_timeout: "1h",
-  idle_in_transaction_session_timeout: "1h",
-  idle_session_timeout: "1h",
-  transaction_timeout: "1h",
-  exit_on_error: "on",
-  default_transaction_isolation: "serializable",
-  default_transaction_read_only: "on",
-  standard_conforming_strings: "off",
+interface Pinned {
+  /** What SHOW says of it in an ordinary session, and in a walsender's where that is something else. */
+  readonly shows: string | { readonly ordinary: string; readonly replication: string };
+  /** What database, role and options say. */
+  readonly hostile: string;
+}
+
+/** Every setting that is pinned, written down a second time: none may go, or change, unseen. */
+const PINNED: Readonly<Record<string, Pinned>> = {
+  search_path: {
+    shows: { ordinary: "pg_catalog, pg_temp", replication: "pg_catalog, public" },
+    hostile: "mal",
+  },
+  client_encoding: { shows: "UTF8", hostile: "LATIN1" },
+  DateStyle: { shows: "ISO, MDY", hostile: "German, DMY" },
+  IntervalStyle: { shows: "postgres", hostile: "iso_8601" },
+  TimeZone: { shows: "UTC", hostile: "Asia/Tokyo" },
+  extra_float_digits: { shows: "1", hostile: "-15" },
+  bytea_output: { shows: "hex", hostile: "escape" },
+  quote_all_identifiers: { shows: "off", hostile: "on" },
+  client_min_messages: { shows: "notice", hostile: "error" },
+  statement_timeout: { shows: { ordinary: "1min", replication: "0" }, hostile: "1h" },
+  lock_timeout: { shows: { ordinary: "10s", replication: "0" }, hostile: "1h" },
+  idle_in_transaction_session_timeout: { shows: "0", hostile: "1h" },
+  idle_session_timeout: { shows: "0", hostile: "1h" },
+  transaction_timeout: { shows: "0", hostile: "1h" },
+  exit_on_error: { shows: "off", hostile: "on" },
+  default_transaction_isolation: { shows: "read committed", hostile: "serializable" },
+  default_transaction_read_only: { shows: "off", hostile: "on" },
+  standard_conforming_strings: { shows: "on", hostile: "off" },
 };
+/** Settings that came with a version. */
+const SINCE: Readonly<Record<string, number>> = { transaction_timeout: 170000 };
+
+Deno.test("the tests look at every setting that is pinned", () => {
+  assertEquals(SESSION_SETTINGS.map(({ name }) => name).toSorted(), Object.keys(PINNED).toSorted());
+});
 
 const servers = [["18", startEmbeddedPostgres], ["15", startDebianPostgres]] as const;
 for (const [name, start] of servers) {
@@ -46,26 +62,23 @@ for (const [name, start] of servers) {
     await using server = await start();
     await using db = await freshDatabase(server);
     await server.sql("create role follower login superuser");
-    const known = await server.sql("select lower(name) as name from pg_settings");
-    const settings = SESSION_SETTINGS.filter((setting) =>
-      known.some(({ name }) => name === setting.name.toLowerCase())
-    );
-    assertEquals(settings.length, SESSION_SETTINGS.length - (name === "15" ? 1 : 0));
+    const settings = Object.entries(PINNED)
+      .map(([name, pinned]) => ({ name, ...pinned }))
+      .filter(({ name }) => (SINCE[name] ?? 0) <= server.version);
     for (const where of [`database ${db.database}`, "role follower"]) {
-      for (const { name } of settings) {
-        const value = name === "search_path" ? "mal" : `'${HOSTILE[name]!}'`;
+      for (const { name, hostile } of settings) {
+        const value = name === "search_path" ? hostile : `'${hostile}'`;
         await server.sql(`alter ${where} set ${name} = ${value}`);
       }
       for (const kind of ["ordinary", "replication"] as const) {
         const given = settings.filter(({ name }) => name !== "TimeZone")
-          .map(({ name }) => `-c ${name}=${HOSTILE[name]!.replace(" ", "\\ ")}`).join(" ");
+          .map(({ name, hostile }) => `-c ${name}=${hostile.replace(" ", "\\ ")}`).join(" ");
         for (const sessionOptions of [undefined, given, `${given}\\`]) {
           assertEquals(
             await shown(kind, sessionOptions, settings),
-            settings.map(({ name, value }) => {
-              const pinned = typeof value === "string" ? value : value[kind];
-              return `${name} = ${pinned === "60s" ? "1min" : pinned}`;
-            }),
+            settings.map(({ name, shows }) =>
+              `${name} = ${typeof shows === "string" ? shows : shows[kind]}`
+            ),
             `${where}, ${kind}, ${sessionOptions}`,
           );
         }

@@ -1,7 +1,7 @@
 import type { OutputPlugin } from "../options.ts";
 import type { Connection, TextRow } from "../postgres/connection/connection.ts";
 import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
-import { tablesQuery } from "./table_facts_query.ts";
+import { tablesQuery } from "./eligibility_query.ts";
 
 /** Whose rights count, and how the run follows its slot. */
 export interface Reader {
@@ -12,6 +12,8 @@ export interface Reader {
   readonly publications: readonly string[];
   /** `server_version_num`. */
   readonly version: number;
+  /** The format publishes nothing but primary keys. */
+  readonly needsPrimaryKey?: boolean;
 }
 
 export type TableKind = "table" | "partitioned" | "materialized view" | "view" | "foreign table";
@@ -53,6 +55,8 @@ export interface PublishedBy {
   readonly delete: boolean;
   /** Stored generated columns, which no publication has before 18. */
   readonly generated: boolean;
+  /** The primary key of the table above, by whose name it is published; null without one. */
+  readonly rootKey: readonly string[] | null;
   readonly filter: string | null;
   readonly columns: readonly string[] | null;
 }

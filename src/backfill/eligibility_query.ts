@@ -6,6 +6,10 @@
 /** `pg_publication_namespace`, row filters and column lists came with 15. */
 const SCHEMAS_VERSION = 150000;
 
+/** PostgreSQL 10 has no INCLUDE and no `indnkeyatts`. */
+const KEY_COUNT = `COALESCE((pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'indnkeyatts')
+                     ::pg_catalog.int4, i.indnatts)`;
+
 /** Where a table is in a publication by its schema, `oid` being the table's. */
 const inPublishedSchema = (version: number, oid: string) =>
   version < SCHEMAS_VERSION ? "false" : `EXISTS (
@@ -33,6 +37,15 @@ const publications = (version: number) =>
              -- It came with 18.
              'generated', COALESCE((pg_catalog.to_jsonb(p) OPERATOR(pg_catalog.->>) 'pubgencols')
                             OPERATOR(pg_catalog.=) 's', false),
+             'rootKey', CASE WHEN named.root THEN (
+                SELECT pg_catalog.json_agg(a.attname ORDER BY k.nth)
+                  FROM pg_catalog.pg_index i
+                 CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[])
+                       WITH ORDINALITY AS k (attnum, nth)
+                  JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) named.oid
+                                                AND a.attnum OPERATOR(pg_catalog.=) k.attnum
+                 WHERE i.indrelid OPERATOR(pg_catalog.=) named.oid AND i.indisprimary AND i.indimmediate
+                   AND k.nth OPERATOR(pg_catalog.<=) ${KEY_COUNT}) END,
              'filter', ${
     version < SCHEMAS_VERSION
       ? "NULL"
@@ -68,10 +81,6 @@ const publications = (version: number) =>
                                               AND pr.prrelid OPERATOR(pg_catalog.=) named.oid
                                               AND NOT p.puballtables
      WHERE p.pubname OPERATOR(pg_catalog.=) ANY ($3::pg_catalog.name[]))`;
-
-/** PostgreSQL 10 has no INCLUDE and no `indnkeyatts`. */
-const KEY_COUNT = `COALESCE((pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'indnkeyatts')
-                     ::pg_catalog.int4, i.indnatts)`;
 
 /** A JSON list of the key columns of an index `i` of the table `c`. */
 const KEY_COLUMNS = `(
