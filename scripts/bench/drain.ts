@@ -1,5 +1,5 @@
 import type { OutputPlugin } from "../../src/options.ts";
-import { pluginOptions } from "../../src/postgres/session/plugin_options.ts";
+import { PLUGINS } from "../../src/decode/plugins.ts";
 import { Pg2kinesis } from "../../tests/support/pg2kinesis.ts";
 import { findDebianPostgres } from "../../tests/support/debian_postgres.ts";
 import type { Backlog } from "./backlog.ts";
@@ -64,7 +64,10 @@ async function drainByPgRecvlogical(
   const { host, port, superuser } = server.postgres;
   const connection = `host=${host} port=${port} user=${superuser} dbname=postgres ` +
     `sslmode=${tls ? "require" : "disable"}`;
-  const options = pluginOptions(benchSlot(slot, plugin), server.postgres.version);
+  const options = PLUGINS[plugin].startOptions(
+    benchSlot(slot, plugin).publications,
+    server.postgres.version,
+  );
   const { success, stderr } = await new Deno.Command("bash", {
     // deno-fmt-ignore
     args: [

@@ -1,4 +1,4 @@
-import { sendsMessages } from "../postgres/session/plugin_options.ts";
+import { PLUGINS } from "../decode/plugins.ts";
 import { publishesMessages } from "../format/filter/message_filter.ts";
 import { someOf } from "../base/quantity.ts";
 import type { ServerContext } from "./server_context.ts";
@@ -16,7 +16,7 @@ export async function checkMessages(context: ServerContext): Promise<void> {
     );
     return;
   }
-  if (!sendsMessages(slot.plugin, facts.version)) {
+  if (!PLUGINS[slot.plugin].sendsMessages(facts.version)) {
     findings.warn(
       "messages",
       `${asked} has no effect: pgoutput of PostgreSQL ${facts.versionName} sends no logical messages, ` +

@@ -1,6 +1,6 @@
+import { PLUGINS } from "../decode/plugins.ts";
 import type { OutputPlugin } from "../options.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
-import { INSTALL } from "../postgres/slot/slot_failure.ts";
 import { pluginProblem } from "../postgres/slot/slot_problem.ts";
 import type { Remedy } from "../base/problem.ts";
 import type { ServerContext } from "./server_context.ts";
@@ -38,7 +38,7 @@ async function isInstalled(
 ): Promise<boolean | undefined> {
   const { plugin } = slot;
   // Part of the server; on RDS all three are.
-  if (plugin === "pgoutput" || facts.isRds) return true;
+  if (PLUGINS[plugin].isBuiltIn || facts.isRds) return true;
   // Whoever made a slot with it had it.
   const [slots] = await connection.query(
     "look for slots with the plugin",
@@ -71,14 +71,7 @@ function installation(
   plugin: OutputPlugin,
   version: number,
 ): Extract<Remedy, { kind: "command" | "advice" }> {
-  const major = Math.floor(version / 10_000);
-  switch (plugin) {
-    case "wal2json":
-      return { kind: "command", command: `apt-get install postgresql-${major}-wal2json` };
-    case "test_decoding":
-    case "pgoutput":
-      return { kind: "advice", text: INSTALL[plugin] };
-    default:
-      return plugin satisfies never;
-  }
+  const { install, installCommand } = PLUGINS[plugin];
+  const command = installCommand(Math.floor(version / 10_000));
+  return command === undefined ? { kind: "advice", text: install } : { kind: "command", command };
 }

@@ -1,4 +1,5 @@
 import { systemClock } from "../base/clock.ts";
+import { PLUGINS } from "../decode/plugins.ts";
 import { createTableFilter } from "../format/filter/table_filter.ts";
 import type { RunOptions } from "../options.ts";
 import { loadCatalog } from "../postgres/catalog/catalog.ts";
@@ -88,6 +89,6 @@ async function checkDatabase(
   await checkHeartbeat(context);
   await checkMessages(context);
   await checkTransactions(context, plan);
-  if (options.slot.plugin === "pgoutput") await checkPublication(context, plan);
+  if (PLUGINS[options.slot.plugin].usesPublications) await checkPublication(context, plan);
   await checkTables(context);
 }

@@ -1,3 +1,4 @@
+import { PLUGINS } from "../decode/plugins.ts";
 import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
 import { countOf, someOf } from "../base/quantity.ts";
 import type { ServerContext } from "./server_context.ts";
@@ -21,8 +22,9 @@ SELECT n.nspname AS schema, c.relname AS name
 /** The rows that such a refresh deletes: wal2json leaves them out, test_decoding does not say which. */
 export async function checkRefreshedViews(context: ServerContext): Promise<void> {
   const { connection, findings, wanted, options: { slot, format, policy } } = context;
-  const isStopped = slot.plugin === "wal2json" ||
-    slot.plugin === "test_decoding" && format.formatter === "JSON";
+  const { withoutIdentity } = PLUGINS[slot.plugin];
+  const isStopped = withoutIdentity === "left out" ||
+    withoutIdentity === "row not named" && format.formatter === "JSON";
   if (!isStopped || !format.operations.has("delete")) return;
   const rows = await connection.query("look for materialized views", VIEWS_QUERY);
   const views = rows.filter(({ schema, name }) => wanted(`${schema}.${name}`));

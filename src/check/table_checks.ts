@@ -1,4 +1,5 @@
 import { RunError, UsageError } from "../base/errors.ts";
+import { PLUGINS } from "../decode/plugins.ts";
 import { ColumnFilter, ruledTables } from "../format/filter/column_filter.ts";
 import { createFormatter } from "../format/formats.ts";
 import type { KnownTable } from "../postgres/catalog/known_table.ts";
@@ -25,10 +26,11 @@ export async function checkTables(context: ServerContext): Promise<void> {
   const { connection, options, findings, catalog, wanted } = context;
   const { format, slot } = options;
   const { plugin, publications } = slot;
+  const { usesPublications } = PLUGINS[plugin];
   try {
     const ruled = await readTableColumns(connection, ruledTables(format, catalog), slot);
     const columns = new ColumnFilter(format, ruled);
-    const roots = plugin === "pgoutput" ? await publishedRoots(connection, publications) : [];
+    const roots = usesPublications ? await publishedRoots(connection, publications) : [];
     await createFormatter(format, plugin, catalog, columns, roots);
     for (const doubt of columns.doubts(catalog)) findings.warn("format", doubt);
   } catch (error) {
@@ -45,7 +47,7 @@ export async function checkTables(context: ServerContext): Promise<void> {
   await checkRefreshedViews(context);
   await checkOtherPublications(context, tables);
   checkHiddenKeys(context, own);
-  if (plugin === "pgoutput") await checkUnsentKeys(context, publishesKeysOnly(context));
+  if (usesPublications) await checkUnsentKeys(context, publishesKeysOnly(context));
 }
 
 async function rowTables({ connection, catalog }: ServerContext): Promise<Table[]> {
@@ -133,18 +135,18 @@ async function checkIdentities(
   own: readonly Table[],
 ): Promise<void> {
   const { findings, options } = context;
-  const { plugin } = options.slot;
-  switch (plugin) {
-    case "wal2json": {
+  const { name, withoutIdentity } = PLUGINS[options.slot.plugin];
+  switch (withoutIdentity) {
+    case "left out": {
       const { operations } = options.format;
       const isAsked = operations.has("update") || operations.has("delete");
       return reportLeftOut(
         context,
         own.filter(({ hasIdentity }) => isAsked && !hasIdentity),
-        "wal2json leaves out every UPDATE and DELETE",
+        `${name} leaves out every UPDATE and DELETE`,
       );
     }
-    case "test_decoding": {
+    case "row not named": {
       if (!options.format.operations.has("delete")) return;
       const keysOnly = publishesKeysOnly(context);
       // Without any key the other policy counts.
@@ -160,10 +162,10 @@ async function checkIdentities(
       }
       return reportLeftOut(context, affected, "a DELETE does not say which row it was");
     }
-    case "pgoutput":
+    case "refused":
       return await reportFailing(context, all);
     default:
-      return plugin satisfies never;
+      return withoutIdentity satisfies never;
   }
 }
 
@@ -182,7 +184,7 @@ function reportLeftOut(
   } else findings.warn("replica_identity", `${found}, which is skipped`, remedy);
 }
 
-/** With pgoutput it is the application that suffers, run or no run. */
+/** It is the application that suffers, run or no run. */
 async function reportFailing(
   { connection, findings, catalog, options: { slot } }: ServerContext,
   all: readonly Table[],
@@ -225,7 +227,7 @@ async function checkOtherPublications(
   { connection, findings, options: { slot } }: ServerContext,
   all: readonly Table[],
 ): Promise<void> {
-  const own = slot.plugin === "pgoutput" ? slot.publications : [];
+  const own = PLUGINS[slot.plugin].usesPublications ? slot.publications : [];
   const rows = await connection.query(
     "look for publications of all tables",
     `SELECT p.pubname AS name FROM pg_catalog.pg_publication p

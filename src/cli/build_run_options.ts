@@ -1,4 +1,5 @@
 import { parseStreamArn } from "../kinesis/client/stream_arn.ts";
+import { PLUGINS } from "../decode/plugins.ts";
 import { publishesMessages } from "../format/filter/message_filter.ts";
 import type { RunOptions } from "../options.ts";
 import { UsageError } from "../base/errors.ts";
@@ -56,7 +57,7 @@ export function buildRunOptions(
     if (settings.originOf(id) === "argument") throw new UsageError(message);
     warnings.push(message);
   };
-  const pgoutput = values.pgSlotOutputPlugin === "pgoutput";
+  const { usesPublications } = PLUGINS[values.pgSlotOutputPlugin];
   if (!values.createStream) idle("shardCount", "--create-stream");
   if (!values.createSlot && !values.recreateSlot) {
     idle("slotFailover", "--create-slot or --recreate-slot");
@@ -73,9 +74,9 @@ export function buildRunOptions(
     idle("metricsHost", "--metrics-addr");
   }
   if (values.maxLagBytes === undefined) idle("onMaxLag", "--max-lag-bytes");
-  if (!pgoutput) idle("pgPublication", "--pg-slot-output-plugin pgoutput");
+  if (!usesPublications) idle("pgPublication", "--pg-slot-output-plugin pgoutput");
   if (values.createPublication) {
-    if (!pgoutput) idle("createPublication", "--pg-slot-output-plugin pgoutput");
+    if (!usesPublications) idle("createPublication", "--pg-slot-output-plugin pgoutput");
     else if (!values.createSlot && !values.recreateSlot) {
       idle("createPublication", "--create-slot or --recreate-slot");
     } else if (values.pgPublication.length > 1) {
@@ -123,7 +124,7 @@ export function buildRunOptions(
         failover: values.slotFailover,
         standby: values.standby,
         silenceMs: values.pgTimeout,
-        publications: !pgoutput
+        publications: !usesPublications
           ? []
           : values.pgPublication.length > 0
           ? values.pgPublication

@@ -1,5 +1,5 @@
 import type { Relation, RowChange, TransactionInfo, Truncate } from "../decode/event.ts";
-import type { OutputPlugin } from "../options.ts";
+import type { Plugin } from "../decode/plugin.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { classOfType } from "./column_type.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
@@ -26,13 +26,13 @@ export class KeyFormatter implements Formatter {
 
   constructor(
     private readonly syntax: KeySyntax,
-    private readonly plugin: OutputPlugin,
+    private readonly plugin: Plugin,
     private readonly keys: RowKeys,
     private readonly partitionKey: PartitionKeyOf,
     catalog: Catalog,
   ) {
-    this.#prefer = plugin === "wal2json" ? "new" : "old";
-    this.#pythonTexts = plugin === "wal2json";
+    this.#prefer = plugin.wasParsedAsJson ? "new" : "old";
+    this.#pythonTexts = plugin.wasParsedAsJson;
     this.#tables = new RelationCache(catalog, (relation) => this.#tableParts(relation));
   }
 
@@ -93,7 +93,7 @@ export class KeyFormatter implements Formatter {
     const part = (operation: string) =>
       this.syntax.table(
         qualifiedName,
-        this.plugin === "wal2json" ? operation : operation.toUpperCase(),
+        this.plugin.wasParsedAsJson ? operation : operation.toUpperCase(),
       );
     return {
       insert: part("insert"),
@@ -109,7 +109,7 @@ type TableParts = Readonly<Record<"insert" | "update" | "delete" | "truncate", s
 
 /** How a format writes its three parts, which are put one after the other. */
 export interface KeySyntax {
-  head(xid: number, plugin: OutputPlugin): string;
+  head(xid: number, plugin: Plugin): string;
   table(qualifiedName: string, operation: string): string;
   key(text: string): string;
   readonly noKey: string;
@@ -123,7 +123,7 @@ export const CSV: KeySyntax = {
 };
 
 export const CSV_PAYLOAD: KeySyntax = {
-  head: (xid, plugin) => `0,CDC,{"xid":${plugin === "wal2json" ? xid : `"${xid}"`},`,
+  head: (xid, plugin) => `0,CDC,{"xid":${plugin.wasParsedAsJson ? xid : `"${xid}"`},`,
   table: (qualifiedName, operation) =>
     `"table":${JSON.stringify(qualifiedName)},"operation":"${operation}","pkey":`,
   key: (text) => JSON.stringify(text) + "}",

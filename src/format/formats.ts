@@ -1,4 +1,6 @@
 import { UsageError } from "../base/errors.ts";
+import type { Plugin } from "../decode/plugin.ts";
+import { PLUGINS } from "../decode/plugins.ts";
 import type { FormatOptions, OutputPlugin } from "../options.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { ColumnFilter } from "./filter/column_filter.ts";
@@ -20,12 +22,13 @@ import { loadUserFormatter, UserModuleFormatter } from "./user/user_module.ts";
  */
 export async function createFormatter(
   options: FormatOptions,
-  plugin: OutputPlugin,
+  pluginName: OutputPlugin,
   catalog: Catalog,
   columnFilter = new ColumnFilter(options),
   /** Partitioned tables whose changes come under their own names. */
   roots: readonly string[] = [],
 ): Promise<Formatter> {
+  const plugin = PLUGINS[pluginName];
   checkTableFilter(options, catalog);
   columnFilter.check(catalog);
   const tableFilter = createTableFilter(options, catalog);
@@ -34,7 +37,7 @@ export async function createFormatter(
   const keys = new RowKeys(plugin, catalog);
   const formatter = await createInner(options, plugin, catalog, keys);
   const hasRows = !options.formatter.startsWith("CSV") || options.fullChange;
-  const inner = hasRows && plugin !== "pgoutput"
+  const inner = hasRows && plugin.printsVirtualAsNull
     ? new WithoutVirtualColumns(formatter, catalog)
     : formatter;
   const filtersTables = options.tablePattern !== undefined ||
@@ -55,7 +58,7 @@ export async function createFormatter(
 
 async function createInner(
   options: FormatOptions,
-  plugin: OutputPlugin,
+  plugin: Plugin,
   catalog: Catalog,
   keys: RowKeys,
 ): Promise<Formatter> {

@@ -1,5 +1,5 @@
 import type { Column, RowChange, TransactionInfo, Truncate } from "../decode/event.ts";
-import type { OutputPlugin } from "../options.ts";
+import type { Plugin } from "../decode/plugin.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { ColumnArrays, COLUMNS, OLD_KEYS } from "./column_arrays.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
@@ -39,12 +39,12 @@ export class FullChangeFormatter implements Formatter {
   readonly #out = new Utf8Writer();
 
   constructor(
-    private readonly plugin: OutputPlugin,
+    private readonly plugin: Plugin,
     private readonly keys: RowKeys,
     private readonly partitionKey: PartitionKeyOf,
     private readonly catalog: Catalog,
   ) {
-    this.#prefer = plugin === "wal2json" ? "new" : "old";
+    this.#prefer = plugin.wasParsedAsJson ? "new" : "old";
     this.#tables = new RelationCache(catalog, ({ schema, table }) => ({
       names: encoder.encode(
         `"schema":${JSON.stringify(schema)},"table":${JSON.stringify(table)}`,
@@ -129,7 +129,7 @@ export class FullChangeFormatter implements Formatter {
   /** An identity's columns are never NULL: there wal2json's null is a NaN. In a FULL row it may be both. */
   #withoutNulls(change: RowChange, oldRow: readonly Column[]): readonly Column[] {
     if (!oldRow.some(({ value }) => value === null)) return oldRow;
-    if (this.plugin !== "wal2json") return oldRow.filter(({ value }) => value !== null);
+    if (!this.plugin.printsNaNAsNull) return oldRow.filter(({ value }) => value !== null);
     const identity = this.catalog.table(change.relation.qualifiedName)?.replicaIdentity;
     if (identity === "d" || identity === "i") return oldRow;
     return oldRow.filter(({ name, value }) => value !== null || change.keyNames?.includes(name));
@@ -137,8 +137,7 @@ export class FullChangeFormatter implements Formatter {
 
   /** None with "nothing" and a deferrable key: the new row's need not be what it was. */
   #identityColumns(change: RowChange, key: readonly Column[]): readonly string[] {
-    // pgoutput names the key only where it is the replica identity.
-    if (change.keyNames !== undefined && this.plugin === "pgoutput") return change.keyNames;
+    if (change.keyNames !== undefined && this.plugin.keyNamesAreIdentity) return change.keyNames;
     const known = this.catalog.table(change.relation.qualifiedName);
     const names = known?.identityColumns ?? [];
     if (known?.replicaIdentity === "d" && names.some((name) => !change.newColumn(name))) {

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { LogicalMessage, Relation, RowChange, Truncate } from "../decode/event.ts";
-import type { OutputPlugin, PartitionKeyChoice } from "../options.ts";
+import type { Plugin } from "../decode/plugin.ts";
+import type { PartitionKeyChoice } from "../options.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { ColumnObject } from "./column_object.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
@@ -47,7 +48,7 @@ export class JsonFormatter implements Formatter {
   readonly #out = new Utf8Writer();
 
   constructor(
-    private readonly plugin: OutputPlugin,
+    private readonly plugin: Plugin,
     private readonly keys: RowKeys,
     partitionKey: PartitionKeyChoice,
     private readonly catalog: Catalog,
@@ -132,8 +133,8 @@ export class JsonFormatter implements Formatter {
     const out = this.#out;
     if (keyOnly) return out.text(',"oversize":true');
     const { after } = this.#tables.get(change.relation);
-    // Where wal2json left unchanged columns out, the old row may have them.
-    const mayLack = this.plugin === "wal2json" && change.kind === "update";
+    // Where unchanged columns are missing, the old row may have them.
+    const mayLack = this.plugin.omitsUnchanged && change.kind === "update";
     const bytes = mayLack ? undefined : change.newBytes?.();
     if (bytes !== undefined) {
       out.text(',"after":');

@@ -1,5 +1,5 @@
 import { type Column, type RowChange, UNCHANGED } from "../decode/event.ts";
-import type { OutputPlugin } from "../options.ts";
+import type { Plugin } from "../decode/plugin.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 
 /**
@@ -9,11 +9,11 @@ import type { Catalog } from "../postgres/catalog/known_table.ts";
  */
 export function oldRowAsSent(
   change: RowChange,
-  plugin: OutputPlugin,
+  plugin: Plugin,
   catalog: Catalog,
 ): readonly Column[] | undefined {
   const { oldRow } = change;
-  if (oldRow === undefined || change.kind !== "update" || plugin !== "wal2json") return oldRow;
+  if (oldRow === undefined || change.kind !== "update" || !plugin.fillsOldRow) return oldRow;
   const repeats = oldRow.every(({ name, value }) => change.newColumn(name)?.value === value);
   if (!repeats) return oldRow;
   if (oldRow.length < change.newRow!.length) return undefined;
@@ -31,11 +31,11 @@ export interface RowAfter {
 const NONE: readonly string[] = [];
 
 /** Undefined for a delete. */
-export function rowAfter(change: RowChange, plugin: OutputPlugin): RowAfter | undefined {
+export function rowAfter(change: RowChange, plugin: Plugin): RowAfter | undefined {
   const { newRow } = change;
   if (newRow === undefined) return undefined;
   if (change.kind === "insert") return { columns: newRow, unchanged: NONE };
-  return plugin === "wal2json" ? withAbsent(change, newRow) : withUnchanged(change, newRow);
+  return plugin.omitsUnchanged ? withAbsent(change, newRow) : withUnchanged(change, newRow);
 }
 
 /** wal2json leaves unchanged columns out of the new row: the old row may have them. */

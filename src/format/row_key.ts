@@ -1,5 +1,5 @@
 import { type Column, type Relation, type RowChange, UNCHANGED } from "../decode/event.ts";
-import type { OutputPlugin } from "../options.ts";
+import type { Plugin } from "../decode/plugin.ts";
 import type { Catalog, KnownTable } from "../postgres/catalog/known_table.ts";
 import type { FormatProblem, Unread } from "./formatter.ts";
 import { RelationCache } from "./relation_cache.ts";
@@ -35,13 +35,10 @@ export type KeyPreference = "old" | "new";
  */
 export class RowKeys {
   readonly #tables: RelationCache<TableKeys>;
-  /** wal2json prints a NaN or an infinity as null, in keys too; else a key's value is never null. */
-  readonly #nullIsValue: boolean;
   /** Keys the catalog was already asked for, as `schema.table` and names. */
   readonly #asked = new Map<string, number>();
 
-  constructor(private readonly plugin: OutputPlugin, private readonly catalog: Catalog) {
-    this.#nullIsValue = plugin === "wal2json";
+  constructor(private readonly plugin: Plugin, private readonly catalog: Catalog) {
     this.#tables = new RelationCache(catalog, (relation) => ({
       known: catalog.table(relation.qualifiedName),
       readFor: 0,
@@ -92,7 +89,7 @@ export class RowKeys {
    * it names as the key is the rest of it, which several rows may have in common.
    */
   #leavesOut(change: RowChange, known: KnownTable, unsent: readonly string[]): boolean {
-    if (this.plugin !== "pgoutput") return false;
+    if (!this.plugin.omitsGenerated) return false;
     const { keyNames } = change;
     const [present = []] = known.keys;
     const isOther = keyNames !== undefined &&
@@ -106,10 +103,10 @@ export class RowKeys {
   #isRead(table: TableKeys, { relation, transaction: { xid }, definedBy }: RowChange): boolean {
     if (table.readFor === xid && table.definedBy === definedBy) return true;
     // test_decoding does not show all DDL, and a change without key may be left out for good.
-    const tellsDdl = this.plugin !== "test_decoding" || (table.known?.keys[0]?.length ?? 0) > 0;
+    const tellsDdl = this.plugin.shownDdl !== "some" || (table.known?.keys[0]?.length ?? 0) > 0;
     const mustSee = tellsDdl ? definedBy : xid;
     if (mustSee !== 0 && !this.catalog.isRead(relation.qualifiedName, mustSee)) return false;
-    if (this.plugin === "test_decoding") this.catalog.readSoon(relation);
+    if (this.plugin.shownDdl === "some") this.catalog.readSoon(relation);
     table.readFor = xid;
     table.definedBy = definedBy;
     return true;
@@ -143,7 +140,7 @@ export class RowKeys {
 
   /** The columns of the replica identity as the change shows them, where those are the key's. */
   #identityShown(change: RowChange, known: KnownTable): readonly string[] | undefined {
-    if (this.plugin !== "test_decoding" || change.kind === "insert") return undefined;
+    if (!this.plugin.showsOldIdentity || change.kind === "insert") return undefined;
     if (known.replicaIdentity !== "d" || known.hadOtherIdentity) return undefined;
     return change.oldRow?.map(({ name }) => name);
   }
@@ -178,7 +175,8 @@ export class RowKeys {
 
   #hasValue(column: Column | undefined): column is Column {
     if (column === undefined) return false;
-    return typeof column.value === "string" || (column.value === null && this.#nullIsValue);
+    return typeof column.value === "string" ||
+      (column.value === null && this.plugin.printsNaNAsNull);
   }
 
   /** Undefined when the catalog must be asked first. */
@@ -268,9 +266,9 @@ function unknownTable({ qualifiedName }: Relation): FormatProblem {
 function unknownKey(
   { qualifiedName }: Relation,
   names: readonly string[],
-  plugin: OutputPlugin,
+  plugin: Plugin,
 ): FormatProblem {
-  const list = plugin === "pgoutput"
+  const list = plugin.usesPublications
     ? "either the publication's column list leaves them out, and they are to be added there, or "
     : "";
   return {

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../base/clock.ts";
 import { Checkpoint } from "../checkpoint.ts";
-import { createDecoder } from "../decode/create_decoder.ts";
+import { PLUGINS } from "../decode/plugins.ts";
 import { ColumnFilter, ruledTables } from "../format/filter/column_filter.ts";
 import { createMessageFilter } from "../format/filter/message_filter.ts";
 import { createTableFilter } from "../format/filter/table_filter.ts";
@@ -76,7 +76,7 @@ export async function openStages(
   const slot = await prepareSlot(ordinary, slotOptions, isWantedTable);
   ordinary.destroy();
 
-  const decoder = createDecoder(slot.plugin, {
+  const decoder = PLUGINS[slot.plugin].createDecoder({
     typeName: (oid, typmod) => catalog.typeName(oid, typmod),
     publishesMessage: createMessageFilter(format),
   });
@@ -108,7 +108,9 @@ async function openFormatter(
 ): Promise<Formatter> {
   const ruled = await readTableColumns(connection, ruledTables(format, catalog), slot);
   const columns = new ColumnFilter(format, ruled);
-  const roots = plugin === "pgoutput" ? await publishedRoots(connection, publications) : [];
+  const roots = PLUGINS[plugin].usesPublications
+    ? await publishedRoots(connection, publications)
+    : [];
   const formatter = await createFormatter(format, plugin, catalog, columns, roots);
   for (const message of columns.doubts(catalog)) logger.warn("{message}", { message });
   return formatter;

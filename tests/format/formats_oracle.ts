@@ -1,12 +1,12 @@
 // @ts-types="@types/pg"
 import type pg from "pg";
 import { systemClock } from "../../src/base/clock.ts";
-import { createDecoder } from "../../src/decode/create_decoder.ts";
+import { PLUGINS } from "../../src/decode/plugins.ts";
 import { createFormatter } from "../../src/format/formats.ts";
 import type { FormatProblem, Formatter } from "../../src/format/formatter.ts";
 import { type Decoder, UnknownTypeError } from "../../src/decode/decoder.ts";
 import { parseLsn } from "../../src/base/lsn.ts";
-import type { FormatOptions, OutputPlugin } from "../../src/options.ts";
+import { type FormatOptions, OUTPUT_PLUGINS, type OutputPlugin } from "../../src/options.ts";
 import { loadCatalog } from "../../src/postgres/catalog/catalog.ts";
 import type { Catalog } from "../../src/postgres/catalog/known_table.ts";
 import type { XLogData } from "../../src/base/replication_message.ts";
@@ -15,8 +15,6 @@ import { postgresOptions } from "../support/postgres_options.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { Row, TestPostgres } from "../support/test_postgres.ts";
 import { OPTIONS, textOf } from "../support/made_up_changes.ts";
-
-export const PLUGINS: readonly OutputPlugin[] = ["test_decoding", "wal2json", "pgoutput"];
 
 /** Debian's. */
 const MAJOR = 15;
@@ -133,10 +131,10 @@ export class Oracle {
     await catalog.refresh();
     const oracle = new Oracle(query, catalog, publications, slot);
     await query(`select pg_create_logical_replication_slot('${slot}_oracle', 'wal2json')`);
-    for (const plugin of PLUGINS) {
+    for (const plugin of OUTPUT_PLUGINS) {
       await query(`select pg_create_logical_replication_slot('${slot}_${plugin}', '${plugin}')`);
       oracle.#stages.set(plugin, {
-        decoder: createDecoder(plugin, {
+        decoder: PLUGINS[plugin].createDecoder({
           typeName: (oid, typmod) => catalog.typeName(oid, typmod),
           publishesMessage: () => true,
         }),
@@ -158,7 +156,10 @@ export class Oracle {
   }
 
   /** Publishes what all slots hold. */
-  async drain(plugins = PLUGINS, read: "get" | "peek" = "get"): Promise<void> {
+  async drain(
+    plugins: readonly OutputPlugin[] = OUTPUT_PLUGINS,
+    read: "get" | "peek" = "get",
+  ): Promise<void> {
     await this.catalog.refresh();
     for (const plugin of plugins) await this.#drain(plugin, read);
     if (read === "get") await this.#drainOracle();

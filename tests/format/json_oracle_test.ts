@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { parseLsn } from "../../src/base/lsn.ts";
-import type { OutputPlugin } from "../../src/options.ts";
+import { OUTPUT_PLUGINS, type OutputPlugin } from "../../src/options.ts";
 import { PREPARE, SCENARIO } from "../fixtures/scenario.ts";
 import {
   hasWal2json,
@@ -8,7 +8,7 @@ import {
   startDebianPostgres,
 } from "../support/debian_postgres.ts";
 import type { Row } from "../support/test_postgres.ts";
-import { type Oracle, PLUGINS, type Published, type Step, withOracle } from "./formats_oracle.ts";
+import { type Oracle, type Published, type Step, withOracle } from "./formats_oracle.ts";
 
 const ignore = !hasWal2json();
 if (ignore) console.warn(NO_DEBIAN_POSTGRES);
@@ -61,7 +61,7 @@ Deno.test(
           // pgoutput tells of the partitions alone.
           !(data.op === "truncate" && data.table === "measured")
         );
-      const [first, ...others] = PLUGINS;
+      const [first, ...others] = OUTPUT_PLUGINS;
       const expected = comparable(first!);
       assert(expected.length > 200, `only ${expected.length} records`);
       for (const plugin of others) {
@@ -116,10 +116,10 @@ Deno.test("JSON is the same when a slot is read again", { ignore }, async () => 
         "begin; delete from t where id = 11; truncate t; commit",
       ]
     ) await sessions.a.query(sql);
-    await oracle.drain(PLUGINS, "peek");
+    await oracle.drain(OUTPUT_PLUGINS, "peek");
     const first = structuredClone(oracle.published);
     await oracle.drain();
-    for (const plugin of PLUGINS) {
+    for (const plugin of OUTPUT_PLUGINS) {
       assertEquals(first[plugin].length, 5 + 5 + 10 + 1 + 1 + 1, plugin);
       assertEquals(oracle.published[plugin].slice(first[plugin].length), first[plugin], plugin);
     }
@@ -151,7 +151,7 @@ Deno.test(
       const blind = { id: "number 1", n: "number 2" };
       const full = { id: "number 1", big, n: "number 3" };
       const before = { id: "number 1", big, n: "number 2" };
-      for (const plugin of PLUGINS) {
+      for (const plugin of OUTPUT_PLUGINS) {
         const [, ...updates] = fields(oracle, plugin, "unchanged", "after", "before");
         assertEquals(updates, [
           [plugin === "wal2json" ? undefined : ["big"], blind, undefined],
@@ -184,7 +184,7 @@ Deno.test(
         sessions,
       );
       const id = { id: "number 1" };
-      for (const plugin of PLUGINS) {
+      for (const plugin of OUTPUT_PLUGINS) {
         const row = plugin === "test_decoding"
           ? { id: "number 2", v: "b" }
           : { id: "number 2", v: "b", w: null };

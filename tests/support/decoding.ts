@@ -1,4 +1,4 @@
-import { createDecoder } from "../../src/decode/create_decoder.ts";
+import { PLUGINS } from "../../src/decode/plugins.ts";
 import { type Decoder, UnknownTypeError } from "../../src/decode/decoder.ts";
 import {
   type Column,
@@ -7,7 +7,7 @@ import {
   UNCHANGED,
 } from "../../src/decode/event.ts";
 import type { PublishesMessage } from "../../src/decode/message_prefix.ts";
-import type { TypeName } from "../../src/decode/pgoutput/pgoutput_relation.ts";
+import type { TypeName } from "../../src/decode/plugin.ts";
 import type { XLogData } from "../../src/base/replication_message.ts";
 import type { OutputPlugin } from "../../src/options.ts";
 import { type Fixture, fixtureTypeName, makeXLogData, toXLogData } from "../fixtures/fixture.ts";
@@ -24,7 +24,7 @@ export function newDecoder(
   typeName: TypeName = builtinTypeName,
   publishesMessage: PublishesMessage = () => true,
 ): Decoder {
-  return createDecoder(plugin, { typeName, publishesMessage });
+  return PLUGINS[plugin].createDecoder({ typeName, publishesMessage });
 }
 
 /** A decoder inside transaction 7, and a function that gives it one more message. */

@@ -1,11 +1,10 @@
 import { systemClock } from "../../../src/base/clock.ts";
 import type { OutputPlugin } from "../../../src/options.ts";
 import { loadCatalog, type PgCatalog } from "../../../src/postgres/catalog/catalog.ts";
-import { pluginOptions } from "../../../src/postgres/session/plugin_options.ts";
+import { PLUGINS } from "../../../src/decode/plugins.ts";
+import { OUTPUT_PLUGINS } from "../../../src/options.ts";
 import { createTables, makeSmallTransactions } from "../backlog.ts";
 import { BenchServer, benchSlot } from "../bench_server.ts";
-
-export const PLUGINS = ["test_decoding", "wal2json", "pgoutput"] as const;
 
 /** What a real server sent for the same transactions, by each plugin, and its catalog. */
 export interface Captured {
@@ -19,7 +18,7 @@ export interface Captured {
 export async function captureMessages(transactions: number): Promise<Captured> {
   await using server = await BenchServer.start();
   await createTables(server);
-  for (const plugin of PLUGINS) await server.createSlot(plugin, plugin);
+  for (const plugin of OUTPUT_PLUGINS) await server.createSlot(plugin, plugin);
   const { changes } = await makeSmallTransactions(server, transactions);
   const { host, port, superuser, version } = server.postgres;
   const catalog = await loadCatalog(
@@ -47,7 +46,8 @@ export async function captureMessages(transactions: number): Promise<Captured> {
     Math.random,
   );
   const capture = async (plugin: OutputPlugin) => {
-    const options = pluginOptions(benchSlot(plugin, plugin), version).flat();
+    const options = PLUGINS[plugin].startOptions(benchSlot(plugin, plugin).publications, version)
+      .flat();
     const rows = await server.query(
       `select lsn::text, data from pg_logical_slot_peek_binary_changes('${plugin}', null, null${
         options.map((option) => `, '${option}'`).join("")

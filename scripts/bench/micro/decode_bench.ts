@@ -1,8 +1,9 @@
-import { createDecoder } from "../../../src/decode/create_decoder.ts";
+import { PLUGINS } from "../../../src/decode/plugins.ts";
 import { readCopyData } from "../../../src/postgres/session/copy_data.ts";
 import { MessageFramer } from "../../../src/postgres/session/message_framer.ts";
 import type { XLogData } from "../../../src/base/replication_message.ts";
-import { captureMessages, PLUGINS } from "./captured_messages.ts";
+import { OUTPUT_PLUGINS } from "../../../src/options.ts";
+import { captureMessages } from "./captured_messages.ts";
 
 // Each iteration takes all messages of 2,000 transactions of 10 changes: 24,000 of test_decoding and
 // wal2json. `deno bench -A scripts/bench/micro/decode_bench.ts`
@@ -13,7 +14,7 @@ const catalog = {
   publishesMessage: () => true,
 };
 
-for (const plugin of PLUGINS) {
+for (const plugin of OUTPUT_PLUGINS) {
   const copyData = captured.messages[plugin];
   const stream = new Uint8Array(copyData.reduce((sum, { length }) => sum + length, 0));
   copyData.reduce((at, message) => (stream.set(message, at), at + message.length), 0);
@@ -27,7 +28,7 @@ for (const plugin of PLUGINS) {
   });
 
   Deno.bench(`${plugin}: decode ${messages.length} messages, and of each change its key`, () => {
-    const decoder = createDecoder(plugin, catalog);
+    const decoder = PLUGINS[plugin].createDecoder(catalog);
     for (const message of messages) {
       const event = decoder.decode(message);
       if (event?.kind === "insert" || event?.kind === "update") event.newColumn("id");
@@ -36,7 +37,7 @@ for (const plugin of PLUGINS) {
   });
 
   Deno.bench(`${plugin}: decode ${messages.length} messages with all columns`, () => {
-    const decoder = createDecoder(plugin, catalog);
+    const decoder = PLUGINS[plugin].createDecoder(catalog);
     for (const message of messages) {
       const event = decoder.decode(message);
       if (event?.kind === "insert" || event?.kind === "update") event.newRow;

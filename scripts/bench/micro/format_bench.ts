@@ -1,9 +1,10 @@
-import { createDecoder } from "../../../src/decode/create_decoder.ts";
+import { PLUGINS } from "../../../src/decode/plugins.ts";
 import { createFormatter } from "../../../src/format/formats.ts";
 import type { FormatOptions } from "../../../src/options.ts";
 import { readCopyData } from "../../../src/postgres/session/copy_data.ts";
 import type { XLogData } from "../../../src/base/replication_message.ts";
-import { captureMessages, PLUGINS } from "./captured_messages.ts";
+import { OUTPUT_PLUGINS } from "../../../src/options.ts";
+import { captureMessages } from "./captured_messages.ts";
 
 // Each iteration decodes and formats 20,000 changes.
 // `deno bench -A scripts/bench/micro/format_bench.ts`
@@ -33,7 +34,7 @@ const FORMATS: Readonly<Record<string, Partial<FormatOptions>>> = {
   JSON: { formatter: "JSON" },
 };
 
-for (const plugin of PLUGINS) {
+for (const plugin of OUTPUT_PLUGINS) {
   const messages = captured.messages[plugin].map((message) =>
     readCopyData(message, 0, message.length) as XLogData
   );
@@ -41,7 +42,7 @@ for (const plugin of PLUGINS) {
     const formatter = await createFormatter({ ...OPTIONS, ...options }, plugin, captured.catalog);
     let units = 0;
     Deno.bench({ group: name, name: `${name}: ${captured.changes} changes of ${plugin}` }, () => {
-      const decoder = createDecoder(plugin, catalog);
+      const decoder = PLUGINS[plugin].createDecoder(catalog);
       for (const message of messages) {
         const event = decoder.decode(message);
         if (event === undefined || event.kind === "begin" || event.kind === "commit") continue;

@@ -2,20 +2,21 @@ import { type XLogData, XLOGDATA_HEADER_BYTES } from "../../base/replication_mes
 import type { Decoder } from "../decoder.ts";
 import type { TransactionEvent } from "../event.ts";
 import { MAX_PREFIX_BYTES, type PublishesMessage } from "../message_prefix.ts";
+import type { TypeName } from "../plugin.ts";
 import { failAt, MessageReader, readUint32 } from "./pgoutput_reader.ts";
-import {
-  type Description,
-  type PgoutputRelation,
-  RelationCache,
-  type TypeName,
-} from "./pgoutput_relation.ts";
+import { type Letter, LETTERS } from "./pgoutput_letters.ts";
+import { type Description, type PgoutputRelation, RelationCache } from "./pgoutput_relation.ts";
 import { PgoutputRow } from "./pgoutput_row.ts";
 import type { Timelines } from "../../base/timelines.ts";
 import { TransactionSequence } from "../transaction_sequence.ts";
 import { decodeUtf8 } from "../utf8.ts";
 
-const B = 0x42, C = 0x43, D = 0x44, I = 0x49, K = 0x4B, M = 0x4D, N = 0x4E, O = 0x4F, R = 0x52;
-const T = 0x54, U = 0x55, Y = 0x59;
+const { begin: BEGIN, commit: COMMIT, delete: DELETE, insert: INSERT, message: MESSAGE } = LETTERS;
+const { origin: ORIGIN, relation: RELATION, truncate: TRUNCATE, type: TYPE, update: UPDATE } =
+  LETTERS;
+
+/** What stands before a row: the old key, the old row, or the new row. */
+const OLD_KEY = 0x4B, OLD_ROW = 0x4F, NEW_ROW = 0x4E;
 
 /** PostgreSQL counts from 2000-01-01 UTC. */
 const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
@@ -45,35 +46,36 @@ export class PgoutputDecoder implements Decoder {
   }
 
   needsOnlyHead(head: XLogData): boolean {
-    return head.dataAt(0) === M && !this.#isPublished(head);
+    return head.dataAt(0) === MESSAGE && !this.#isPublished(head);
   }
 
   decode(message: XLogData): TransactionEvent | undefined {
-    switch (message.payload[XLOGDATA_HEADER_BYTES]) {
-      case I:
+    const letter = message.payload[XLOGDATA_HEADER_BYTES] as Letter;
+    switch (letter) {
+      case INSERT:
         return this.#decodeInsert(message);
-      case U:
+      case UPDATE:
         return this.#decodeUpdate(message);
-      case D:
+      case DELETE:
         return this.#decodeDelete(message);
-      case B:
+      case BEGIN:
         return this.#decodeBegin(new MessageReader(message, BODY));
-      case C:
+      case COMMIT:
         return this.#decodeCommit(new MessageReader(message, BODY));
-      case T:
+      case TRUNCATE:
         return this.#decodeTruncate(new MessageReader(message, BODY));
-      case M:
+      case MESSAGE:
         return this.#decodeMessage(new MessageReader(message, BODY));
-      case R:
+      case RELATION:
         this.#relations.readRelation(
           this.#describing(message),
           this.#sequence.xid,
         );
         return undefined;
-      case Y:
+      case TYPE:
         this.#relations.readType(this.#describing(message));
         return undefined;
-      case O: {
+      case ORIGIN: {
         const reader = this.#describing(message);
         reader.uint64();
         reader.string();
@@ -81,6 +83,7 @@ export class PgoutputDecoder implements Decoder {
         return undefined;
       }
       default:
+        letter satisfies never;
         failAt(message, XLOGDATA_HEADER_BYTES, "an unknown kind of message");
     }
   }
@@ -93,7 +96,7 @@ export class PgoutputDecoder implements Decoder {
   // Insert: OID, 'N', new tuple.
   #decodeInsert(message: XLogData): TransactionEvent {
     const relation = this.#relation(message);
-    if (message.payload[BODY + 4] !== N) failAt(message, BODY + 4, "no new row in an insert");
+    if (message.payload[BODY + 4] !== NEW_ROW) failAt(message, BODY + 4, "no new row in an insert");
     return this.#row(message, "insert", relation, -1, false, BODY + 5);
   }
 
@@ -101,11 +104,11 @@ export class PgoutputDecoder implements Decoder {
   #decodeUpdate(message: XLogData): TransactionEvent {
     const relation = this.#relation(message);
     switch (message.payload[BODY + 4]) {
-      case N:
+      case NEW_ROW:
         return this.#row(message, "update", relation, -1, false, BODY + 5);
-      case K:
+      case OLD_KEY:
         return this.#row(message, "update", relation, BODY + 5, true, -1);
-      case O:
+      case OLD_ROW:
         return this.#row(message, "update", relation, BODY + 5, false, -1);
       default:
         failAt(message, BODY + 4, "neither an old nor a new row in an update");
@@ -116,8 +119,10 @@ export class PgoutputDecoder implements Decoder {
   #decodeDelete(message: XLogData): TransactionEvent {
     const relation = this.#relation(message);
     const letter = message.payload[BODY + 4];
-    if (letter !== K && letter !== O) failAt(message, BODY + 4, "no old row in a delete");
-    return this.#row(message, "delete", relation, BODY + 5, letter === K, -1);
+    if (letter !== OLD_KEY && letter !== OLD_ROW) {
+      failAt(message, BODY + 4, "no old row in a delete");
+    }
+    return this.#row(message, "delete", relation, BODY + 5, letter === OLD_KEY, -1);
   }
 
   #row(

@@ -4,10 +4,8 @@ import { ByteInterner } from "../bytes.ts";
 import { columnBudget } from "../column_budget.ts";
 import { UnknownTypeError } from "../decoder.ts";
 import type { Relation } from "../event.ts";
+import type { TypeName } from "../plugin.ts";
 import { MessageReader } from "./pgoutput_reader.ts";
-
-/** The type's name as `format_type` prints it; undefined when the catalog has not seen the type. */
-export type TypeName = (oid: number, typmod: number) => string | undefined;
 
 export interface PgoutputColumn {
   readonly name: string;

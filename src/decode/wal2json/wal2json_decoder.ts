@@ -29,8 +29,9 @@ const encoder = new TextEncoder();
 const MAX_BEFORE_PREFIX = XLOGDATA_HEADER_BYTES + 500;
 /** A character of one byte may be escaped as `\u0001`. */
 const BYTES_OF_ESCAPE = 6;
-/** Where the letter of the action stands. */
-const LETTER = XLOGDATA_HEADER_BYTES + ACTION.length;
+/** Where the letter of the action stands in what the plugin writes. */
+export const ACTION_AT = ACTION.length;
+const LETTER = XLOGDATA_HEADER_BYTES + ACTION_AT;
 const AFTER_LETTER = LETTER + 1;
 const XID = ascii('","xid":');
 const TIMESTAMP = ascii(',"timestamp":');

@@ -1,6 +1,7 @@
 import type { Relation, RowChange, Truncate } from "../../decode/event.ts";
 import { RunError } from "../../base/errors.ts";
-import type { FormatOptions, Operation, OutputPlugin } from "../../options.ts";
+import type { Plugin } from "../../decode/plugin.ts";
+import type { FormatOptions, Operation } from "../../options.ts";
 import type { Catalog } from "../../postgres/catalog/known_table.ts";
 import { someOf } from "../../base/quantity.ts";
 import {
@@ -35,7 +36,7 @@ export class FilteringFormatter implements Formatter {
   constructor(
     private readonly inner: Formatter,
     options: Pick<FormatOptions, "operations">,
-    private readonly plugin: OutputPlugin,
+    private readonly plugin: Plugin,
     private readonly tableFilter: TableFilter,
     private readonly columnFilter: ColumnFilter,
     private readonly keys: RowKeys,
@@ -102,7 +103,7 @@ export class FilteringFormatter implements Formatter {
 
   /**
    * What must be read before the options can be held against a table: its parents as they are when the
-   * change is published. Of the plugins only wal2json shows all DDL that may concern them. Throws a
+   * change is published. Only some plugins show all DDL that may concern them. Throws a
    * RunError where the change is of a partition that only the options know.
    */
   #unread(
@@ -111,7 +112,7 @@ export class FilteringFormatter implements Formatter {
     definedBy: number | undefined,
   ): Unread | undefined {
     if (this.named === undefined) return undefined;
-    const mustSee = this.plugin === "wal2json" && definedBy !== undefined ? definedBy : xid;
+    const mustSee = this.plugin.shownDdl === "all" && definedBy !== undefined ? definedBy : xid;
     const table = this.#tables.get(relation);
     if (mustSee === 0 || table.readFor === mustSee) return undefined;
     for (const each of table.isRoot ? [relation, ...this.named] : [relation]) {
@@ -137,10 +138,10 @@ export class FilteringFormatter implements Formatter {
     columns: readonly string[] | undefined,
     keyNames: readonly string[],
   ): void {
-    // wal2json leaves unchanged TOAST columns out of an update. An old row may be a key alone, and
+    // An update may lack unchanged TOAST columns. An old row may be a key alone, and
     // without its NULLs, so only what is in it tells anything.
     const isWhole = change.kind === "insert" ||
-      change.kind === "update" && this.plugin !== "wal2json";
+      change.kind === "update" && !this.plugin.omitsUnchanged;
     const names = ((isWhole ? change.newRow : change.oldRow) ?? []).map(({ name }) => name);
     for (const [name, rule] of rules) {
       const option = `--${rule}-column ${change.relation.qualifiedName}.${name}`;

@@ -1,5 +1,6 @@
 // @ts-types="@types/pg"
 import pg from "pg";
+import { PLUGINS } from "../../decode/plugins.ts";
 import type { SlotOptions } from "../../options.ts";
 import type { Connection } from "../connection/connection.ts";
 import { describe, failed, isTransient, PostgresError } from "../connection/postgres_error.ts";
@@ -69,7 +70,7 @@ function adviceFor(
 ): string | undefined {
   switch (code) {
     case "42704":
-      if (plugin !== "pgoutput") return undefined;
+      if (!PLUGINS[plugin].usesPublications) return undefined;
       // The catalog is read as it was at the change.
       return "when this change was made that publication was not there, even if one of its name is now. " +
         `${NOTHING_LOST}: give a publication that is older with --pg-publication, or read on with a copy ` +

@@ -2,12 +2,12 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../base/clock.ts";
 import { formatLsn, type Lsn, parseLsn } from "../../base/lsn.ts";
 import type { Timelines } from "../../base/timelines.ts";
+import { PLUGINS } from "../../decode/plugins.ts";
 import type { SlotOptions } from "../../options.ts";
 import type { Connection, TextRow } from "../connection/connection.ts";
 import { readCopyData, readNotice, writeStandbyStatus } from "./copy_data.ts";
 import { CopyStream } from "./copy_stream.ts";
 import { explainLostStream, explainRefusedStart } from "./decoding_failure.ts";
-import { pluginOptions } from "./plugin_options.ts";
 import { failed, PostgresError } from "../connection/postgres_error.ts";
 import type { Keepalive, ReplicationMessage, XLogData } from "../../base/replication_message.ts";
 import { readTimelines } from "./read_timelines.ts";
@@ -221,7 +221,8 @@ export class ReplicationSession {
   }
 
   async #start(startLsn: Lsn): Promise<void> {
-    const options = pluginOptions(this.slot, this.identity.version)
+    const { plugin, publications } = this.slot;
+    const options = PLUGINS[plugin].startOptions(publications, this.identity.version)
       .map(([name, value]) => `"${name}" '${value.replaceAll("'", "''")}'`).join(", ");
     const command = `START_REPLICATION SLOT "${this.slot.name.replaceAll('"', '""')}" ` +
       `LOGICAL ${formatLsn(startLsn)} (${options})`;

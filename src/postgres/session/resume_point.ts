@@ -1,10 +1,7 @@
 import { formatLsn, type Lsn } from "../../base/lsn.ts";
-import type { OutputPlugin } from "../../options.ts";
+import type { MessageRole, Plugin } from "../../decode/plugin.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
 import type { XLogData } from "../../base/replication_message.ts";
-
-/** What a message means for the place to resume at. */
-type Role = "begin" | "commit" | "change" | "teaching";
 
 /**
  * Where a new session goes on after a lost one, so that nothing behind the source notices: behind the
@@ -29,7 +26,7 @@ export class ResumePoint {
   /** Messages of it that came again in this session; undefined when that is over. */
   #replayed: number | undefined;
 
-  constructor(startLsn: Lsn, private readonly plugin: OutputPlugin) {
+  constructor(startLsn: Lsn, private readonly plugin: Pick<Plugin, "roleOf">) {
     this.#lsn = startLsn;
   }
 
@@ -78,7 +75,9 @@ export class ResumePoint {
    * @throws {PostgresError} when what comes again is something else.
    */
   accept(message: XLogData): boolean {
-    const role = this.#roleOf(message);
+    const role = this.plugin.roleOf(message);
+    // The decoder refuses what is not known. What comes again was known before.
+    if (role === undefined && !this.isReplaying) return true;
     if (this.#isComparing) return this.#compare(message, role);
     if (this.#replayed !== undefined) return this.#acceptReplay(message, role);
     switch (role) {
@@ -106,6 +105,7 @@ export class ResumePoint {
         }
         break;
       case "teaching":
+      case undefined:
         break;
       default:
         return role satisfies never;
@@ -113,7 +113,7 @@ export class ResumePoint {
     return true;
   }
 
-  #compare(message: XLogData, role: Role): boolean {
+  #compare(message: XLogData, role: MessageRole | undefined): boolean {
     if (role === "teaching") return true;
     if (role !== "commit") return false;
     const { endLsn, data } = this.#commit!;
@@ -136,7 +136,7 @@ export class ResumePoint {
     );
   }
 
-  #acceptReplay(message: XLogData, role: Role): boolean {
+  #acceptReplay(message: XLogData, role: MessageRole | undefined): boolean {
     // A session teaches what it needs anew: it is not counted, and is no harm twice.
     if (role === "teaching") return true;
     // Outside a transaction, before the one that is replayed.
@@ -155,31 +155,6 @@ export class ResumePoint {
     if (place === this.#received) this.#replayed = undefined;
     return false;
   }
-
-  #roleOf(message: XLogData): Role {
-    const first = message.dataAt(0);
-    switch (this.plugin) {
-      // BEGIN, COMMIT, table, message
-      case "test_decoding":
-        return roleOfLetter(first);
-      // {"action":"B"
-      case "wal2json":
-        return roleOfLetter(message.dataAt(11));
-      case "pgoutput":
-        return first === RELATION || first === TYPE ? "teaching" : roleOfLetter(first);
-      default:
-        return this.plugin satisfies never;
-    }
-  }
-}
-
-const RELATION = "R".charCodeAt(0);
-const TYPE = "Y".charCodeAt(0);
-const BEGIN = "B".charCodeAt(0);
-const COMMIT = "C".charCodeAt(0);
-
-function roleOfLetter(letter: number | undefined): Role {
-  return letter === BEGIN ? "begin" : letter === COMMIT ? "commit" : "change";
 }
 
 function sameBytes(left: Uint8Array, right: Uint8Array): boolean {

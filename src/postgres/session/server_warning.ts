@@ -1,9 +1,7 @@
+import { PLUGINS } from "../../decode/plugins.ts";
 import type { OutputPlugin } from "../../options.ts";
 import type { Notice } from "./copy_data.ts";
 import type { ServerWarning } from "../../base/replication_message.ts";
-
-/** The code of `elog(WARNING, …)`, and of any `ereport` that names none. */
-const PLAIN_WARNING = "01000";
 
 /** Class 57 announces that the server goes down. */
 const OPERATOR_INTERVENTION = "57";
@@ -18,24 +16,8 @@ export function leftOutBy(
   plugin: OutputPlugin,
 ): ServerWarning["leftOut"] | undefined {
   if (severity !== "WARNING" || code.startsWith(OPERATOR_INTERVENTION)) return undefined;
-  switch (plugin) {
-    case "pgoutput":
-      // https://github.com/postgres/postgres/blob/REL_18_4/src/backend/replication/pgoutput/pgoutput.c
-      if (file === "pgoutput.c" && routine === "LoadPublications") return "publication";
-      break;
-    case "wal2json":
-      // https://github.com/eulerto/wal2json/blob/wal2json_2_6/wal2json.c
-      if (file === "wal2json.c" && routine === "pg_decode_write_change" && code === PLAIN_WARNING) {
-        return "row";
-      }
-      // Of options that it will give up.
-      if (file === "wal2json.c" && routine === "pg_decode_startup") return undefined;
-      break;
-    case "test_decoding":
-      break;
-    default:
-      return plugin satisfies never;
-  }
+  const leftOut = PLUGINS[plugin].leftOutBy({ file, routine, code });
+  if (leftOut !== undefined) return leftOut === "nothing" ? undefined : leftOut;
   // What else a plugin warns of is not known. What the rest of the server warns of says nothing of changes.
   return file === `${plugin}.c` || file === "" ? "unclear" : undefined;
 }

@@ -3,6 +3,7 @@ import { Backoff } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 import { LastingTrouble } from "../../base/lasting_trouble.ts";
 import { formatLsn, type Lsn, parseLsn } from "../../base/lsn.ts";
+import { PLUGINS } from "../../decode/plugins.ts";
 import type { PostgresOptions, SlotOptions } from "../../options.ts";
 import { BatchQueue } from "./batch_queue.ts";
 import { bounded } from "../connection/bounded.ts";
@@ -223,7 +224,7 @@ class Source implements ReplicationSource {
     const { timelines } = server;
     if (this.#resume === undefined || this.#server === undefined) {
       this.#confirmedLsn = slotLsn > startLsn ? slotLsn : startLsn;
-      this.#resume = new ResumePoint(this.#confirmedLsn, slot.plugin);
+      this.#resume = new ResumePoint(this.#confirmedLsn, PLUGINS[slot.plugin]);
       this.#queue.push([{ kind: "timeline", timelines, branch: undefined }], 0);
       return startLsn;
     }

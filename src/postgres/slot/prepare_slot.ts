@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { type Lsn, parseLsn } from "../../base/lsn.ts";
+import { PLUGINS } from "../../decode/plugins.ts";
 import type { OutputPlugin, SlotOptions } from "../../options.ts";
 import { formatBytes } from "../../base/quantity.ts";
 import type { Connection, TextRow } from "../connection/connection.ts";
@@ -46,22 +47,21 @@ export async function prepareSlot(
   options: SlotOptions,
   wanted: WantedTable = () => true,
 ): Promise<SlotInfo> {
+  const { usesPublications } = PLUGINS[options.plugin];
   const server = await checkServer(connection, options.plugin);
   const refused = pluginProblem(server, options);
   if (refused !== undefined) throw asError({ ...refused, transient: false });
   const existing = await findSlot(connection, options.name);
   if (existing !== undefined && !options.recreate) {
     checkSlot(existing, server, options);
-    if (options.plugin === "pgoutput") {
-      await checkPublications(connection, options, true, wanted);
-    }
+    if (usesPublications) await checkPublications(connection, options, true, wanted);
     return { ...identity(existing, options), created: false, server };
   }
   if (existing === undefined && !options.create && !options.recreate) {
     throw asError({ ...missingSlot(options, connection), transient: false });
   }
   // A publication younger than the slot cannot be read by it.
-  if (options.plugin === "pgoutput") {
+  if (usesPublications) {
     const made = options.createPublication &&
       await createPublication(connection, options, server.version, wanted);
     if (!made) await checkPublications(connection, options, false, wanted);

@@ -1,3 +1,4 @@
+import { PLUGINS } from "../../decode/plugins.ts";
 import type { OutputPlugin } from "../../options.ts";
 import type { Problem, Remedy } from "../../base/problem.ts";
 import type { Connection } from "../connection/connection.ts";
@@ -131,7 +132,7 @@ export function serverProblems(
       },
     });
   }
-  if (encoding !== "UTF8" && plugin !== "pgoutput") {
+  if (encoding !== "UTF8" && !PLUGINS[plugin].sendsUtf8) {
     problems.set("encoding", {
       found: `the database ${JSON.stringify(database)} is encoded in ${encoding}, and ${plugin} ` +
         "would send its bytes unconverted",

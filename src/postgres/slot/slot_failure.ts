@@ -1,15 +1,8 @@
 // @ts-types="@types/pg"
 import pg from "pg";
+import { PLUGINS } from "../../decode/plugins.ts";
 import type { OutputPlugin, SlotOptions } from "../../options.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
-
-/** How each plugin is installed, where it is not part of the server. */
-export const INSTALL: Readonly<Record<OutputPlugin, string>> = {
-  pgoutput: "it is part of every server from 10 on",
-  test_decoding:
-    "it comes with PostgreSQL's contrib package (postgresql-contrib; Debian: in the server's)",
-  wal2json: "Debian: apt-get install postgresql-<version>-wal2json; Red Hat: wal2json_<version>",
-};
 
 /**
  * The statements that add a plugin to `output_plugin_libraries`, whose list is not quoted.
@@ -55,7 +48,9 @@ function adviceFor(
     case "58P01":
       return step === "drop"
         ? undefined
-        : `install the plugin ${plugin} on the server (${INSTALL[plugin]}), or choose another ` +
+        : `install the plugin ${plugin} on the server (${
+          PLUGINS[plugin].install
+        }), or choose another ` +
           "with --pg-slot-output-plugin";
     case "42501":
       // The list is checked before; it may have changed since. The function is where a plugin is loaded.

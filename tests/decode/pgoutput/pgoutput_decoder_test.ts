@@ -2,7 +2,8 @@ import { assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from
 import { columnBudget } from "../../../src/decode/column_budget.ts";
 import { DecodeError, UnknownTypeError } from "../../../src/decode/decoder.ts";
 import { NO_VALUE, type RowBytes } from "../../../src/decode/event.ts";
-import type { PgoutputRelation, TypeName } from "../../../src/decode/pgoutput/pgoutput_relation.ts";
+import type { PgoutputRelation } from "../../../src/decode/pgoutput/pgoutput_relation.ts";
+import type { TypeName } from "../../../src/decode/plugin.ts";
 import { makeXLogData } from "../../fixtures/fixture.ts";
 import {
   asRow,

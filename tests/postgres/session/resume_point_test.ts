@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { PLUGINS } from "../../../src/decode/plugins.ts";
 import type { OutputPlugin } from "../../../src/options.ts";
 import { PostgresError } from "../../../src/postgres/connection/postgres_error.ts";
 import { XLogData } from "../../../src/base/replication_message.ts";
@@ -39,7 +40,7 @@ for (const plugin of Object.keys(SPOKEN) as OutputPlugin[]) {
     const all = [100n, 200n, 300n].flatMap((end, index) => SPOKEN[plugin](700 + index, end));
     for (let first = 0; first <= all.length; first++) {
       for (let second = 0; second <= all.length; second++) {
-        const resume = new ResumePoint(50n, plugin);
+        const resume = new ResumePoint(50n, PLUGINS[plugin]);
         const passed: XLogData[] = [];
         for (const cut of [first, second, all.length]) {
           // The slot may have confirmed all that was received, some of it, or none.
@@ -61,7 +62,7 @@ for (const plugin of Object.keys(SPOKEN) as OutputPlugin[]) {
 }
 
 Deno.test("ResumePoint lets pgoutput teach a new session what it taught the old one", () => {
-  const resume = new ResumePoint(0n, "pgoutput");
+  const resume = new ResumePoint(0n, PLUGINS.pgoutput);
   const [begin, insert, other, commit] = SPOKEN.pgoutput(7, 100n) as [
     XLogData,
     XLogData,
@@ -77,7 +78,7 @@ Deno.test("ResumePoint lets pgoutput teach a new session what it taught the old 
 });
 
 Deno.test("ResumePoint goes on behind a message outside any transaction", () => {
-  const resume = new ResumePoint(0n, "test_decoding");
+  const resume = new ResumePoint(0n, PLUGINS.test_decoding);
   assertEquals(
     resume.accept(message(0x80n, "message: transactional: 0 prefix: p, sz: 1 content:x")),
     true,
@@ -94,7 +95,7 @@ Deno.test("ResumePoint stops when another transaction comes, or the same one dif
     [sent[0]!, sent[3]!],
   ];
   for (const other of others) {
-    const resume = new ResumePoint(0n, "test_decoding");
+    const resume = new ResumePoint(0n, PLUGINS.test_decoding);
     for (const each of sent.slice(0, 2)) resume.accept(each);
     resume.restart(resume.lsn);
     assertThrows(() => other.forEach((each) => resume.accept(each)), PostgresError, "start again");
@@ -123,14 +124,14 @@ for (const plugin of Object.keys(SPOKEN) as OutputPlugin[]) {
     };
     let resume: ResumePoint;
     for (const [what, other] of Object.entries(others)) {
-      resume = new ResumePoint(50n, plugin);
+      resume = new ResumePoint(50n, PLUGINS[plugin]);
       receive(resume, [...speak(700, 100n), ...speak(701, 200n), ...last]);
       assertEquals(resume.restart(100n), 100n);
       assertEquals(resume.isComparing, true);
       const error = assertThrows(other, PostgresError, "ended at 0/12C any more", what);
       assertEquals(error.transient, false);
     }
-    resume = new ResumePoint(50n, plugin);
+    resume = new ResumePoint(50n, PLUGINS[plugin]);
     receive(resume, last);
     resume.restart(300n);
     assertEquals(resume.isComparing, false, "a slot that has confirmed all has nothing to compare");
@@ -142,10 +143,24 @@ Deno.test("ResumePoint passes messages outside transactions once, and what is ne
     message(end, "message: transactional: 0 prefix: p, sz: 1 content:x");
   const first = SPOKEN.test_decoding(7, 100n);
   const second = SPOKEN.test_decoding(8, 300n);
-  const resume = new ResumePoint(0n, "test_decoding");
+  const resume = new ResumePoint(0n, PLUGINS.test_decoding);
   receive(resume, [outside(0x20n), ...first, outside(150n), outside(200n), ...second.slice(0, 2)]);
   assertEquals(resume.restart(0n), 0n);
   const again = [outside(0x20n), ...first, outside(150n), outside(200n), ...second, outside(400n)];
   const isNew = [...Array(9).fill(false), true, true, true];
   assertEquals(receive(resume, again), isNew);
+});
+
+Deno.test("ResumePoint leaves a message that it does not know to the decoder, and goes no further by it", () => {
+  const resume = new ResumePoint(50n, PLUGINS.pgoutput);
+  const [begin, , , commit] = SPOKEN.pgoutput(700, 100n);
+  resume.accept(begin!);
+  assertEquals(resume.accept(message(90n, "S1")), true);
+  resume.restart(50n);
+  assertEquals(resume.accept(begin!), false);
+  // It was not counted among the transaction's messages.
+  assertEquals(resume.isReplaying, false);
+  assertEquals(resume.accept(commit!), true);
+  assertEquals(resume.accept(message(200n, "S1")), true);
+  assertEquals(resume.lsn, 100n);
 });
