@@ -6,7 +6,8 @@
  * `deno compile` downloads its runtime (denort). Where that cannot be reached, DENO_COMPILE names
  * another Deno to compile with and DENORT_BIN the runtime of the same version.
  */
-import { fromFileUrl, join } from "@std/path";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import manifest from "../deno.json" with { type: "json" };
 import { buildInfo } from "../src/base/build_info.ts";
 import type { LockFile } from "./build/lock_file.ts";
@@ -41,7 +42,7 @@ const PERMISSIONS = [
   "--allow-sys=osRelease,uid,homedir",
 ];
 
-const ROOT = fromFileUrl(new URL("..", import.meta.url));
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "dist");
 /**
  * The cache of compiled code would be a file in /tmp, of a name that can be guessed, which the program

@@ -4,7 +4,8 @@
  *
  *     deno run -R scripts/imports.ts
  */
-import { dirname, fromFileUrl, join, normalize, relative } from "@std/path";
+import { dirname, join, normalize, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /** Rooms on one level, which do not import each other. */
 type Level = string | readonly string[];
@@ -157,7 +158,7 @@ export function* arrows(imports: Imports): Generator<string> {
 }
 
 if (import.meta.main) {
-  const root = relative(Deno.cwd(), fromFileUrl(new URL("..", import.meta.url))) || ".";
+  const root = relative(Deno.cwd(), fileURLToPath(new URL("..", import.meta.url))) || ".";
   const imports = await readImports(root);
   for (const line of arrows(imports)) console.log(line);
   const wrong = wrongArrows(imports);

@@ -1,6 +1,6 @@
 // @ts-types="@types/pg"
 import type pg from "pg";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { startDebianPostgres } from "../../tests/support/debian_postgres.ts";
 import type { TestPostgres } from "../../tests/support/test_postgres.ts";
 import { sleep } from "../../tests/support/wait.ts";

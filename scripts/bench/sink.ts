@@ -1,7 +1,7 @@
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import type { KeptPut, SinkStats } from "./answering_sink.ts";
 
-const SCRIPT = fromFileUrl(new URL("./answering_sink.ts", import.meta.url));
+const SCRIPT = fileURLToPath(new URL("./answering_sink.ts", import.meta.url));
 
 /** The answering sink in its own process; `await using` ends it. */
 export class Sink implements AsyncDisposable {

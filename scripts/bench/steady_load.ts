@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { join } from "@std/path";
+import { join } from "node:path";
 import type { OutputPlugin } from "../../src/options.ts";
 import { Pg2kinesis } from "../../tests/support/pg2kinesis.ts";
 import { takeApart } from "../../tests/support/read_back.ts";

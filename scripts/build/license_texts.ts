@@ -1,4 +1,4 @@
-import { join, relative } from "@std/path";
+import { join, relative } from "node:path";
 import { type LockFile, splitKey } from "./lock_file.ts";
 import type { PackageCache } from "./package_cache.ts";
 

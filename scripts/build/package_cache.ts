@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { runDeno } from "./run_deno.ts";
 
 /** A package as Deno keeps it. */

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { type LockFile, onlyWith } from "./lock_file.ts";
 import { runDeno } from "./run_deno.ts";
 import manifest from "../../deno.json" with { type: "json" };

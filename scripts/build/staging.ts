@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { type LockFile, splitKey } from "./lock_file.ts";
 import type { PackageCache } from "./package_cache.ts";
 

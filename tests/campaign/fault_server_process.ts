@@ -1,8 +1,9 @@
-import { dirname, fromFileUrl, join } from "@std/path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Fault } from "../support/fault_server/fault_plan.ts";
 
 const SCRIPT = join(
-  dirname(fromFileUrl(import.meta.url)),
+  dirname(fileURLToPath(import.meta.url)),
   "../support/fault_server/main.ts",
 );
 export const STREAM = "changes";

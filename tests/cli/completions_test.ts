@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { renderCompletions } from "../../src/cli/completions.ts";
 import { COMMANDS, TEXT_COMMANDS } from "../../src/cli/flag.ts";
 import { flagList } from "../../src/cli/flags.ts";

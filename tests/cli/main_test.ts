@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { renderHelp } from "../../src/cli/help.ts";
 import { versionLine } from "../../src/base/version.ts";
 
-const pathOf = (path: string) => fromFileUrl(new URL(path, import.meta.url));
+const pathOf = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const PROGRAM = pathOf("../../main.ts");
 const FIXTURE = pathOf("main_fixture.ts");
 

@@ -3,7 +3,7 @@
  * PG2KINESIS_BIN names, which runs on another version of Deno.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { answer, serveRaw } from "../support/raw_server.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";

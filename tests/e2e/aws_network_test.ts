@@ -3,7 +3,7 @@
  * runs on another version of Deno.
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { answer, serveRaw, STORED } from "../support/raw_server.ts";
 import { startAwsGate } from "../support/aws_gate.ts";
 import { Authority, hasOpenssl, NO_OPENSSL } from "../support/certificates.ts";

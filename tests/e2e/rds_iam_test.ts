@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { Authority, hasOpenssl, NO_OPENSSL } from "../support/certificates.ts";
 import {
   findDebianPostgres,

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { canFindExecutable, findExecutable, NO_EXECUTABLE } from "../support/executable.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
@@ -10,7 +11,7 @@ import { flagsFor, freshStreamName, waitUntilConfirmed } from "../support/follow
 
 const server = await startEmbeddedPostgres();
 
-const EXAMPLE = fromFileUrl(new URL("../../docs/examples/my_format.js", import.meta.url));
+const EXAMPLE = fileURLToPath(new URL("../../docs/examples/my_format.js", import.meta.url));
 
 const TABLES = `
   create table orders (id int primary key, note text);

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { resolveConnection } from "../../src/libpq/resolve_connection.ts";
 import { thisMachine } from "../../src/libpq/machine.ts";
 import { findLibpqs } from "../support/real_libpq.ts";
@@ -42,7 +42,7 @@ Deno.test({
             "run",
             "-A",
             "--quiet",
-            fromFileUrl(new URL("../support/real_libpq.ts", import.meta.url)),
+            fileURLToPath(new URL("../support/real_libpq.ts", import.meta.url)),
           ],
           env: { ...cleanEnvironment(), ...env } as Record<string, string>,
           clearEnv: true,

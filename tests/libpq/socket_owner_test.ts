@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { connect } from "../../src/postgres/connection/connection.ts";
 import { distrust, SocketGuard } from "../../src/libpq/socket_owner.ts";
 import { uidOf } from "../../src/libpq/system_users.ts";

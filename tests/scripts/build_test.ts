@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { licenseTexts } from "../../scripts/build/license_texts.ts";
 import type { LockFile } from "../../scripts/build/lock_file.ts";
 import { PackageCache } from "../../scripts/build/package_cache.ts";
@@ -7,7 +8,7 @@ import { writeRuntimeConfig } from "../../scripts/build/runtime_config.ts";
 import { buildIn, canBuild, NO_EXECUTABLE } from "../support/executable.ts";
 import { denoDir } from "../support/pg2kinesis.ts";
 
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const ignore = !await canBuild();
 if (ignore) console.warn(NO_EXECUTABLE);
 

@@ -1,8 +1,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { denoDir } from "../support/pg2kinesis.ts";
 
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 Deno.test("demo.sh shows the main job, all well, in its last line", async () => {
   const output = await new Deno.Command("sh", {

@@ -26,6 +26,12 @@ Deno.test("the executable has nothing of the standard library's republication in
   assertEquals(names.filter((name) => /deno-std|opentelemetry|prom-client/.test(name)), []);
 });
 
+Deno.test("a machine that reaches JSR changes two lines of the import map", async () => {
+  const { imports }: { imports: Record<string, string> } = JSON.parse(await read("deno.json"));
+  const republished = Object.entries(imports).filter(([, target]) => /deno-std/.test(target));
+  assertEquals(republished.map(([name]) => name), ["@std/assert", "@std/cli/parse-args"]);
+});
+
 Deno.test("CONTRIBUTING.md says of each package why it is there", async () => {
   const { imports }: { imports: Record<string, string> } = JSON.parse(await read("deno.json"));
   const page = await read("CONTRIBUTING.md");

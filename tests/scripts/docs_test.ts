@@ -1,9 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { dirname, fromFileUrl, join } from "@std/path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { environmentName } from "../../src/cli/flag.ts";
 import { flagList, MASK_SALT_VARIABLE } from "../../src/cli/flags.ts";
 
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Variables of the scripts and tests. */
 const OTHER_VARIABLES = [

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { flagList } from "../../src/cli/flags.ts";
 import { environmentName } from "../../src/cli/flag.ts";
 
-const EXAMPLES = fromFileUrl(new URL("../../docs/examples/", import.meta.url));
+const EXAMPLES = fileURLToPath(new URL("../../docs/examples/", import.meta.url));
 
 withTool("promtool", "the alerts are rules that Prometheus takes", async () => {
   await run("promtool", ["check", "rules", "alerts.yml"]);

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { type Imports, readImports, wrongArrows } from "../../scripts/imports.ts";
 
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 function wrong(imports: Readonly<Record<string, readonly string[]>>): string[] {
   return wrongArrows(new Map(Object.entries(imports)));

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { dirname, fromFileUrl, join } from "@std/path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Authority, type Certificate, hasOpenssl, NO_OPENSSL } from "../support/certificates.ts";
 import { denoDir } from "../support/pg2kinesis.ts";
 
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const INSTALL = join(ROOT, "scripts/install.sh");
 const NAME = `pg2kinesis-1.2.3-${Deno.build.target}`;
 /** Stands in for the executable where it is the script that counts. */

@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl, join, relative } from "@std/path";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Files that log words which come from elsewhere, and what docs/operating.md has of these. */
 const PASSED_ON: Readonly<Record<string, string>> = {

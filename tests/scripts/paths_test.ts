@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { fromFileUrl, join, relative } from "@std/path";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** In a path with a space or a letter beyond ASCII, it names no file. */
 const ENCODED = /import\.meta\.url\)\s*\.pathname/;
 

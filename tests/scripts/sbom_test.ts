@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 // The validator looks for these by name.
 import "ajv";
 import "ajv-formats";
@@ -10,7 +10,7 @@ import { writeRuntimeConfig } from "../../scripts/build/runtime_config.ts";
 import { type LockFile, onlyWith } from "../../scripts/build/lock_file.ts";
 import { renderSbom, type SbomSource } from "../../scripts/build/sbom.ts";
 
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 const INTEGRITY = `sha512-${btoa("\x01\xab".padEnd(64, "\0"))}`;
 const SMALL: SbomSource = {

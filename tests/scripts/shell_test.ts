@@ -1,8 +1,9 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { denoDir } from "../support/pg2kinesis.ts";
 
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SCRIPTS = [
   "scripts/test.sh",
   "scripts/demo.sh",

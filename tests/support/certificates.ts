@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 
 /** PEM texts. */
 export interface Certificate {

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { PostgresServer } from "./postgres_server.ts";
 import { postgresCacheDir } from "./server_files.ts";
 import type { PostgresServerOptions, TestPostgres } from "./test_postgres.ts";

@@ -1,4 +1,4 @@
-import { basename, dirname, join } from "@std/path";
+import { basename, dirname, join } from "node:path";
 import { PostgresServer } from "./postgres_server.ts";
 import { makeOnce, postgresCacheDir, type PostgresInstallation } from "./server_files.ts";
 import type { PostgresServerOptions, TestPostgres } from "./test_postgres.ts";

@@ -1,7 +1,8 @@
-import { fromFileUrl, join } from "@std/path";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { denoDir } from "./pg2kinesis.ts";
 
-const ROOT = fromFileUrl(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Gives the machine what `deno compile` needs; beside the checkout where this is developed. */
 const PREPARE = join(ROOT, "../shared/standalone/prepare");
 

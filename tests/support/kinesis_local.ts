@@ -1,4 +1,5 @@
-import { dirname, fromFileUrl, join } from "@std/path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 // Never imported as a module, which would start it in this process; this fetches the package.
 import certificate from "kinesis-local/server.json" with { type: "json" };
 import { type TestKinesis, testKinesis } from "./kinesalite.ts";
@@ -24,7 +25,7 @@ export function hasNode(): boolean {
  */
 export async function startKinesisLocal(): Promise<TestKinesis> {
   if (Object.keys(certificate).length === 0) throw new Error("kinesis-local has no certificate");
-  const packageDir = dirname(fromFileUrl(import.meta.resolve("kinesis-local/server.json")));
+  const packageDir = dirname(fileURLToPath(import.meta.resolve("kinesis-local/server.json")));
   const port = findFreePort();
   const durations = ["CREATE_STREAM", "DELETE_STREAM", "MERGE_SHARDS", "SPLIT_SHARD"]
     .concat(["UPDATE_SHARD_COUNT", "UPDATE_STREAM_MODE"])

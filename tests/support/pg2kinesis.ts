@@ -1,8 +1,9 @@
-import { fromFileUrl, join } from "@std/path";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { V8_FLAGS } from "./v8_flags.ts";
 import { waitFor } from "./wait.ts";
 
-const MAIN = fromFileUrl(new URL("../../main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 
 export interface Pg2kinesisOptions {
   /** Beside what is needed to run: give `kinesis.env`, and `PGPASSWORD` and the like. */

@@ -1,6 +1,6 @@
 // @ts-types="@types/pg"
 import pg from "pg";
-import { join } from "@std/path";
+import { join } from "node:path";
 import {
   type ConnectOptions,
   DEFAULT_SETTINGS,

@@ -1,4 +1,4 @@
-import { dirname, join } from "@std/path";
+import { dirname, join } from "node:path";
 
 /** libpq itself, as the judge of what a connection URI means. */
 export interface Libpq {

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { waitFor } from "./wait.ts";
 
 /** One installation of PostgreSQL. */

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 
 /** Debian's package tmux. */
 const TMUX = "/usr/bin/tmux";

@@ -1,4 +1,4 @@
-import { join } from "@std/path";
+import { join } from "node:path";
 import { waitFor } from "./wait.ts";
 
 export const NO_TINYPROXY = "skipped: needs the program tinyproxy (apt-get install tinyproxy-bin)";

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { RunError } from "../../../src/base/errors.ts";
 import { createFormatter } from "../../../src/format/formats.ts";
 import type { Formatter } from "../../../src/format/formatter.ts";
@@ -50,7 +50,7 @@ const insert = row("insert", {
 });
 
 Deno.test("the example formatter does what it says", async () => {
-  const path = fromFileUrl(new URL("../../../docs/examples/my_format.js", import.meta.url));
+  const path = fileURLToPath(new URL("../../../docs/examples/my_format.js", import.meta.url));
   const formatter = await load(path);
   const newRow = [["id", "bigint", "9007199254740993"], ["note", "text", null]] as const;
   const line = JSON.stringify({

@@ -1,6 +1,6 @@
 import { cbor as cborCodec } from "@smithy/core/cbor";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import type { KinesisApi, PutRecordRequest } from "../../../src/kinesis/client/kinesis_api.ts";
 import { connectKinesis } from "../../../src/kinesis/client/kinesis_client.ts";
 import { classify } from "../../../src/kinesis/client/kinesis_failure.ts";
@@ -156,7 +156,7 @@ for (const wire of WIRES) {
 
 /** Runs a script in a process with just this home, environment and the permissions that are needed. */
 async function runIn(home: string, script: string, env: Record<string, string>): Promise<string> {
-  const file = (path: string) => fromFileUrl(new URL(path, import.meta.url));
+  const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
   await Deno.writeTextFile(
     `${home}/script.ts`,
     `import { connectKinesis } from "${file("../../../src/kinesis/client/kinesis_client.ts")}";

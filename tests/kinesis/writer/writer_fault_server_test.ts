@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { connectKinesis } from "../../../src/kinesis/client/kinesis_client.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { openStream } from "../../../src/kinesis/stream/open_stream.ts";
@@ -15,7 +15,7 @@ const KEYS = 50;
 
 /** Starts the fault server as a process of its own, as campaigns do. */
 async function startFaultServer(...args: string[]) {
-  const main = fromFileUrl(new URL("../../support/fault_server/main.ts", import.meta.url));
+  const main = fileURLToPath(new URL("../../support/fault_server/main.ts", import.meta.url));
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-check", "-A", main, "--stream", STREAM, ...args],
     stdout: "piped",

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { RunError } from "../../../src/base/errors.ts";
 import type { PostgresOptions, SslMode } from "../../../src/options.ts";
 import {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { SSL_MODES } from "../../../src/options.ts";
 import { requireAuth } from "../../../src/libpq/require_auth.ts";
 import { RunError, UsageError } from "../../../src/base/errors.ts";

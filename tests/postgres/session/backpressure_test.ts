@@ -1,13 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { startEmbeddedPostgres } from "../../support/embedded_postgres.ts";
 import { freshDatabase } from "../../support/shared_postgres.ts";
 import { Authority, hasOpenssl, NO_OPENSSL } from "../../support/certificates.ts";
 import { postgresOptions, slotOptions } from "../../support/postgres_options.ts";
 
 const ROWS = 75_000;
-const CHILD = fromFileUrl(new URL("./backpressure_child.ts", import.meta.url));
-const CONFIG = fromFileUrl(new URL("../../../deno.json", import.meta.url));
+const CHILD = fileURLToPath(new URL("./backpressure_child.ts", import.meta.url));
+const CONFIG = fileURLToPath(new URL("../../../deno.json", import.meta.url));
 
 const ignore = !hasOpenssl() || Deno.build.os !== "linux";
 if (ignore) console.warn(NO_OPENSSL, "or /proc (Linux)");
