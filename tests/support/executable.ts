@@ -45,7 +45,7 @@ export async function canBuild(): Promise<boolean> {
 
 /** Builds a copy of this source in that folder; gives its `dist/`. */
 export async function buildIn(directory: string, denoDirectory = denoDir()): Promise<string> {
-  const source = ["src", "scripts", "main.ts", "deno.json", "deno.lock", "LICENSE"];
+  const source = ["src", "scripts", "tests", "main.ts", "deno.json", "deno.lock", "LICENSE"];
   await run("cp", ["-R", ...source.map((name) => join(ROOT, name)), directory]);
   await run(Deno.execPath(), ["run", "-A", join(directory, "scripts/build.ts")], {
     ...await prepare(),
