@@ -1,7 +1,7 @@
 import { formatLsn, type Lsn } from "../../base/lsn.ts";
 import type { MessageRole, Plugin } from "../../decode/plugin.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
-import type { XLogData } from "../../base/replication_message.ts";
+import type { ReplicationMessage, XLogData } from "../../base/replication_message.ts";
 
 /**
  * Where a new session goes on after a lost one, so that nothing behind the source notices: behind the
@@ -60,6 +60,26 @@ export class ResumePoint {
     this.#isComparing = this.#commit !== undefined && slotLsn < this.#commit.endLsn;
     this.#replayed = this.#begin === undefined ? undefined : 0;
     return this.#isComparing ? slotLsn : this.#lsn;
+  }
+
+  /** Of one read, what was not received before. @throws {PostgresError} as the methods below */
+  freshOf(messages: ReplicationMessage[]): ReplicationMessage[] {
+    if (!this.isReplaying) {
+      for (const message of messages) {
+        if (message.kind === "xlogdata") this.accept(message);
+      }
+      return messages;
+    }
+    return messages.filter((message) => {
+      const wasComparing = this.isComparing;
+      if (message.kind === "keepalive") this.reached(message.walEnd);
+      const wasReplaying = this.isReplaying;
+      return message.kind === "xlogdata"
+        ? this.accept(message)
+        : message.kind === "keepalive"
+        ? !wasComparing
+        : !wasReplaying;
+    });
   }
 
   /**

@@ -17,6 +17,8 @@ import { SLOT_TAKEN, whereToGoOn } from "./same_server.ts";
 import { ServerWatch } from "./server_watch.ts";
 import { SlotLease } from "./slot_lease.ts";
 import type { SlotState } from "../slot/slot_state.ts";
+import type { Read, TimelineGate } from "./timeline_gate.ts";
+import { openTimelineGate } from "./open_timeline_gate.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -62,6 +64,8 @@ class Source implements ReplicationSource {
   #session!: ReplicationSession;
   #resume: ResumePoint | undefined;
   #watch: ServerWatch | undefined;
+  /** Of a session with a standby. */
+  #gate: TimelineGate | undefined;
   #server: ServerIdentity | undefined;
   readonly #ownPids: Set<number> = new Set();
   /** Another client was seen to hold the slot since the connection was lost. */
@@ -100,7 +104,7 @@ class Source implements ReplicationSource {
       receivedBytes: this.#receivedBytes,
       receivedLsn: receivedLsn > this.#receivedLsn ? receivedLsn : this.#receivedLsn,
       sentLsn: sentLsn > this.#confirmedLsn ? sentLsn : this.#confirmedLsn,
-      waitingBytes: this.#queue.bytes,
+      waitingBytes: this.#waitingBytes,
       isReading: this.#session.isReading,
       isConnected: this.#isConnected,
       lossReason: this.#lossReason,
@@ -125,6 +129,7 @@ class Source implements ReplicationSource {
   async close(): Promise<void> {
     this.#closing.abort();
     this.#watch?.close();
+    this.#closeGate();
     await this.#session.close();
   }
 
@@ -146,8 +151,12 @@ class Source implements ReplicationSource {
     }
   }
 
+  get #waitingBytes(): number {
+    return this.#queue.bytes + (this.#gate?.bytes ?? 0);
+  }
+
   get #hasRoom(): boolean {
-    return this.#queue.bytes <= MAX_WAITING_BYTES / 2;
+    return this.#waitingBytes <= MAX_WAITING_BYTES / 2;
   }
 
   async connect(): Promise<void> {
@@ -161,9 +170,24 @@ class Source implements ReplicationSource {
       ReplicationSession.start(
         connection,
         slot,
-        (server, row) => this.#whereToStart(connection, server, row),
+        async (server, row) => {
+          if (server.isStandby) {
+            const end = (error: PostgresError) =>
+              isAdopted ? session.giveUp(error) : lostEarly = error;
+            this.#gate = await openTimelineGate(postgres, connection, server, this.#ended, {
+              pass: (read) => this.#passed(read),
+              end,
+            });
+          }
+          return this.#whereToStart(connection, server, row);
+        },
         {
-          received: (messages, bytes, dropped) => this.#take(messages, bytes, dropped),
+          received: (messages, bytes, dropped) => {
+            const read = { messages, bytes, dropped };
+            if (this.#gate === undefined) this.#take(read);
+            else this.#gate.push(read);
+            return this.#waitingBytes >= MAX_WAITING_BYTES;
+          },
           needsOnlyHead: (head) => this.options.needsOnlyHead?.(head) ?? false,
           // An error that comes with the first messages is there before the session is.
           lost: (error) => isAdopted ? this.#lost(error) : lostEarly = error,
@@ -174,9 +198,13 @@ class Source implements ReplicationSource {
       ),
       slot.silenceMs,
       this.#ended,
-    );
+    ).catch((error) => {
+      this.#closeGate();
+      throw error;
+    });
     if (this.#ended.aborted) {
       session.destroy();
+      this.#closeGate();
       throw this.#ended.reason;
     }
     isAdopted = true;
@@ -200,7 +228,14 @@ class Source implements ReplicationSource {
     );
     this.#watch = watch;
     if (slot.standby) void this.#keepLease(session, watch);
-    if (lostEarly !== undefined) this.#lost(lostEarly);
+    if (lostEarly === undefined) return;
+    session.destroy();
+    this.#lost(lostEarly);
+  }
+
+  #closeGate(): void {
+    this.#gate?.close();
+    this.#gate = undefined;
   }
 
   /** What the checkpoint has of a timeline that is left says nothing of the next one. */
@@ -281,29 +316,16 @@ class Source implements ReplicationSource {
     session.giveUp(failed("the connection to PostgreSQL is lost", new Error(why)));
   }
 
-  /** Gives whether reading shall stop. */
-  #take(messages: ReplicationMessage[], bytes: number, dropped: number): boolean {
+  #passed(read: Read): void {
+    this.#take(read);
+    // The pipeline, which else resumes, may get nothing of it.
+    if (this.#isConnected && this.#hasRoom) this.#session.resume();
+  }
+
+  #take({ messages, bytes, dropped }: Read): void {
     this.#receivedBytes += bytes;
-    const resume = this.#resume!;
-    let fresh = messages;
-    if (resume.isReplaying) {
-      fresh = messages.filter((message) => {
-        const wasComparing = resume.isComparing;
-        if (message.kind === "keepalive") resume.reached(message.walEnd);
-        const wasReplaying = resume.isReplaying;
-        return message.kind === "xlogdata"
-          ? resume.accept(message)
-          : message.kind === "keepalive"
-          ? !wasComparing
-          : !wasReplaying;
-      });
-    } else {
-      for (const message of messages) {
-        if (message.kind === "xlogdata") resume.accept(message);
-      }
-    }
+    const fresh = this.#resume!.freshOf(messages);
     if (fresh.length > 0) this.#queue.push(fresh, bytes - dropped);
-    return this.#queue.bytes >= MAX_WAITING_BYTES;
   }
 
   #lost(error: PostgresError): void {
@@ -313,6 +335,7 @@ class Source implements ReplicationSource {
     this.#isConnected = false;
     this.#watch?.close();
     this.#watch = undefined;
+    this.#closeGate();
     if (this.options.slot.standby) this.#lease.end();
     if (this.#ended.aborted) return;
     if (error.transient) void this.#reconnect(error);

@@ -49,6 +49,18 @@ async function followBoth(
   return parts.use(await Following.start(db, "test_decoding", { postgres: { hosts } }));
 }
 
+/** Makes a slot on a standby, which waits for the primary to tell of its running transactions. */
+async function makeOnStandby(db: FreshDatabase, own: FreshDatabase) {
+  const preparing = prepare(own, "test_decoding", { create: true });
+  let isMade = false;
+  void preparing.then(() => isMade = true, () => isMade = true);
+  await waitFor(async () => {
+    await db.sql("select pg_log_standby_snapshot()");
+    return isMade;
+  }, { what: "the slot to be made", intervalMs: 200 });
+  return await preparing;
+}
+
 /** Takes what comes. Gives the ids above 0, and each commit's end. */
 function take(following: Following) {
   const ids: number[] = [];
@@ -297,20 +309,43 @@ Deno.test("a slot's copy on a standby is refused until the promotion, and a slot
     false,
   );
   const own = { ...there, slot: `${there.slot}_own` };
-  const preparing = prepare(own, "test_decoding", { create: true });
-  // Making a slot on a standby waits for the primary to tell of its running transactions.
-  let isMade = false;
-  void preparing.then(() => isMade = true, () => isMade = true);
-  await waitFor(async () => {
-    await db.sql("select pg_log_standby_snapshot()");
-    return isMade;
-  }, { what: "the slot to be made", intervalMs: 200 });
-  assertEquals((await preparing).server.isStandby, true);
+  assertEquals((await makeOnStandby(db, own)).server.isStandby, true);
   const following = parts.use(await Following.start(own, "test_decoding"));
   const { ids, more } = take(following);
   await db.sql("insert into t values (2)");
   await more(() => ids.length === 1);
   assertEquals(ids, [2]);
+});
+
+Deno.test("a standby that is promoted under an open session is found before what it writes is passed on", async () => {
+  await using parts = new AsyncDisposableStack();
+  const { primary, standby, db, there } = await startPair(parts);
+  const own = { ...there, slot: `${there.slot}_own` };
+  await makeOnStandby(db, own);
+  const following = parts.use(await Following.start(own, "test_decoding"));
+  /** Ids, and the timeline that was told before them. */
+  const taken: [timeline: number, id: number][] = [];
+  let timeline = 0;
+  const more = async (until: () => boolean) => {
+    while (!until()) {
+      const { value, done } = await following.next();
+      if (done) throw new Error("the source ended");
+      for (const message of value) {
+        if (message.kind === "timeline") timeline = message.timelines.spans.at(-1)!.timeline;
+        const id = Number(/INSERT: id\[integer\]:(-?\d+)/.exec(textOf(message))?.[1] ?? 0);
+        if (id > 0) taken.push([timeline, id]);
+      }
+    }
+  };
+  await db.sql("insert into t select generate_series(1, 500)");
+  await more(() => taken.length === 500);
+  await primary.kill9();
+  await standby.sql("select pg_promote()");
+  // As fast as it can: the old session streams all of it.
+  for (let id = 501; id <= 520; id++) await there.sql("insert into t values ($1)", [id]);
+  await more(() => taken.length >= 520);
+  assertEquals(taken, Array.from({ length: 520 }, (_, n) => [n < 500 ? 1 : 2, n + 1]));
+  assertEquals(following.source.stats.reconnects, 1);
 });
 
 const hasDebian = findDebianPostgres() !== undefined;
