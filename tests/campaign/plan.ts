@@ -156,7 +156,7 @@ export function drawScenario(
     writers: 1 + below(4),
     rowsPerWriter: 1 + below(40),
     writerPauseMs: pick([10, 30, 60]),
-    tailMs: 8_000,
+    tailMs: 5_000,
     hasStuckLane: special === "bulk" || trouble === "any" && chance(0.3),
     extras,
     publishedPrefixes,

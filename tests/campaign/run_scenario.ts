@@ -1,5 +1,5 @@
 import type { TestPostgres } from "../support/test_postgres.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 import { ConfirmedSampler } from "./confirmed_samples.ts";
 import { FailoverSite } from "./failover_site.ts";
 import { FaultServerProcess } from "./fault_server_process.ts";
@@ -15,6 +15,8 @@ import { Workload } from "./workload.ts";
 /** On a machine with other work; without aggregation one change a round trip is all that a key gets. */
 const CATCH_UP_MS = 300_000;
 const RESTART_MS = 60_000;
+/** What waits when the writers stop meets faults for so long. */
+const FAULTY_DRAIN_MS = 20_000;
 /**
  * The program's memory, with its buffers of 10 MiB full and a garbage collector that takes its time;
  * from source it begins with more.
@@ -70,9 +72,7 @@ export async function runScenario(
     await resharding.stop();
     await sticking.stop();
   }
-  // Where half of everything fails a backlog would take minutes; the faults have had their time.
-  await kinesis.setChances({});
-  const isFinished = await catchUp(
+  const caughtUp = catchUp(
     site.server,
     site.slot,
     () => supervisor.revive(),
@@ -81,6 +81,10 @@ export async function runScenario(
     findings.push(`not finished in time: ${error.message}`);
     return false;
   });
+  await Promise.race([caughtUp, sleep(FAULTY_DRAIN_MS)]);
+  // Where half of everything fails a backlog would take minutes; the faults have had their time.
+  await kinesis.setChances({});
+  const isFinished = await caughtUp;
   if (supervisor.program !== undefined) await supervisor.stop();
   await sampler[Symbol.asyncDispose]();
 

@@ -157,7 +157,7 @@ class Writer {
       `insert into ${table} select id, ${version}, repeat('x', ${filler})
        from unnest(array[${ids}]::int[]) id
        on conflict (id) do update set version = excluded.version, filler = excluded.filler;`;
-    if (chance(0.03)) {
+    if (chance(0.015)) {
       const ids = Array.from({ length: 1 + below(LARGE) }, (_, i) => base + i);
       return `insert into ${table} select id, ${version}, 'large' from unnest(array[${ids}]::int[]) id
         on conflict (id) do update set version = excluded.version, filler = excluded.filler`;
