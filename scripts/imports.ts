@@ -22,6 +22,7 @@ const ROOMS: readonly Level[] = [
   "postgres",
   "format",
   "kinesis",
+  "routes",
   ["run_progress.ts", "checkpoint.ts"],
   "publisher.ts",
   "backfill",

@@ -105,6 +105,15 @@ export interface SlotOptions {
   readonly createPublication: boolean;
 }
 
+/** Where the changes of some tables, or some logical messages, go instead of the one stream. */
+export interface Route {
+  readonly of: "table" | "message";
+  /** Of `schema.table`, or of a message's prefix. */
+  readonly glob: string;
+  /** A stream's name or ARN, both perhaps with `{schema}` and `{table}`; undefined: nowhere. */
+  readonly stream: string | undefined;
+}
+
 export interface StreamOptions {
   /** A name, in the region and account of the AWS settings; or an ARN, which has both. */
   readonly name: string;
@@ -140,6 +149,8 @@ export interface FormatOptions {
   readonly operations: ReadonlySet<Operation>;
   /** Globs of the logical messages' prefixes. */
   readonly messagePrefixes: readonly string[];
+  /** The first that matches counts; what matches none goes to the one stream that is named beside them. */
+  readonly routes: readonly Route[];
 }
 
 export interface PolicyOptions {

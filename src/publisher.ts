@@ -1,15 +1,16 @@
 import type { Clock } from "./base/clock.ts";
 import { getLogger } from "@logtape/logtape";
-import type { AmbiguousMessage } from "./decode/event.ts";
+import type { AmbiguousMessage, Truncate } from "./decode/event.ts";
 import { RunError, TooLargeError } from "./base/errors.ts";
-import type { Change, Emit, FormatProblem, Formatter, Unread } from "./format/formatter.ts";
-import type { RecordWriter, Ticket } from "./base/record_writer.ts";
+import type { Change, Emit, FormatProblem, Formatter } from "./format/formatter.ts";
+import type { RecordTarget, Ticket } from "./base/record_writer.ts";
 import { formatLsn } from "./base/lsn.ts";
 import type { PolicyOptions, StreamOptions } from "./options.ts";
 import type { Catalog } from "./postgres/catalog/known_table.ts";
 import type { ServerWarning } from "./base/replication_message.ts";
 import { type IsWanted, mayBeWanted } from "./decode/wal2json/left_out_row.ts";
 import type { Progress, SkipReason } from "./run_progress.ts";
+import type { ChoosesTarget, Detour } from "./routes/router.ts";
 
 const logger = getLogger(["pg2kinesis", "publish"]);
 
@@ -46,14 +47,13 @@ type UnknownTable = FormatProblem & { readonly kind: "unknown-table" };
 export interface PublisherParts {
   readonly clock: Clock;
   readonly formatter: Formatter;
-  readonly writer: RecordWriter;
+  /** The stream of every change; or what says which one is a change's. */
+  readonly writer: RecordTarget | ChoosesTarget;
   readonly catalog: Catalog;
   readonly progress: Progress;
   /** Whether the filters let an operation on a table pass, by `schema.table`. */
   readonly isWanted: IsWanted;
   readonly policy: PolicyOptions & Pick<StreamOptions, "onOversize">;
-  /** Bytes that one record of the stream may have. */
-  readonly maxRecordBytes: number;
 }
 
 /**
@@ -62,6 +62,13 @@ export interface PublisherParts {
  */
 export class Publisher {
   readonly #parts: PublisherParts;
+  /** Undefined: there is one stream. */
+  readonly #router: ChoosesTarget | undefined;
+  /** Of the change that is being published; undefined before the first one whose stream is chosen. */
+  #writer: RecordTarget | undefined;
+  /** Whether that is known already. */
+  #isAimed = true;
+  #detour: Detour | undefined;
   /** Of the change that is being published; `emit` is one function, not one a row. */
   #change: Change | undefined;
   #ticket: Ticket | undefined;
@@ -73,10 +80,33 @@ export class Publisher {
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
+    if ("targetOf" in parts.writer) this.#router = parts.writer;
+    else this.#writer = parts.writer;
   }
 
-  /** Publishes one change. A promise comes back only in the rare case that the catalog must be read. */
+  /**
+   * Publishes one change. A promise comes back only in the rare case that the catalog must be read, or a
+   * stream opened.
+   */
   publish(change: Change, ticket: Ticket): Promise<void> | undefined {
+    if (this.#router !== undefined && change.kind === "truncate" && change.relations.length > 1) {
+      return this.#publishTables(change, 0, ticket);
+    }
+    return this.#publish(change, ticket);
+  }
+
+  /** Each table of a TRUNCATE for itself: they may have streams of their own. */
+  #publishTables(change: Truncate, first: number, ticket: Ticket): Promise<void> | undefined {
+    for (let index = first; index < change.relations.length; index++) {
+      const relations = [change.relations[index]!];
+      const waiting = this.#publish({ ...change, seq: change.seq + index, relations }, ticket);
+      if (waiting !== undefined) {
+        return waiting.then(() => this.#publishTables(change, index + 1, ticket));
+      }
+    }
+  }
+
+  #publish(change: Change, ticket: Ticket): Promise<void> | undefined {
     const problem = this.#format(change, ticket);
     if (problem === undefined) {
       if (this.#emitted === 0) this.#parts.progress.filtered++;
@@ -120,9 +150,9 @@ export class Publisher {
   /** Whether the catalog would tell more if it was read again. */
   #mayFormatLater(
     change: Change,
-    problem: FormatProblem | Unread,
-  ): problem is Unread | UnknownTable {
-    if (problem.kind === "unread") return true;
+    problem: FormatProblem | Detour,
+  ): problem is Detour | UnknownTable {
+    if (problem.kind === "unread" || problem.kind === "unopened") return true;
     if (problem.kind !== "unknown-table") return false;
     const { table } = problem;
     // A table may be made under an old name.
@@ -132,19 +162,23 @@ export class Publisher {
   async #publishAfterReading(
     change: Change,
     ticket: Ticket,
-    reason: Unread | UnknownTable,
+    reason: Detour | UnknownTable,
   ): Promise<void> {
-    let problem: FormatProblem | Unread | undefined = reason;
+    let wait = reason;
     for (let attempt = 0;; attempt++) {
-      if (problem.kind === "unread") await this.#parts.catalog.readAgain(problem.relation);
+      if (wait.kind === "unopened") await wait.opening;
+      else if (wait.kind === "unread") await this.#parts.catalog.readAgain(wait.relation);
       else await this.#parts.catalog.refresh();
-      problem = this.#format(change, ticket);
+      const problem = this.#format(change, ticket);
       if (problem === undefined) {
         if (this.#emitted === 0) this.#parts.progress.filtered++;
         return;
       }
       if (problem.kind === "unknown-table") remember(this.#unknown, problem.table);
       if (!this.#mayFormatLater(change, problem)) return this.#leaveOut(change, problem);
+      const isOpening = wait.kind === "unopened" || problem.kind === "unopened";
+      wait = problem;
+      if (isOpening) continue;
       if (attempt === PATIENT_ATTEMPTS) this.#sayWhyWaiting(change);
       const pauseMs = attempt < PATIENT_ATTEMPTS
         ? Math.min(NOT_VISIBLE_YET_MS * 2 ** attempt, STILL_QUIET_MS)
@@ -161,22 +195,39 @@ export class Publisher {
     );
   }
 
-  #format(change: Change, ticket: Ticket): FormatProblem | Unread | undefined {
+  #format(change: Change, ticket: Ticket): FormatProblem | Detour | undefined {
     this.#change = change;
     this.#ticket = ticket;
     this.#emitted = 0;
+    this.#isAimed = this.#router === undefined;
+    this.#detour = undefined;
     try {
-      return this.#parts.formatter.format(change, this.#emit);
+      const problem = this.#parts.formatter.format(change, this.#emit);
+      return this.#detour ?? problem;
     } catch (error) {
       if (!(error instanceof TooLargeError)) throw error;
+      if (!this.#isAimed && !this.#aim()) return this.#detour;
       // As good as emitted: it is not filtered out.
       this.#oversize(this.#emitted++, Infinity, `${error.bytes} bytes or more`);
     }
   }
 
+  /** Finds the stream of the present change, once it is known that it has records; false: not yet. */
+  #aim(): boolean {
+    if (this.#detour !== undefined) return false;
+    const target = this.#router!.targetOf(this.#change!);
+    if ("kind" in target) {
+      this.#detour = target;
+      return false;
+    }
+    this.#writer = target;
+    return this.#isAimed = true;
+  }
+
   readonly #emit: Emit = (partitionKey, data, route) => {
+    if (!this.#isAimed && !this.#aim()) return;
     const index = this.#emitted++;
-    const bytes = this.#parts.writer.add(partitionKey, data, this.#ticket!, route);
+    const bytes = this.#writer!.add(partitionKey, data, this.#ticket!, route);
     if (bytes > 0) this.#oversize(index, index, `${bytes} bytes`);
   };
 
@@ -186,9 +237,10 @@ export class Publisher {
    */
   #oversize(first: number, last: number, size: string): void {
     const change = this.#change!;
-    const { policy, maxRecordBytes, writer, progress } = this.#parts;
+    const { policy, progress } = this.#parts;
+    const writer = this.#writer!;
     const what = `the record of ${describe(change)} has ${size}, and the stream takes ` +
-      `${maxRecordBytes}`;
+      `${writer.maxRecordBytes}`;
     switch (policy.onOversize) {
       case "stop":
         throw new RunError(

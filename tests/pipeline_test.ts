@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { systemClock } from "../src/base/clock.ts";
 import { Checkpoint } from "../src/checkpoint.ts";
 import { createFormatter } from "../src/format/formats.ts";
-import type { RecordWriter, Ticket } from "../src/base/record_writer.ts";
+import type { RecordTarget, RecordWriter, Ticket } from "../src/base/record_writer.ts";
 import type { PolicyOptions } from "../src/options.ts";
 import { runPipeline } from "../src/pipeline.ts";
 import { Publisher } from "../src/publisher.ts";
@@ -43,7 +43,7 @@ async function run(messages: readonly Uint8Array[], catalog: SlowCatalog, oids: 
       return 0;
     },
     flush: () => Promise.resolve(void arrived.push("flush")),
-  } as unknown as RecordWriter;
+  } as unknown as RecordTarget & RecordWriter;
   const progress = new Progress();
   const checkpoint = new Checkpoint(0n, () => {}, () => {});
   const policy = { onOversize: "stop", onUnknownTable: "stop" } as const;
@@ -51,7 +51,7 @@ async function run(messages: readonly Uint8Array[], catalog: SlowCatalog, oids: 
     clock: systemClock,
     // A table without a key of its own in the message is looked for in the catalog.
     formatter: await createFormatter(OPTIONS, "pgoutput", catalog),
-    ...{ writer, catalog, progress, isWanted: () => true, maxRecordBytes: 1024 },
+    ...{ writer, catalog, progress, isWanted: () => true },
     policy: policy as unknown as PolicyOptions & typeof policy,
   });
   const source = (async function* () {

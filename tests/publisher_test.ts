@@ -2,7 +2,6 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { systemClock } from "../src/base/clock.ts";
 import { RunError } from "../src/base/errors.ts";
 import { createFormatter } from "../src/format/formats.ts";
-import type { RecordWriter } from "../src/base/record_writer.ts";
 import type { FormatOptions, StreamOptions } from "../src/options.ts";
 import { Publisher } from "../src/publisher.ts";
 import { Progress } from "../src/run_progress.ts";
@@ -31,14 +30,14 @@ async function published(
       texts.push(textOf(data));
       return 0;
     },
-  } as unknown as RecordWriter;
+    maxRecordBytes: 1024 * 1024,
+  };
   const progress = new Progress();
   const publisher = new Publisher({
     clock: systemClock,
     formatter: await createFormatter({ ...OPTIONS, ...options }, "pgoutput", catalog),
     ...{ writer, catalog, progress, isWanted: () => true },
     policy: { onOversize } as ConstructorParameters<typeof Publisher>[0]["policy"],
-    maxRecordBytes: 1024 * 1024,
   });
   return {
     publish: () => {

@@ -12,8 +12,8 @@ export interface Ticket {
   acknowledge(records: number): void;
 }
 
-/** Where user records go. One of these per stream. */
-export interface RecordWriter {
+/** Takes the user records of one stream. */
+export interface RecordTarget {
   /**
    * Takes one user record; never blocks, and keeps nothing of `data`. Returns 0, or, where the stream
    * can never take a record of that size, its size in bytes, with nothing taken. After a failure it
@@ -25,17 +25,21 @@ export interface RecordWriter {
     ticket: Ticket,
     route?: "every shard",
   ): number;
+  /** Bytes that one record of the stream may have. */
+  readonly maxRecordBytes: number;
+}
+
+/** All streams that user records go to. */
+export interface RecordWriter {
   /** Ends a batch: idle lanes send what they hold. Resolves when there is room for another batch. */
   flush(): Promise<void>;
-  /** Resolves when everything taken is stored; rejects when the writer failed or `signal` aborts. */
+  /** Resolves when everything taken is stored; rejects when a stream failed or `signal` aborts. */
   drain(signal?: AbortSignal): Promise<void>;
   /** Lets go of sockets and timers. What is not stored is given up. */
   close(): void;
   /** Bytes taken and not yet acknowledged. */
   readonly pendingBytes: number;
-  /** Bytes that one record of the stream may have. */
-  readonly maxRecordBytes: number;
-  /** Resolves, never rejects, when the writer cannot go on: with what the operator is to know. */
+  /** Resolves, never rejects, when a stream cannot go on: with what the operator is to know. */
   readonly failure: Promise<RunError>;
   stats(): WriterStats;
 }

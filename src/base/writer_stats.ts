@@ -22,6 +22,8 @@ export const PUT_SECONDS_BOUNDS = [
 
 /** One open shard and its lane. Counters begin anew where a lane is made for it. */
 export interface ShardStats {
+  /** As the stream is named in the options. */
+  readonly stream: string;
   readonly shardId: string;
   readonly pendingBytes: number;
   readonly puts: number;
@@ -38,25 +40,65 @@ export interface Failing {
   readonly shards: number;
 }
 
-/** What a writer has done, for the log and the metrics. */
-export interface WriterStats {
+/** What was put into one stream, or into all. */
+export interface PutStats {
   readonly userRecords: number;
   readonly region: string;
   /** Requests sent, failed ones included. */
   readonly puts: number;
   readonly records: number;
   readonly bytes: number;
-  /** Undefined: no shard's last put failed. */
-  readonly failing: Failing | undefined;
   readonly failures: Readonly<LaneStats["failures"]>;
   readonly resent: number;
-  /** Times the writer followed the stream through a split or merge. */
+  /** Times a stream was followed through a split or merge. */
   readonly reshards: number;
+  /** Bytes taken and not acknowledged. */
   readonly pendingBytes: number;
+  readonly shards: readonly ShardStats[];
+}
+
+/** One stream's part of {@linkcode WriterStats}. */
+export interface StreamStats extends PutStats {
+  /** As it is named in the options. */
+  readonly stream: string;
+  /** Undefined: no shard's last put failed. */
+  readonly failing: Failing | undefined;
+}
+
+/** What has been put into all streams of a run, for the log and the metrics. */
+export interface WriterStats extends PutStats {
+  /** Undefined: no shard's last put failed. `stream` is the one that has failed for longest. */
+  readonly failing: Failing & { readonly stream: string; readonly streams: number } | undefined;
   /** With so many bytes pending nothing more is read from PostgreSQL. */
   readonly highWaterBytes: number;
   readonly pendingRecords: number;
   /** From a put to its answer, in seconds; puts that failed are not in it. */
   readonly putSeconds: Histogram;
-  readonly shards: readonly ShardStats[];
+  /** In the order in which they were opened. */
+  readonly streams: readonly StreamStats[];
+}
+
+/** One sum of what several streams have done. */
+export function addUp(streams: readonly StreamStats[]): PutStats {
+  const sum = (value: (stream: StreamStats) => number) =>
+    streams.reduce((total, stream) => total + value(stream), 0);
+  const failures = (reason: FailureReason) => sum((stream) => stream.failures[reason]);
+  return {
+    userRecords: sum((stream) => stream.userRecords),
+    region: [...new Set(streams.map(({ region }) => region))].join(", "),
+    puts: sum((stream) => stream.puts),
+    records: sum((stream) => stream.records),
+    bytes: sum((stream) => stream.bytes),
+    failures: {
+      throttled: failures("throttled"),
+      service: failures("service"),
+      network: failures("network"),
+      credentials: failures("credentials"),
+      refused: failures("refused"),
+    },
+    resent: sum((stream) => stream.resent),
+    reshards: sum((stream) => stream.reshards),
+    pendingBytes: sum((stream) => stream.pendingBytes),
+    shards: streams.flatMap(({ shards }) => shards),
+  };
 }

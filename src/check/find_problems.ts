@@ -1,11 +1,11 @@
 import { connectKinesis } from "../kinesis/client/kinesis_client.ts";
 import { callerIdentity } from "../kinesis/client/caller_identity.ts";
 import { systemClock } from "../base/clock.ts";
-import { parseStreamArn } from "../kinesis/client/stream_arn.ts";
 import type { RunOptions } from "../options.ts";
+import { checkAllStreams } from "./all_streams_checks.ts";
 import { type Finding, Findings } from "./finding.ts";
 import { checkPostgres } from "./postgres_checks.ts";
-import { checkStream } from "./stream_checks.ts";
+import type { StreamTables } from "./route_checks.ts";
 import { checkMetricsAddress } from "./telemetry_checks.ts";
 
 /**
@@ -16,17 +16,24 @@ export async function findProblems(options: RunOptions, signal: AbortSignal): Pr
   const postgres = new Findings();
   const stream = new Findings();
   const host = new Findings();
+  const tables = Promise.withResolvers<StreamTables>();
   await Promise.all([
     checkMetricsAddress(options.telemetry.metricsAddress, host),
-    checkPostgres(options, postgres, signal),
-    checkStream(options.stream, {
-      connect: () =>
-        connectKinesis({ region: parseStreamArn(options.stream.name)?.region, signal }),
-      identify: callerIdentity,
-      clock: systemClock,
-      random: Math.random,
-      signal,
-    }, stream),
+    checkPostgres(options, postgres, signal, tables.resolve).finally(() =>
+      tables.resolve(new Map())
+    ),
+    checkAllStreams(
+      options,
+      {
+        connect: (region) => connectKinesis({ region, signal }),
+        identify: callerIdentity,
+        clock: systemClock,
+        random: Math.random,
+        signal,
+      },
+      tables.promise,
+      stream,
+    ),
   ]);
   return [...postgres.all, ...stream.all, ...host.all];
 }

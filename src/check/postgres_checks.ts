@@ -17,6 +17,7 @@ import { checkMessages } from "./message_checks.ts";
 import { checkPlugin } from "./plugin_checks.ts";
 import { checkPublication } from "./publication_checks.ts";
 import type { ServerContext } from "./server_context.ts";
+import { checkRoutes, type StreamTables } from "./route_checks.ts";
 import { checkSettings } from "./setting_checks.ts";
 import { checkSlot, slotPlan } from "./slot_checks.ts";
 import { checkTables } from "./table_checks.ts";
@@ -27,6 +28,8 @@ export async function checkPostgres(
   options: RunOptions,
   findings: Findings,
   signal: AbortSignal,
+  /** Gets the streams that today's tables have by the routes. */
+  tellStreams: (streams: StreamTables) => void = () => {},
 ): Promise<void> {
   const { postgres } = options;
   let connection: Connection;
@@ -44,13 +47,16 @@ export async function checkPostgres(
     await checkServer({
       ...{ connection, options, findings, signal },
       facts: await readServerFacts(connection),
-    });
+    }, tellStreams);
   } finally {
     connection.destroy();
   }
 }
 
-async function checkServer(server: Omit<ServerContext, "catalog" | "wanted">): Promise<void> {
+async function checkServer(
+  server: Omit<ServerContext, "catalog" | "wanted">,
+  tellStreams: (streams: StreamTables) => void,
+): Promise<void> {
   const { facts, findings, options, signal } = server;
   const problems = serverProblems(facts, options.slot.plugin);
   const fine: Readonly<Record<ServerCheck, string>> = {
@@ -70,7 +76,10 @@ async function checkServer(server: Omit<ServerContext, "catalog" | "wanted">): P
   const catalog = await loadCatalog(options.postgres, systemClock, Math.random, signal);
   try {
     const wanted = createTableFilter(options.format, catalog);
-    await checkDatabase({ ...server, catalog, wanted }, problems);
+    const context = { ...server, catalog, wanted };
+    // The streams need not wait for the rest.
+    tellStreams(await checkRoutes(context));
+    await checkDatabase(context, problems);
   } finally {
     catalog.close();
   }

@@ -152,6 +152,7 @@ export function buildRunOptions(
         maskSalt,
         operations: values.operations,
         messagePrefixes: values.messagePrefix,
+        routes: values.route,
       },
       policy: {
         onMissingPkey: values.onMissingPkey,

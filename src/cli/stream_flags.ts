@@ -1,6 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { parseStreamArn } from "../kinesis/client/stream_arn.ts";
-import { COMMANDS, defaultedFlag, optionalFlag, switchFlag } from "./flag.ts";
+import { parseRoute } from "../routes/route.ts";
+import { COMMANDS, defaultedFlag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
 import { choice, duration, integer } from "../base/value_parsers.ts";
 
 export const streamFlags = {
@@ -17,6 +18,22 @@ export const streamFlags = {
       "its ARN, which includes both: `arn:aws:kinesis:eu-west-1:123456789012:stream/orders`. A " +
       "stream of another account needs a resource policy that allows access.",
     parse: streamName,
+  }),
+  route: listFlag({
+    name: "route",
+    category: "stream",
+    placeholder: "PATTERN=STREAM",
+    short: "what matches goes to another stream",
+    long: "The changes of tables whose `schema.table`, or that of a table above it (partition or " +
+      "inheritance), matches PATTERN go to STREAM instead of the stream of `--stream-name`; `*` stands " +
+      "for any characters, `?` for one. `message:PATTERN` takes the logical messages whose prefix " +
+      "matches. STREAM is a name, an ARN, or either with `{schema}` and `{table}`, whose characters that " +
+      "Kinesis does not take become `_`; `-` leaves out what matches. May be given several times; the " +
+      "first one that matches counts, and those of the command line come before those of the " +
+      "environment and of the file, where each is a table `[[route]]` with `pattern` and `stream`.",
+    cumulative: true,
+    tableKeys: ["pattern", "stream"],
+    parse: parseRoute,
   }),
   createStream: switchFlag({
     name: "create-stream",

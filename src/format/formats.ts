@@ -9,6 +9,7 @@ import { FilteringFormatter } from "./filter/filtering_formatter.ts";
 import type { Formatter } from "./formatter.ts";
 import { FullChangeFormatter } from "./full_change.ts";
 import { JsonFormatter } from "./json.ts";
+import { drops } from "./filter/first_route.ts";
 import { namedTables, refuseBelowRoot } from "./filter/named_tables.ts";
 import { choosePartitionKey } from "./partition_key.ts";
 import { RowKeys } from "./row_key.ts";
@@ -41,7 +42,8 @@ export async function createFormatter(
     ? new WithoutVirtualColumns(formatter, catalog)
     : formatter;
   const filtersTables = options.tablePattern !== undefined ||
-    options.includeTables.length > 0 || options.excludeTables.length > 0;
+    options.includeTables.length > 0 || options.excludeTables.length > 0 ||
+    options.routes.some(drops);
   const filtersOperations = options.operations.size < 4;
   if (!columnFilter.isActive && !filtersTables && !filtersOperations) return inner;
   return new FilteringFormatter(

@@ -7,7 +7,7 @@ import { createMessageFilter } from "../format/filter/message_filter.ts";
 import { createTableFilter } from "../format/filter/table_filter.ts";
 import type { Formatter } from "../format/formatter.ts";
 import { createFormatter } from "../format/formats.ts";
-import { openWriter } from "../kinesis/writer/open_writer.ts";
+import { openStreams } from "../kinesis/writer/open_streams.ts";
 import type { RunOptions } from "../options.ts";
 import type { Stages } from "../pipeline.ts";
 import { loadCatalog } from "../postgres/catalog/catalog.ts";
@@ -19,6 +19,9 @@ import type { ReplicationSource } from "../postgres/session/replication_source.t
 import { openSource } from "../postgres/session/source.ts";
 import { prepareSlot, type SlotInfo } from "../postgres/slot/prepare_slot.ts";
 import { Publisher } from "../publisher.ts";
+import { idleRoutes } from "../routes/destinations.ts";
+import { fixedStreams } from "../routes/route.ts";
+import { Router } from "../routes/router.ts";
 import type { RunObserver } from "../telemetry/observer.ts";
 import { keepFresh } from "./catalog_refresh.ts";
 
@@ -55,15 +58,18 @@ export async function openStages(
   const failed = new AbortController();
   const open = AbortSignal.any([stop, failed.signal]);
   let source: ReplicationSource | undefined;
-  const openingWriter = openWriter(stream, open, () => source?.isOurs ?? true);
-  parts.defer(() => openingWriter.then((writer) => writer.close(), () => {}));
+  const streams = openStreams(stream, open, () => source?.isOurs ?? true);
+  parts.defer(() => streams.close());
+  const openingFirst = Promise.all(
+    fixedStreams(format.routes, stream.name).map((name) => streams.open(name)),
+  );
   const connecting = connect(postgres, "ordinary", open);
   parts.defer(() => connecting.then((connection) => connection.destroy(), () => {}));
   const loadingCatalog = connecting.then(() => loadCatalog(postgres, clock, Math.random, open));
   parts.defer(() => loadingCatalog.then((catalog) => catalog.close(), () => {}));
   parts.defer(() => failed.abort());
-  const [writer, ordinary, catalog] = await Promise.all([
-    openingWriter,
+  const [[only], ordinary, catalog] = await Promise.all([
+    openingFirst,
     connecting,
     loadingCatalog,
   ]);
@@ -93,11 +99,23 @@ export async function openStages(
   });
   parts.defer(() => opened.close());
   const publisher = new Publisher({
-    ...{ formatter, writer, catalog, progress, clock, maxRecordBytes: writer.maxRecordBytes },
+    ...{ formatter, catalog, progress, clock },
+    writer: format.routes.length === 0
+      ? only!
+      : new Router(format.routes, stream.name, slot.plugin, catalog, streams),
     isWanted: (operation, table) => format.operations.has(operation) && isWantedTable(table),
     policy: { ...policy, onOversize: stream.onOversize },
   });
-  return { source: opened, slot, decoder, catalog, publisher, writer, checkpoint, progress };
+  return {
+    source: opened,
+    slot,
+    decoder,
+    catalog,
+    publisher,
+    writer: streams,
+    checkpoint,
+    progress,
+  };
 }
 
 /** The formatter with its filters, which have looked at the columns that their rules name. */
@@ -113,5 +131,8 @@ async function openFormatter(
     : [];
   const formatter = await createFormatter(format, plugin, catalog, columns, roots);
   for (const message of columns.doubts(catalog)) logger.warn("{message}", { message });
+  for (const { route, why } of idleRoutes(format.routes, catalog)) {
+    logger.warn("--route {route} takes no table now: {why}", { route, why });
+  }
   return formatter;
 }

@@ -10,7 +10,7 @@ import type {
   StoredRecord,
 } from "../kinesis/client/kinesis_read_api.ts";
 import { RequestTrouble } from "../kinesis/client/request_trouble.ts";
-import type { Permits } from "./permits.ts";
+import type { Permits } from "../base/permits.ts";
 
 /** Five GetRecords a second for each shard. https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html */
 const READ_EVERY_MS = 200;

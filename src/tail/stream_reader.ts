@@ -5,7 +5,7 @@ import type { ShardPosition, StoredRecord } from "../kinesis/client/kinesis_read
 import type { ListedShard } from "../kinesis/client/listed_shard.ts";
 import { type Shard, ShardMap } from "../kinesis/stream/shard_map.ts";
 import { nounFor } from "../base/quantity.ts";
-import { Permits } from "./permits.ts";
+import { Permits } from "../base/permits.ts";
 import { type ReadContext, readShard, type ShardEnd } from "./shard_reader.ts";
 import type { TailOptions, TailStart } from "./tail_options.ts";
 

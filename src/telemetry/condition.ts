@@ -1,3 +1,4 @@
+import type { WriterStats } from "../base/writer_stats.ts";
 import { formatSeconds } from "./rates.ts";
 import type { Snapshot } from "./run_snapshot.ts";
 
@@ -47,10 +48,9 @@ export function conditionOf(now: Snapshot): Condition {
       if (failing === undefined || failing.seconds < FAILING_SECONDS) {
         return condition(now, { word: state, seconds, isGood: true });
       }
-      const all = writer!.shards.length;
       return condition(now, {
         word: "puts failing",
-        phrase: all < 2 ? undefined : `puts into ${failing.shards} of ${all} shards failing`,
+        phrase: failingPhrase(failing, writer!),
         seconds: failing.seconds,
         why: failing.reason,
         isGood: false,
@@ -59,6 +59,32 @@ export function conditionOf(now: Snapshot): Condition {
     default:
       return state satisfies never;
   }
+}
+
+function failingPhrase(
+  { shards, stream, streams }: NonNullable<WriterStats["failing"]>,
+  writer: WriterStats,
+): string | undefined {
+  const all = writer.streams.length;
+  if (streams > 1) return `puts into ${streams} of ${all} streams failing, first into ${stream}`;
+  const own = writer.streams.find((each) => each.stream === stream)?.shards.length ?? 1;
+  const into = own < 2 ? "" : `${shards} of ${own} shards`;
+  if (all < 2) return into === "" ? undefined : `puts into ${into} failing`;
+  return `puts into ${into === "" ? "" : `${into} of `}stream ${stream} failing`;
+}
+
+/**
+ * The stream for which all others wait: of several, the one with the most that waits while the memory that
+ * they share is full.
+ */
+export function blockingStream(writer: WriterStats): string | undefined {
+  if (writer.streams.length < 2 || !isFull(writer)) return undefined;
+  const [first] = writer.streams.toSorted((a, b) => b.pendingBytes - a.pendingBytes);
+  return first!.stream;
+}
+
+function isFull({ pendingBytes, highWaterBytes }: WriterStats): boolean {
+  return pendingBytes >= FULL_SHARE * highWaterBytes;
 }
 
 interface Facts {
@@ -85,8 +111,9 @@ function condition(now: Snapshot, { word, phrase = word, seconds, why, isGood }:
 
 function slowSide({ state, writer, lag }: Snapshot): string | undefined {
   if (state !== "streaming" || writer === undefined) return undefined;
-  if (writer.pendingBytes >= FULL_SHARE * writer.highWaterBytes) {
-    return "PostgreSQL waits for Kinesis";
+  if (isFull(writer)) {
+    const stream = blockingStream(writer);
+    return `PostgreSQL waits for ${stream === undefined ? "Kinesis" : `stream ${stream}`}`;
   }
   const isBehind = (lag.bytes ?? 0) >= BEHIND_BYTES && (lag.seconds ?? 0) >= BEHIND_SECONDS;
   // The server decodes, or a transaction is not committed yet, before anything is sent.

@@ -42,15 +42,6 @@ const one = (read: (now: Snapshot) => number | undefined) => (now: Snapshot): Sa
   { value: read(now) },
 ];
 
-const perShard = (
-  read: (shard: NonNullable<Snapshot["writer"]>["shards"][number]) => number,
-) =>
-(now: Snapshot): Sample[] =>
-  (now.writer?.shards ?? []).map((shard) => ({
-    labels: { shard: shard.shardId },
-    value: read(shard),
-  }));
-
 /** What is measured of a run. Counters count from the start of the process. */
 export const METRICS: readonly Metric[] = [
   {
@@ -283,28 +274,6 @@ export const METRICS: readonly Metric[] = [
     help: "Open shards; each is written to by a lane of its own.",
     type: "gauge",
     read: one(({ writer }) => writer?.shards.length ?? 0),
-  },
-  {
-    name: "pg2kinesis_shard_put_bytes_total",
-    help: "Bytes stored in an open shard.",
-    more: "Its rate over 1 MiB/s says how full a provisioned shard is.",
-    type: "counter",
-    labels: ["shard"],
-    read: perShard(({ bytes }) => bytes),
-  },
-  {
-    name: "pg2kinesis_shard_throttles_total",
-    help: "Puts, or parts of puts, that an open shard refused for its throughput.",
-    type: "counter",
-    labels: ["shard"],
-    read: perShard(({ throttled }) => throttled),
-  },
-  {
-    name: "pg2kinesis_shard_buffer_bytes",
-    help: "Bytes that wait for an open shard.",
-    type: "gauge",
-    labels: ["shard"],
-    read: perShard(({ pendingBytes }) => pendingBytes),
   },
   {
     name: "pg2kinesis_put_duration_seconds",

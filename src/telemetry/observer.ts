@@ -8,7 +8,14 @@ import type { SourceStats } from "../postgres/session/replication_source.ts";
 import { Histogram } from "../base/histogram.ts";
 import { LagClock } from "./lag_clock.ts";
 import { Progress } from "../run_progress.ts";
-import type { Lag, Position, RunNames, RunState, Snapshot } from "./run_snapshot.ts";
+import {
+  type Lag,
+  type Position,
+  type RunNames,
+  type RunState,
+  type Snapshot,
+  streamsText,
+} from "./run_snapshot.ts";
 
 const logger = getLogger(["pg2kinesis", "telemetry"]);
 
@@ -99,7 +106,12 @@ export class RunObserver {
       wallMs: this.clock.wall(),
       state: this.#state,
       sinceMs: this.#stateSinceMs,
-      names: { ...this.names, host: stats?.place ?? this.names.host, region: writer?.region },
+      names: {
+        ...this.names,
+        host: stats?.place ?? this.names.host,
+        stream: streamsText(writer?.streams) ?? this.names.stream,
+        region: writer?.region,
+      },
       progress: { ...this.progress, skipped: { ...this.progress.skipped } },
       backfill: this.#parts?.backfill?.progress() ?? NO_BACKFILL,
       position: this.#position(stats),

@@ -1,7 +1,7 @@
 import { formatLsn } from "../base/lsn.ts";
 import type { LagLimit } from "../options.ts";
 import { backfillWords, tableRows } from "./backfill_words.ts";
-import { conditionOf } from "./condition.ts";
+import { blockingStream, conditionOf } from "./condition.ts";
 import { answeredPuts, catchUpWords, estimateCatchUp, ratesBetween } from "./rates.ts";
 import { History } from "./history.ts";
 import { type Histogram, quantile } from "../base/histogram.ts";
@@ -133,9 +133,33 @@ function describe(
       reconnects: now.source?.reconnects ?? 0,
       keyOnly: progress.keyOnly,
     },
+    streams: streamRows(now),
     retries: writer?.failures ?? {},
     skipped: progress.skipped,
   };
+}
+
+/** Of more a page is no use; those that wait, fail or are throttled most come first. */
+const MAX_STREAM_ROWS = 25;
+
+/** What the page's table of streams shows; nothing where there is one. */
+function streamRows({ writer }: Snapshot) {
+  if (writer === undefined || writer.streams.length < 2) return { rows: [], more: 0 };
+  const cause = blockingStream(writer);
+  const rows = writer.streams.map((each) => ({
+    stream: each.stream,
+    region: each.region,
+    lanes: each.shards.length,
+    pendingBytes: each.pendingBytes,
+    putBytes: each.bytes,
+    throttled: each.failures.throttled,
+    failing: each.failing ?? null,
+    holdsUp: each.stream === cause,
+  })).toSorted((a, b) =>
+    (b.failing?.seconds ?? 0) - (a.failing?.seconds ?? 0) || b.pendingBytes - a.pendingBytes ||
+    b.putBytes - a.putBytes
+  );
+  return { rows: rows.slice(0, MAX_STREAM_ROWS), more: Math.max(0, rows.length - MAX_STREAM_ROWS) };
 }
 
 function shares(histogram: Histogram | undefined) {

@@ -1,6 +1,7 @@
 import type { Histogram } from "../base/histogram.ts";
 import { type Metric, METRICS, type Sample } from "./metrics.ts";
 import { PROCESS_METRICS } from "./process_metrics.ts";
+import { STREAM_METRICS } from "./stream_metrics.ts";
 import type { Snapshot } from "./run_snapshot.ts";
 
 /** Of the text format: https://prometheus.io/docs/instrumenting/exposition_formats/ */
@@ -8,7 +9,9 @@ export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8
 
 /** The text that Prometheus scrapes. */
 export function prometheusText(now: Snapshot): string {
-  return [...METRICS, ...PROCESS_METRICS].map((metric) => metricText(metric, now)).join("");
+  return [...METRICS, ...STREAM_METRICS, ...PROCESS_METRICS].map((metric) =>
+    metricText(metric, now)
+  ).join("");
 }
 
 /** A metric's lines: help, type and a line for each sample whose value is known. */

@@ -1,3 +1,4 @@
+import type { ShardStats } from "../base/writer_stats.ts";
 import type { Snapshot } from "./run_snapshot.ts";
 
 /** What a run does in a second, between two snapshots. */
@@ -13,7 +14,9 @@ export interface Rates {
   /** Of backfills. */
   readonly rows: number;
   /** The shard that took most; undefined when none took anything. */
-  readonly busiestShard: { readonly shardId: string; readonly bytes: number } | undefined;
+  readonly busiestShard:
+    | { readonly stream: string; readonly shardId: string; readonly bytes: number }
+    | undefined;
 }
 
 export function ratesBetween(before: Snapshot, after: Snapshot): Rates {
@@ -37,11 +40,14 @@ export const answeredPuts = ({ writer }: Pick<Snapshot, "writer">): number =>
   writer?.putSeconds.count ?? 0;
 
 function busiestShard(before: Snapshot, after: Snapshot, seconds: number): Rates["busiestShard"] {
-  const bytesBefore = new Map(before.writer?.shards.map(({ shardId, bytes }) => [shardId, bytes]));
+  const nameOf = ({ stream, shardId }: ShardStats) => `${stream} ${shardId}`;
+  const bytesBefore = new Map(before.writer?.shards.map((shard) => [nameOf(shard), shard.bytes]));
   let busiest: Rates["busiestShard"];
-  for (const { shardId, bytes } of after.writer?.shards ?? []) {
-    const rate = (bytes - (bytesBefore.get(shardId) ?? 0)) / seconds;
-    if (rate > (busiest?.bytes ?? 0)) busiest = { shardId, bytes: rate };
+  for (const shard of after.writer?.shards ?? []) {
+    const rate = (shard.bytes - (bytesBefore.get(nameOf(shard)) ?? 0)) / seconds;
+    if (rate > (busiest?.bytes ?? 0)) {
+      busiest = { stream: shard.stream, shardId: shard.shardId, bytes: rate };
+    }
   }
   return busiest;
 }

@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { formatLsn } from "../base/lsn.ts";
 import type { LogOptions } from "../options.ts";
 import { backfillWords } from "./backfill_words.ts";
-import { conditionOf } from "./condition.ts";
+import { blockingStream, conditionOf } from "./condition.ts";
 import { History } from "./history.ts";
 import { printable } from "../base/printable.ts";
 import type { RunObserver } from "./observer.ts";
@@ -121,6 +121,11 @@ function forMachines(before: Snapshot, now: Snapshot): Record<string, unknown> {
       backfill_rows: now.backfill.rows,
       backfill_expected_rows: now.backfill.expected,
       backfill_tables_pending: now.backfill.tablesPending,
+    }),
+    ...(now.writer === undefined || now.writer.streams.length < 2 ? {} : {
+      streams: now.writer.streams.length,
+      busiest_shard_stream: rates.busiestShard?.stream,
+      waits_for_stream: blockingStream(now.writer),
     }),
   };
 }

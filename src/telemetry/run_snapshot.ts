@@ -46,6 +46,13 @@ export interface Snapshot {
   readonly commitSeconds: Histogram;
 }
 
+/** `orders`, `orders and 2 more`; undefined where none is open. */
+export function streamsText(streams: WriterStats["streams"] = []): string | undefined {
+  const [first, ...more] = streams;
+  if (first === undefined) return undefined;
+  return more.length === 0 ? first.stream : `${first.stream} and ${more.length} more`;
+}
+
 export interface Position {
   readonly confirmedLsn: Lsn;
   readonly receivedLsn: Lsn;

@@ -56,8 +56,9 @@ function piecesOf(now: Snapshot, rates: Rates, catchUp: CatchUp): Piece[] {
       : { rank: 7, text: `WAL kept ${formatBytes(slot.retainedBytes)}${leftWords(slot)}` },
     rates.busiestShard === undefined || (writer?.shards.length ?? 0) < 2 ? undefined : {
       rank: 9,
-      text: `busiest ${shortShard(rates.busiestShard.shardId)} ` +
-        speed(rates.busiestShard.bytes),
+      text: `busiest ${shortShard(rates.busiestShard.shardId)}${
+        (writer?.streams.length ?? 0) < 2 ? "" : ` of ${rates.busiestShard.stream}`
+      } ${speed(rates.busiestShard.bytes)}`,
     },
     { rank: 11, text: placesOf(now) },
   ];

@@ -38,6 +38,8 @@ for (const [id, row] of Object.entries(ROWS)) {
     }
   });
 
+  const { cumulative = false }: Flag<unknown> = flag;
+  if (cumulative) continue;
   Deno.test(`flags: --${flag.name} on the command line wins over the environment`, () => {
     const [first, last] = [row.good[0]!, row.good.at(-1)!];
     assertEquals(
@@ -67,6 +69,48 @@ Deno.test("flags: repeatable ones add up, and are separated by commas in the env
     ],
     ["insert", "delete", "update"],
   );
+});
+
+Deno.test("flags: routes of the command line come before those of the environment, and these before the file's", () => {
+  const { routes } = parseRun(
+    ["--route", "a.b=1", "--config", "/f", "--route=c.d=2"],
+    { PG2KINESIS_ROUTE: "e.f=3,\ng.h=4" },
+    {
+      "/f":
+        "[[route]]\npattern = 'i.=j'\nstream = '5'\n[[route]]\npattern = 'k,l.*'\nstream = '-'\n",
+    },
+  ).options.format;
+  assertEquals(routes.map(({ glob, stream }) => [glob, stream]), [
+    ["a.b", "1"],
+    ["c.d", "2"],
+    ["e.f", "3"],
+    ["g.h", "4"],
+    ["i.=j", "5"],
+    ["k,l.*", undefined],
+  ]);
+  const asList = parseRun(["--config", "/f"], {}, { "/f": "route = ['a.b=1', 'c.d=2']" });
+  assertEquals(asList.options.format.routes.map(({ stream }) => stream), ["1", "2"]);
+});
+
+Deno.test("flags: what is wrong with a route says where it stands", () => {
+  assertMatch(usageError(["--route", "a.b=c"], { PG2KINESIS_ROUTE: "x" }), /^PG2KINESIS_ROUTE: /);
+  const cases: readonly (readonly [text: string, message: RegExp])[] = [
+    [
+      "[[route]]\npatern = 'a.b'\nstream = 'c'",
+      /^\/f: route: .*"patern".*; did you mean pattern\?$/,
+    ],
+    ["[[route]]\npattern = 'a.b'", /^\/f: route: the key stream is missing$/],
+    ["[[route]]\npattern = 'a.b'\nstream = 3", /^\/f: route: stream needs a text/],
+    ["[[route]]\npattern = 'a.b'\nstream = 'c=d'", /^\/f: route: stream cannot hold a =/],
+    ["[[route]]\npattern = 'ab'\nstream = 'c'", /^route in \/f: "ab" can match no schema.table/],
+    [
+      "[[routes]]\npattern = 'a.b'\nstream = 'c'",
+      /^\/f: there is no key "routes"; did you mean route\?$/,
+    ],
+  ];
+  for (const [text, message] of cases) {
+    assertMatch(usageError(["--config", "/f"], {}, { "/f": text }), message);
+  }
 });
 
 Deno.test("flags: the letters of the Python tool are kept", () => {

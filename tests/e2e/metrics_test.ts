@@ -121,7 +121,13 @@ Deno.test("pg2kinesis --metrics-addr counts throttles, what may be doubled, and 
   const { injected, puts } = await kinesis.stats();
   assertEquals(after.get('pg2kinesis_put_retries_total{reason="throttled"}'), injected.throttle);
   assertEquals(
-    after.get('pg2kinesis_shard_throttles_total{shard="shardId-000000000000"}'),
+    after.get(
+      `pg2kinesis_shard_throttles_total{stream="${STREAM}",shard="shardId-000000000000"}`,
+    ),
+    injected.throttle,
+  );
+  assertEquals(
+    after.get(`pg2kinesis_stream_put_retries_total{stream="${STREAM}",reason="throttled"}`),
     injected.throttle,
   );
   assertEquals(after.get("pg2kinesis_puts_total"), puts);

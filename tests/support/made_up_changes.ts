@@ -173,6 +173,7 @@ export const OPTIONS: FormatOptions = {
   maskSalt: undefined,
   operations: new Set(["insert", "update", "delete", "truncate"]),
   messagePrefixes: ["*"],
+  routes: [],
 };
 
 /** A user record as it was emitted. */

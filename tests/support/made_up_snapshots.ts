@@ -1,5 +1,10 @@
 import { type BackfillProgress, NO_BACKFILL } from "../../src/backfill/progress.ts";
-import { PUT_SECONDS_BOUNDS, type ShardStats } from "../../src/base/writer_stats.ts";
+import {
+  type Failing,
+  PUT_SECONDS_BOUNDS,
+  type ShardStats,
+  type StreamStats,
+} from "../../src/base/writer_stats.ts";
 import { Histogram } from "../../src/base/histogram.ts";
 import { Progress } from "../../src/run_progress.ts";
 import type { Snapshot } from "../../src/telemetry/run_snapshot.ts";
@@ -16,10 +21,12 @@ export interface MadeUp {
   readonly puts?: number;
   readonly failedPuts?: number;
   readonly throttled?: number;
-  readonly failing?: { readonly seconds: number; readonly reason: string; readonly shards: number };
+  readonly failing?: Failing & { readonly stream?: string; readonly streams?: number };
   readonly pendingBytes?: number;
   readonly lossReason?: string;
   readonly shards?: readonly Partial<ShardStats>[];
+  /** One, unless given. */
+  readonly streams?: readonly Partial<StreamStats>[];
   readonly retainedBytes?: number;
   readonly safeWalBytes?: number;
   readonly backfill?: Partial<BackfillProgress>;
@@ -29,6 +36,7 @@ export interface MadeUp {
 export function madeUpSnapshot(given: MadeUp = {}): Snapshot {
   const { atMs = 1_000_000, state = "streaming", sinceMs = 0, puts = 0, throttled = 0 } = given;
   const shards = (given.shards ?? [{}]).map((shard, place) => ({
+    stream: "changes",
     shardId: `shardId-${String(place).padStart(12, "0")}`,
     pendingBytes: 0,
     puts: 0,
@@ -36,6 +44,18 @@ export function madeUpSnapshot(given: MadeUp = {}): Snapshot {
     throttled: 0,
     ...shard,
   }));
+  const put = {
+    userRecords: 0,
+    region: "eu-west-1",
+    puts,
+    records: 0,
+    bytes: 0,
+    failures: { throttled, service: 0, network: 0, credentials: 0, refused: 0 },
+    resent: 0,
+    reshards: 0,
+    pendingBytes: given.pendingBytes ?? 0,
+    shards,
+  };
   return {
     atMs,
     wallMs: atMs,
@@ -64,20 +84,17 @@ export function madeUpSnapshot(given: MadeUp = {}): Snapshot {
       waitingBytes: 0,
     },
     writer: {
-      userRecords: 0,
-      region: "eu-west-1",
-      puts,
-      records: 0,
-      bytes: 0,
-      failures: { throttled, service: 0, network: 0, credentials: 0, refused: 0 },
-      failing: given.failing,
-      resent: 0,
-      reshards: 0,
-      pendingBytes: given.pendingBytes ?? 0,
+      ...put,
+      failing: given.failing && { stream: "changes", streams: 1, ...given.failing },
       highWaterBytes: 4 * 1024 * 1024,
       pendingRecords: 0,
       putSeconds: answered(puts - (given.failedPuts ?? 0)),
-      shards,
+      streams: (given.streams ?? [{}]).map((stream) => ({
+        ...put,
+        stream: "changes",
+        failing: given.failing,
+        ...stream,
+      })),
     },
     slot: given.retainedBytes === undefined ? undefined : {
       walEnd: 0x200n,

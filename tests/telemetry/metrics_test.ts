@@ -2,9 +2,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { renderMetricReference } from "../../src/telemetry/metric_reference.ts";
 import { METRICS } from "../../src/telemetry/metrics.ts";
 import { PROCESS_METRICS } from "../../src/telemetry/process_metrics.ts";
+import { STREAM_METRICS } from "../../src/telemetry/stream_metrics.ts";
 import { withGeneratedPart } from "../support/generated_part.ts";
 
-const ALL = [...METRICS, ...PROCESS_METRICS];
+const ALL = [...METRICS, ...STREAM_METRICS, ...PROCESS_METRICS];
 
 Deno.test("METRICS are named and explained as Prometheus asks for", () => {
   assertEquals(new Set(ALL.map(({ name }) => name)).size, ALL.length);

@@ -20,7 +20,11 @@ Deno.test("ratesBetween gives what happened in a second, and the shard that took
   });
   const rates = ratesBetween(before, after);
   assertEquals([rates.changes, rates.puts, rates.throttles], [50, 2, 0.5]);
-  assertEquals(rates.busiestShard, { shardId: "shardId-000000000002", bytes: 1_000 });
+  assertEquals(rates.busiestShard, {
+    stream: "changes",
+    shardId: "shardId-000000000002",
+    bytes: 1_000,
+  });
   assertEquals(ratesBetween(after, after).busiestShard, undefined);
   // A standby that takes over again has a writer that begins from nothing.
   assertEquals(ratesBetween(after, { ...before, atMs: 8_000 }).changes, 0);

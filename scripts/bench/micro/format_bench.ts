@@ -26,6 +26,7 @@ const OPTIONS: FormatOptions = {
   maskSalt: undefined,
   operations: new Set(["insert", "update", "delete", "truncate"]),
   messagePrefixes: [],
+  routes: [],
 };
 const FORMATS: Readonly<Record<string, Partial<FormatOptions>>> = {
   CSV: { formatter: "CSV" },

@@ -1,4 +1,5 @@
 import type { FormatOptions } from "../../options.ts";
+import { drops, Routes } from "./first_route.ts";
 import { parseGlob } from "./glob.ts";
 
 /** Says of a logical message, by its prefix, whether it is published. */
@@ -14,9 +15,16 @@ export function publishesMessages({ formatter }: Pick<FormatOptions, "formatter"
 
 /** A prefix must match one of `--message-prefix`: anybody in the database may write messages. */
 export function createMessageFilter(
-  options: Pick<FormatOptions, "formatter" | "messagePrefixes">,
+  options: Pick<FormatOptions, "formatter" | "messagePrefixes" | "routes">,
 ): MessageFilter {
   if (!publishesMessages(options)) return () => false;
   const globs = options.messagePrefixes.map(parseGlob);
-  return (prefix) => !prefix.startsWith(OWN_PREFIXES) && globs.some((matches) => matches(prefix));
+  const routes = new Routes(options.routes);
+  const isDropped = (prefix: string) => {
+    const match = routes.ofMessage(prefix);
+    return match !== undefined && drops(match.route);
+  };
+  return (prefix) =>
+    !prefix.startsWith(OWN_PREFIXES) && globs.some((matches) => matches(prefix)) &&
+    !isDropped(prefix);
 }

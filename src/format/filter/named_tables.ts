@@ -4,16 +4,18 @@ import type { FormatOptions } from "../../options.ts";
 import type { Catalog } from "../../postgres/catalog/known_table.ts";
 import { withAncestors } from "./ancestors.ts";
 import type { ColumnFilter } from "./column_filter.ts";
+import { drops } from "./first_route.ts";
 import type { TableFilter } from "./table_filter.ts";
 
 type NamingOptions = Pick<
   FormatOptions,
-  "includeTables" | "excludeTables" | "excludeColumns" | "maskColumns"
+  "includeTables" | "excludeTables" | "excludeColumns" | "maskColumns" | "routes"
 >;
 
 /** The tables that options may name; names may hold dots, so some may not be there. */
 export function namedTables(options: NamingOptions): Relation[] {
-  const { includeTables, excludeTables, excludeColumns, maskColumns } = options;
+  const { includeTables, excludeTables, excludeColumns, maskColumns, routes } = options;
+  const dropped = routes.filter((route) => route.of === "table" && drops(route));
   const names = new Map<string, Relation>();
   const add = (qualifiedName: string) => {
     for (const at of dotsIn(qualifiedName)) {
@@ -25,7 +27,7 @@ export function namedTables(options: NamingOptions): Relation[] {
       names.set(`${relation.schema} ${relation.table}`, relation);
     }
   };
-  for (const glob of [...includeTables, ...excludeTables]) {
+  for (const glob of [...includeTables, ...excludeTables, ...dropped.map(({ glob }) => glob)]) {
     if (!/[*?\\]/.test(glob)) add(glob);
   }
   for (const column of [...excludeColumns, ...maskColumns]) {

@@ -2,16 +2,20 @@ import { RunError } from "../../base/errors.ts";
 import type { FormatOptions } from "../../options.ts";
 import type { Catalog } from "../../postgres/catalog/known_table.ts";
 import { withAncestors, withFormerAncestors } from "./ancestors.ts";
+import { drops, Routes } from "./first_route.ts";
 import { parseGlob } from "./glob.ts";
 
-type TableOptions = Pick<FormatOptions, "tablePattern" | "includeTables" | "excludeTables">;
+type TableOptions = Pick<
+  FormatOptions,
+  "tablePattern" | "includeTables" | "excludeTables" | "routes"
+>;
 
 /** Says of a table, by `schema.table`, whether its changes are published. */
 export type TableFilter = (qualifiedName: string) => boolean;
 
 /**
  * A table must satisfy `--table-pat` and one of `--include-table`, and none of `--exclude-table`, itself or
- * by a table that it is a partition of or inherits from. Those that it had as parents earlier in this run
+ * by a table that it is a partition of or inherits from, nor may its first route drop it. Those that it had as parents earlier in this run
  * still let it pass, so that no change of that time is lost. Without a catalog its name alone counts.
  */
 export function createTableFilter(options: TableOptions, catalog?: Catalog): TableFilter {
@@ -22,10 +26,17 @@ export function createTableFilter(options: TableOptions, catalog?: Catalog): Tab
   const passesPattern = (name: string) => tablePattern === undefined || finds(tablePattern, name);
   const isIncluded = (name: string) =>
     included.length === 0 || included.some((matches) => matches(name));
+  const routes = new Routes(options.routes, catalog);
+  const hasDrops = options.routes.some(drops);
+  const isDropped = (name: string) => {
+    const match = hasDrops ? routes.ofTable(name) : undefined;
+    return match !== undefined && drops(match.route);
+  };
   return (name) => {
     const now = catalog === undefined ? [name] : [...withAncestors(name, catalog)];
     const ever = catalog === undefined ? [name] : [...withFormerAncestors(name, catalog)];
-    return ever.some(passesPattern) && ever.some(isIncluded) && !now.some(isExcluded);
+    return ever.some(passesPattern) && ever.some(isIncluded) && !now.some(isExcluded) &&
+      !isDropped(name);
   };
 }
 
@@ -52,8 +63,9 @@ export function checkTableFilter(options: TableOptions, catalog: Catalog): void 
   }
   if (names.length > 0 && !names.some(createTableFilter(options, catalog))) {
     throw new RunError(
-      `--table-pat, --include-table and --exclude-table together leave none of the database's ` +
-        `${names.length} tables; a table is published when all three allow it`,
+      `--table-pat, --include-table and --exclude-table together${
+        options.routes.some(drops) ? ", with --route PATTERN=-," : ""
+      } leave none of the database's ${names.length} tables; a table is published when all three allow it`,
     );
   }
 }

@@ -25,6 +25,8 @@ export class StreamWatch {
     private readonly createdAt: number | undefined,
     private readonly clock: Clock,
     private readonly closing: AbortSignal,
+    /** Waits for a turn to ask, where many streams are watched. */
+    private readonly turn: () => Promise<void> = () => Promise.resolve(),
   ) {
     closing.addEventListener("abort", () => this.#nudge.abort());
   }
@@ -58,6 +60,7 @@ export class StreamWatch {
   async #look(): Promise<RunError | undefined> {
     const { streamName: stream, api: { region } } = this;
     try {
+      await this.turn();
       const { createdAt, status } = await this.api.describeStream(stream, this.closing);
       if (status === "DELETING") {
         return new RunError(

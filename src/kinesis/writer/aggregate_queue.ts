@@ -8,12 +8,19 @@ import type { QueuedRecord } from "../aggregate/queued_record.ts";
 import { covers, holds, type Shard } from "../stream/shard_map.ts";
 import type { Ticket } from "../../base/record_writer.ts";
 
-/** What all queues of a writer share. */
+/** What all queues of a stream's writer share. */
 export interface QueueContext {
   readonly api: KinesisApi;
   readonly streamName: string;
   readonly pool: BufferPool;
   readonly pending: Pending;
+  readonly counts: StreamCounts;
+}
+
+/** Of one stream. */
+export interface StreamCounts {
+  /** User records that were stored in a shard where they may not lie, and are stored again. */
+  misplaced: number;
 }
 
 /** User records of one shard as aggregates, each put by one PutRecord that names its predecessor. */
@@ -103,7 +110,7 @@ export class AggregateQueue implements LaneQueue {
     if (storedIn !== undefined) {
       const first = this.#aggregates[0]!;
       if (this.#isRightIn(storedIn, first)) this.#acknowledgeFirst();
-      else this.#context.pending.misplaced += first.count;
+      else this.#context.counts.misplaced += first.count;
     }
     const aggregates = this.#aggregates;
     this.#aggregates = [];

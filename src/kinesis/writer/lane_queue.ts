@@ -2,12 +2,10 @@ import type { QueuedRecord } from "../aggregate/queued_record.ts";
 import type { Shard } from "../stream/shard_map.ts";
 import type { Ticket } from "../../base/record_writer.ts";
 
-/** What was taken and is not acknowledged, of all lanes together: bytes and user records. */
+/** What was taken and is not acknowledged, of all lanes of all streams: bytes and user records. */
 export class Pending {
   bytes = 0;
   records = 0;
-  /** User records that were stored in a shard where they may not lie, and are stored again. */
-  misplaced = 0;
 }
 
 export interface PutAmount {

@@ -162,7 +162,7 @@ export class RecordQueue implements LaneQueue {
     this.#chosen = [];
     for (const { putBytes, storedIn: where } of rest) {
       this.#add(-putBytes - OVERHEAD_BYTES, -1);
-      if (where !== undefined) this.#context.pending.misplaced++;
+      if (where !== undefined) this.#context.counts.misplaced++;
     }
     return rest;
   }

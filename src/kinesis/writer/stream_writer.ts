@@ -9,11 +9,10 @@ import {
 import { AggregateQueue, type QueueContext } from "./aggregate_queue.ts";
 import type { KinesisApi } from "../client/kinesis_api.ts";
 import { Backoff } from "../../base/backoff.ts";
-import { BufferPool } from "../client/buffer_pool.ts";
 import type { Clock } from "../../base/clock.ts";
 import { hashPartitionKey } from "../stream/hash_key.ts";
 import { Lane, type LaneContext } from "./lane.ts";
-import { Pending } from "./lane_queue.ts";
+import type { PutLimits } from "./lane_queue.ts";
 import { Pacer } from "./pacing.ts";
 import { fitPartitionKey } from "./fit_partition_key.ts";
 import { type Asked, type Refusal, refusalError } from "../client/kinesis_failure.ts";
@@ -27,26 +26,15 @@ import {
   type FailureReason,
   type LaneStats,
   PUT_SECONDS_BOUNDS,
-  type WriterStats,
+  type StreamStats,
 } from "../../base/writer_stats.ts";
 import type { OpenStream } from "../stream/open_stream.ts";
 import { StreamWatch } from "../stream/stream_watch.ts";
 import { RequestTrouble } from "../client/request_trouble.ts";
-import type { RecordWriter, Ticket } from "../../base/record_writer.ts";
+import type { RecordTarget, Ticket } from "../../base/record_writer.ts";
+import { WriterMemory } from "./writer_memory.ts";
 
-const MIB = 1024 * 1024;
-/**
- * Larger puts save hardly any time, and a shard takes three of these a second. With base64 and the rest
- * of a request it is somewhat below 512 KiB, the size of the buffers for both.
- */
-const MAX_PUT_BYTES = 340 * 1024;
-/** What a buffer must have beyond a put, so that one of a power of two is not too small. */
-const BUFFER_MARGIN_BYTES = 16 * 1024;
-/** Where many lanes share what may wait, each puts less at a time, but never less than this. */
-const MIN_PUT_BYTES = 48 * 1024;
 const MAX_PUT_RECORDS = 500;
-const DEFAULT_HIGH_WATER_BYTES = 4 * MIB;
-const MAX_FREE_BUFFER_BYTES = 4 * MIB;
 /**
  * A refusal that a closed shard may explain is believed when this many listings do not: some 15 s. The
  * last doubt is whether the service no longer takes the sequence number of the record before, as may
@@ -61,8 +49,12 @@ export interface StreamWriterOptions {
   readonly stream: OpenStream;
   readonly aggregation: "kpl" | "none";
   readonly lingerMs: number;
-  /** Bytes that may wait before `flush` waits; 4 MiB unless given. */
-  readonly highWaterBytes?: number;
+  /** What it shares with the writers of other streams; its own unless given. */
+  readonly memory?: WriterMemory;
+  /** Gets how long each answered put took; its own unless given. */
+  readonly putSeconds?: Histogram;
+  /** Waits for a turn to ask for the stream's summary, which an account may do 20 times a second. */
+  readonly turn?: () => Promise<void>;
   readonly clock: Clock;
   /** Numbers in [0, 1). */
   readonly random: () => number;
@@ -70,14 +62,8 @@ export interface StreamWriterOptions {
   readonly mayPut?: () => boolean;
 }
 
-interface Waiter {
-  readonly isOver: () => boolean;
-  readonly resolve: () => void;
-  readonly reject: (reason: unknown) => void;
-}
-
-/** Puts user records into one stream: a lane for each open shard, all of them bounded together. */
-export class StreamWriter implements RecordWriter {
+/** Puts user records into one stream: a lane for each open shard. */
+export class StreamWriter implements RecordTarget {
   /** Resolves, never rejects, when the writer cannot go on: with what to tell the operator. */
   readonly failure: Promise<RunError>;
   #resolveFailure!: (error: RunError) => void;
@@ -87,16 +73,13 @@ export class StreamWriter implements RecordWriter {
   /** One for each of the map's open shards, in its order. */
   #lanes: readonly Lane[];
   #nextPosition = 0;
-  #waiters: Waiter[] = [];
   #reshards = 0;
   /** What the lanes of closed shards had done. */
   readonly #closedLanes: LaneStats[] = [];
-  readonly #putSeconds = new Histogram(PUT_SECONDS_BOUNDS);
+  readonly #putSeconds: Histogram;
   readonly #closing = new AbortController();
-  readonly #pending = new Pending();
-  /** For all lanes; changes with their number. */
-  readonly #limits: { bytes: number; readonly records: number };
-  readonly #highWaterBytes: number;
+  readonly #memory: WriterMemory;
+  readonly #limits: PutLimits;
   readonly #queueContext: QueueContext;
   readonly #laneContext: LaneContext;
   readonly #asked: Asked;
@@ -109,15 +92,20 @@ export class StreamWriter implements RecordWriter {
     const { createdAt } = stream.summary;
     const closing = this.#closing.signal;
     this.failure = new Promise((resolve) => this.#resolveFailure = resolve);
-    this.#highWaterBytes = options.highWaterBytes ?? DEFAULT_HIGH_WATER_BYTES;
-    this.#limits = { bytes: 0, records: MAX_PUT_RECORDS };
-    this.#shareOut(stream.shards.open.length);
-    this.#queueContext = {
-      api,
-      streamName: stream.name,
-      pool: new BufferPool(MAX_FREE_BUFFER_BYTES),
-      pending: this.#pending,
+    const memory = this.#memory = options.memory ?? new WriterMemory();
+    this.#putSeconds = options.putSeconds ?? new Histogram(PUT_SECONDS_BOUNDS);
+    const { maxRecordBytes } = stream.summary;
+    this.#limits = {
+      /** Changes with the number of all lanes. */
+      get bytes() {
+        return Math.min(memory.putBytes, maxRecordBytes);
+      },
+      records: MAX_PUT_RECORDS,
     };
+    memory.addLanes(stream.shards.open.length);
+    const { pool, pending } = memory;
+    const counts = { misplaced: 0 };
+    this.#queueContext = { api, streamName: stream.name, pool, pending, counts };
     this.#asked = {
       verb: "put into",
       stream: stream.name,
@@ -125,10 +113,10 @@ export class StreamWriter implements RecordWriter {
       action: options.aggregation === "kpl" ? "kinesis:PutRecord" : "kinesis:PutRecords",
       whileRunning: true,
     };
-    this.#watch = new StreamWatch(api, stream.name, createdAt, clock, closing);
+    this.#watch = new StreamWatch(api, stream.name, createdAt, clock, closing, options.turn);
     this.#laneContext = {
       owner: {
-        stored: () => this.#endWaits(),
+        stored: () => memory.endWaits(),
         failed: () => this.#watch.nudge(),
         moved: (lane) => this.#onMoved(lane),
         look: (signal) => this.#follower.glance(signal),
@@ -164,8 +152,9 @@ export class StreamWriter implements RecordWriter {
     this.#watch.run().then((error) => error && this.#fail(error), (error) => this.#fail(error));
   }
 
+  /** Of all streams that share the memory. */
   get pendingBytes(): number {
-    return this.#pending.bytes;
+    return this.#memory.pending.bytes;
   }
 
   /** Bytes that one record of the stream may have, its partition key included. */
@@ -203,29 +192,33 @@ export class StreamWriter implements RecordWriter {
   }
 
   flush(): Promise<void> {
-    const hasRoom = () => this.#pending.bytes < this.#highWaterBytes;
     // Without room no more comes that a linger could wait for.
-    const now = !hasRoom();
-    for (const lane of this.#lanes) lane.send(now);
-    return this.#wait(hasRoom);
+    this.send(!this.#memory.hasRoom);
+    return this.#memory.wait(() => this.#memory.hasRoom);
   }
 
   drain(signal?: AbortSignal): Promise<void> {
-    for (const lane of this.#lanes) lane.send(true);
-    return this.#wait(() => this.#pending.records === 0, signal);
+    this.send(true);
+    return this.#memory.wait(() => this.#memory.pending.records === 0, signal);
+  }
+
+  /** Idle lanes send what they hold; `now`: without a linger. */
+  send(now: boolean): void {
+    for (const lane of this.#lanes) lane.send(now);
   }
 
   close(): void {
     this.#stop(new Error("the Kinesis writer is closed"));
-    this.options.api.close();
   }
 
-  stats(): WriterStats {
+  stats(): StreamStats {
     const all = [...this.#closedLanes, ...this.#lanes.map((lane) => lane.stats)];
     const sum = (value: (stats: LaneStats) => number) =>
       all.reduce((total, stats) => total + value(stats), 0);
     const failures = (reason: FailureReason) => sum((stats) => stats.failures[reason]);
+    const { name } = this.options.stream;
     return {
+      stream: name,
       userRecords: this.#nextPosition,
       region: this.options.api.region,
       puts: sum((stats) => stats.puts),
@@ -239,13 +232,11 @@ export class StreamWriter implements RecordWriter {
         credentials: failures("credentials"),
         refused: failures("refused"),
       },
-      resent: sum((stats) => stats.resent) + this.#pending.misplaced,
+      resent: sum((stats) => stats.resent) + this.#queueContext.counts.misplaced,
       reshards: this.#reshards,
-      pendingBytes: this.#pending.bytes,
-      highWaterBytes: this.#highWaterBytes,
-      pendingRecords: this.#pending.records,
-      putSeconds: this.#putSeconds,
+      pendingBytes: this.#lanes.reduce((total, { queue }) => total + queue.bytes, 0),
       shards: this.#lanes.map(({ shard, queue, stats }) => ({
+        stream: name,
         shardId: shard.id,
         pendingBytes: queue.bytes,
         puts: stats.puts,
@@ -263,16 +254,6 @@ export class StreamWriter implements RecordWriter {
     const first = failing.reduce((a, b) => a.sinceMs <= b.sinceMs ? a : b);
     const seconds = (this.options.clock.now() - first.sinceMs) / 1000;
     return { seconds, reason: first.reason, shards: failing.length };
-  }
-
-  /** A busy lane holds a put on its way and the next one: together they keep to what may wait. */
-  #shareOut(lanes: number): void {
-    const share = Math.floor(this.#highWaterBytes / (2 * Math.max(lanes, 1))) - BUFFER_MARGIN_BYTES;
-    this.#limits.bytes = Math.min(
-      Math.max(share, MIN_PUT_BYTES),
-      MAX_PUT_BYTES,
-      this.options.stream.summary.maxRecordBytes,
-    );
   }
 
   #newLane(shard: Shard): Lane {
@@ -304,14 +285,14 @@ export class StreamWriter implements RecordWriter {
       staying.delete(lane.shard.id);
       this.#closedLanes.push(lane.stats);
     }
-    this.#shareOut(map.open.length);
+    this.#memory.addLanes(map.open.length - this.#lanes.length);
     this.#lanes = map.open.map((shard) => staying.get(shard.id) ?? this.#newLane(shard));
     const lanes = new Map(this.#lanes.map((lane) => [lane.shard.id, lane]));
     this.#map = map;
     regroup(closed, map, (shard) => lanes.get(shard.id)!.queue);
     this.#tellOfSwitch(closed, this.#lanes.filter(({ shard }) => !staying.has(shard.id)));
     for (const lane of this.#lanes) lane.send(true);
-    this.#endWaits();
+    this.#memory.endWaits();
   }
 
   #tellOfSwitch(closed: readonly Lane[], opened: readonly Lane[]): void {
@@ -369,40 +350,7 @@ export class StreamWriter implements RecordWriter {
     this.#stopped = reason;
     this.#closing.abort();
     for (const lane of this.#lanes) lane.retire();
-    this.#endWaits();
+    this.#memory.stop(reason);
     return true;
-  }
-
-  #wait(isOver: () => boolean, signal?: AbortSignal): Promise<void> {
-    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
-    if (isOver()) return Promise.resolve();
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        this.#waiters = this.#waiters.filter((other) => other !== waiter);
-        reject(signal!.reason);
-      };
-      const waiter: Waiter = {
-        isOver,
-        resolve: () => {
-          signal?.removeEventListener("abort", onAbort);
-          resolve();
-        },
-        reject,
-      };
-      this.#waiters.push(waiter);
-      signal?.addEventListener("abort", onAbort);
-    });
-  }
-
-  #endWaits(): void {
-    const waiters = this.#waiters;
-    if (waiters.length === 0) return;
-    this.#waiters = [];
-    for (const waiter of waiters) {
-      if (this.#stopped !== undefined) waiter.reject(this.#stopped);
-      else if (waiter.isOver()) waiter.resolve();
-      else this.#waiters.push(waiter);
-    }
   }
 }

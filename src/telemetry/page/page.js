@@ -106,6 +106,38 @@ function showNow(now) {
   showFacts("tiles", tilesOf(now));
   showFacts("totals", totalsOf(now));
   showBackfill(now.backfill);
+  showStreams(now.streams);
+}
+
+/** Where there are several: those that fail or wait come first. */
+function showStreams({ rows, more }) {
+  byId("streams").hidden = rows.length === 0;
+  byId("more-streams").textContent = more === 0 ? "" : `and ${count(more)} more`;
+  const body = byId("stream-rows");
+  while (body.children.length > rows.length) body.lastChild.remove();
+  rows.forEach((row, place) => {
+    if (body.children.length === place) {
+      body.append(element("tr", {}, ...Array.from({ length: 6 }, () => element("td"))));
+    }
+    const state = [
+      ...row.holdsUp ? ["all others wait for it"] : [],
+      ...row.failing === null
+        ? []
+        : [`failing for ${seconds(row.failing.seconds)}: ${row.failing.reason}`],
+    ].join("; ");
+    const texts = [
+      row.stream,
+      count(row.lanes),
+      bytes(row.putBytes),
+      count(row.throttled),
+      bytes(row.pendingBytes),
+      state,
+    ];
+    [...body.children[place].children].forEach((cell, i) => {
+      if (cell.textContent !== texts[i]) cell.textContent = texts[i];
+    });
+    body.children[place].className = row.holdsUp || row.failing !== null ? "bad" : "";
+  });
 }
 
 function tilesOf(now) {
@@ -134,7 +166,9 @@ function tilesOf(now) {
       count(now.lanes),
       busiest === undefined
         ? ""
-        : `busiest …${busiest.shardId.slice(-4)}, ${bytes(busiest.bytes)}/s`,
+        : `busiest …${busiest.shardId.slice(-4)}${
+          now.streams.rows.length === 0 ? "" : ` of ${busiest.stream}`
+        }, ${bytes(busiest.bytes)}/s`,
     ],
   ];
 }

@@ -96,7 +96,7 @@ Deno.test("parseGlob takes no name that makes it slow", () => {
 
 Deno.test("createMessageFilter lets pass what is named, and never a message of the program's own", () => {
   const passes = (formatter: string, messagePrefixes: string[]) => {
-    const filter = createMessageFilter({ formatter, messagePrefixes });
+    const filter = createMessageFilter({ formatter, messagePrefixes, routes: [] });
     return ["app", "app.a\nb", "pg2kinesis", "pg2kinesis.heartbeat", "pg2kinesis.backfill", ""]
       .filter(filter);
   };

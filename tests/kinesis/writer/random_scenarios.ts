@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { openStream } from "../../../src/kinesis/stream/open_stream.ts";
 import { StreamWriter } from "../../../src/kinesis/writer/stream_writer.ts";
+import { WriterMemory } from "../../../src/kinesis/writer/writer_memory.ts";
 import type { Ticket } from "../../../src/base/record_writer.ts";
 import { lanesBefore, ShardOrder } from "../../../src/tail/shard_order.ts";
 import { FaultPlan } from "../../support/fault_server/fault_plan.ts";
@@ -130,12 +131,13 @@ export async function runScenario(seed: number): Promise<ScenarioResult> {
     const options = { name: STREAM, create: false, shardCount: 0 };
     const opened = await openStream(api, options, clock, random, signal);
     const lingerMs = chance(0.2) ? below(200) : 0;
+    const memory = new WriterMemory(highWaterBytes);
     const writer = new StreamWriter({
       api,
       stream: opened,
       aggregation,
       lingerMs,
-      highWaterBytes,
+      memory,
       clock,
       random,
     });
@@ -166,7 +168,7 @@ export async function runScenario(seed: number): Promise<ScenarioResult> {
       }
     }
     await writer.drain();
-    assertEquals([writer.pendingBytes, writer.stats().pendingRecords], [0, 0]);
+    assertEquals([memory.pending.bytes, memory.pending.records], [0, 0]);
     const { reshards } = writer.stats();
     writer.close();
     return reshards;

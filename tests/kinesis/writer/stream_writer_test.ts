@@ -30,7 +30,7 @@ async function openTestWriter(
     Math.random,
     signal,
   );
-  return new StreamWriter({
+  const writer = new StreamWriter({
     api,
     stream,
     aggregation: "kpl",
@@ -39,6 +39,11 @@ async function openTestWriter(
     random: Math.random,
     ...options,
   });
+  const close = () => {
+    StreamWriter.prototype.close.call(writer);
+    api.close();
+  };
+  return Object.assign(writer, { close });
 }
 
 /** Adds `count` records of `keys` keys, some after each flush; their texts are their numbers. */

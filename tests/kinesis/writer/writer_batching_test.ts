@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { WriterMemory } from "../../../src/kinesis/writer/writer_memory.ts";
 import { AGGREGATE_MAGIC } from "../../../src/kinesis/aggregate/aggregate.ts";
 import type { RecordToPut } from "../../../src/kinesis/client/kinesis_api.ts";
 import type { StreamWriter } from "../../../src/kinesis/writer/stream_writer.ts";
@@ -102,7 +103,7 @@ Deno.test("StreamWriter puts less at a time the more shards share the memory, an
     await writer.drain();
     return bytes;
   };
-  await simulation.run({ highWaterBytes: 512 * KIB }, async (writer) => {
+  await simulation.run({ memory: new WriterMemory(512 * KIB) }, async (writer) => {
     const withTwo = await largest(writer);
     assert(withTwo > 100 * KIB && withTwo <= 128 * KIB, `${withTwo} bytes`);
     simulation.service.reshard(STREAM, (stream) => {

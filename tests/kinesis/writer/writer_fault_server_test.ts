@@ -78,6 +78,7 @@ Deno.test({
     await writer.drain();
     assertEquals(ticket.acknowledged, records);
     writer.close();
+    api.close();
 
     const { puts, faults: injected } = JSON.parse(await server.ask("GET", "stats"));
     // Fifty batches were stored one after the other, in how many shards is up to the seed.

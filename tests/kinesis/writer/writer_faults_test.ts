@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { WriterMemory } from "../../../src/kinesis/writer/writer_memory.ts";
 import { RunError } from "../../../src/base/errors.ts";
 import { hashPartitionKey } from "../../../src/kinesis/stream/hash_key.ts";
 import type { StreamWriter } from "../../../src/kinesis/writer/stream_writer.ts";
@@ -75,7 +76,7 @@ Deno.test("StreamWriter with one shard stalled for minutes keeps the others goin
   };
   const ticket = new CountingTicket();
   const highWaterBytes = 100_000;
-  await simulation.run({ highWaterBytes }, async (writer) => {
+  await simulation.run({ memory: new WriterMemory(highWaterBytes) }, async (writer) => {
     const { clock } = simulation;
     let added = 0;
     const keepAdding = async () => {

@@ -42,6 +42,7 @@ function prepare(db: FreshDatabase, choices: Prepared): Promise<LogLine[]> {
     tablePattern: pattern,
     includeTables: include,
     excludeTables: exclude,
+    routes: [],
   });
   const postgres = postgresOptions(db.server, { database: db.database, user });
   return logged(() =>

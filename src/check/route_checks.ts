@@ -1,0 +1,102 @@
+import { withAncestors } from "../format/filter/ancestors.ts";
+import type { Relation } from "../decode/event.ts";
+import type { Catalog } from "../postgres/catalog/known_table.ts";
+import { publishedRoots } from "../postgres/catalog/publication_tables.ts";
+import { someOf } from "../base/quantity.ts";
+import { type Destination, Destinations, idleRoutes, nameTooLong } from "../routes/destinations.ts";
+import { isStreamName, routeText } from "../routes/route.ts";
+import type { ServerContext } from "./server_context.ts";
+
+/** By the streams of a run, the tables of today whose changes go there. */
+export type StreamTables = ReadonlyMap<string, readonly string[]>;
+
+/** Says what is odd about the routes with the tables of today, and which streams these have. */
+export async function checkRoutes(context: ServerContext): Promise<StreamTables> {
+  const { catalog, connection, findings, options: { format, slot, stream } } = context;
+  const found = new Map<string, string[]>();
+  if (format.routes.length === 0) return found;
+  for (const { route, why } of idleRoutes(format.routes, catalog)) {
+    findings.warn("routes", `--route ${route} takes no table now: ${why}`);
+  }
+  const roots = slot.plugin === "pgoutput"
+    ? await publishedRoots(connection, slot.publications)
+    : [];
+  const destinations = new Destinations(format.routes, stream.name, catalog);
+  for (const table of publishedTables(context, new Set(roots))) {
+    const destination = destinations.ofTable(table);
+    if (destination.stream === undefined) continue;
+    if (!isStreamName(destination.stream)) {
+      findings.stop("routes", `${table.qualifiedName}: ${nameTooLong(destination)}`);
+      continue;
+    }
+    const tables = found.get(destination.stream) ?? [];
+    found.set(destination.stream, [...tables, table.qualifiedName]);
+    reportTwins(context, destination, tables, table);
+  }
+  if (found.size > 0) {
+    const all = [...found].map(([stream, tables]) => `${stream} of ${someOf(tables, 3)}`);
+    findings.ok("routes", `today's tables go to ${someOf(all)}`);
+  }
+  reportHiddenPartitions(context, roots);
+  return found;
+}
+
+/** Tables that have changes of their own, or of their partitions under their name. */
+function publishedTables(
+  { catalog, wanted }: ServerContext,
+  roots: ReadonlySet<string>,
+): Relation[] {
+  const published: Relation[] = [];
+  for (const { schema, table, isPartitioned } of catalog.tables()) {
+    const qualifiedName = `${schema}.${table}`;
+    if (!wanted(qualifiedName)) continue;
+    const isBelowRoot = !roots.has(qualifiedName) &&
+      [...withAncestors(qualifiedName, catalog)].some((name) => roots.has(name));
+    if (isBelowRoot || (isPartitioned && !roots.has(qualifiedName))) continue;
+    published.push({ schema, table, qualifiedName });
+  }
+  return published;
+}
+
+/** Two tables that a template does not tell apart, since Kinesis takes fewer characters than PostgreSQL. */
+function reportTwins(
+  { findings }: ServerContext,
+  { stream, route }: Destination,
+  earlier: readonly string[],
+  { schema, table, qualifiedName }: Relation,
+): void {
+  const isTold = /^[a-zA-Z0-9_.-]*$/.test(schema + table);
+  if (isTold || earlier.length === 0 || !route?.stream?.includes("{table}")) return;
+  findings.warn(
+    "routes",
+    `${earlier[0]} and ${qualifiedName} both go to ${stream} by --route ${
+      routeText(route)
+    }: what Kinesis does ` +
+      "not take in a name becomes _",
+  );
+}
+
+/** A route of a partition has no effect where its changes come under the root's name. */
+function reportHiddenPartitions(
+  { catalog, findings, options: { format } }: ServerContext,
+  roots: readonly string[],
+): void {
+  for (const route of format.routes) {
+    if (route.of !== "table" || /[*?\\]/.test(route.glob)) continue;
+    const root = rootOf(route.glob, roots, catalog);
+    if (root === undefined) continue;
+    findings.warn(
+      "routes",
+      `--route ${
+        routeText(route)
+      } has no effect: the changes of ${route.glob} come as those of ${root} ` +
+        "(publish_via_partition_root)",
+    );
+  }
+}
+
+function rootOf(name: string, roots: readonly string[], catalog: Catalog): string | undefined {
+  if (roots.includes(name)) return undefined;
+  const above = withAncestors(name, catalog);
+  return roots.find((root) => above.has(root));
+}
