@@ -74,6 +74,8 @@ const HARMLESS: readonly Fault[] = [
   "slow-before",
   "slow-after",
 ];
+/** While they last, nothing else can go wrong in their lane. */
+const SLOW: readonly Fault[] = ["slow-before", "slow-after"];
 const RESHARDS: readonly Fault[] = ["split", "merge", "rescale"];
 
 const FORMATS: Readonly<Record<string, readonly string[]>> = {
@@ -122,7 +124,8 @@ export function drawScenario(
     : [];
   // From one put in seven to one in two; the others have to get through.
   const weights = (trouble === "any" ? FAULTS : HARMLESS)
-    .filter((fault) => !RESHARDS.includes(fault) && chance(0.7)).map((fault) => [fault, random()]);
+    .filter((fault) => !RESHARDS.includes(fault) && chance(0.7))
+    .map((fault) => [fault, random() * (SLOW.includes(fault) ? 0.25 : 1)]);
   const scale = (0.15 + random() * 0.35) /
     weights.reduce((sum, [, weight]) => sum + Number(weight), 0);
   const chances: Partial<Record<Fault, number>> = trouble === "none"
