@@ -30,7 +30,7 @@ const LEFT_OUT = {
   },
   publication: {
     found: "PostgreSQL left changes out",
-    advice: "make the publication again, which changes from before it do not see, or ",
+    advice: "create the publication again, which changes from before it do not see, or ",
   },
   unclear: { found: "PostgreSQL warns", advice: "it may have left changes out; " },
 } as const satisfies Record<ServerWarning["leftOut"], { found: string; advice: string }>;
@@ -131,15 +131,15 @@ export class Publisher {
       );
     }
     progress.skipped.left_out_by_server++;
-    logger.warn("{found} behind {place}: {text}", { found, place, text });
+    logger.warn("{found} after {place}: {text}", { found, place, text });
   }
 
   /** Stops nothing, since whoever may write messages could write such a one. */
   leaveOutMessage({ lsn, transaction, prefix }: AmbiguousMessage): void {
     this.#parts.progress.skipped.ambiguous_message++;
     logger.warn(
-      "leaving out the logical message at LSN {place}: test_decoding does not tell whether its prefix " +
-        "is {prefix} or a longer one, nor what is content",
+      "leaving out the logical message at LSN {place}: test_decoding does not show whether its prefix " +
+        "is {prefix} or a longer one, nor where its content begins",
       {
         place: formatLsn(lsn) + (transaction === undefined ? "" : ` (xid ${transaction.xid})`),
         prefix: JSON.stringify(prefix),
@@ -189,8 +189,8 @@ export class Publisher {
 
   #sayWhyWaiting(change: Change): void {
     logger.warn(
-      "waiting with {change}: its transaction is decoded, but its commit, which may wait for a " +
-        "synchronous standby, is not to be seen yet, nor is its table",
+      "waiting with {change}: its transaction is decoded, but neither its commit, which may wait " +
+        "for a synchronous standby, nor its table is visible yet",
       { change: describe(change) },
     );
   }
@@ -293,7 +293,7 @@ export class Publisher {
     const warned = `${problem.kind} ${problem.table}`;
     if (this.#warned.has(warned)) return;
     remember(this.#warned, warned);
-    logger.warn("leaving out {change}, and all like it while that is so: {reason}", {
+    logger.warn("leaving out {change}, and all others like it: {reason}", {
       change: describe(change),
       reason: problem.reason,
     });

@@ -103,7 +103,7 @@ export class CredentialKeeper {
     try {
       await this.#load();
     } catch (error) {
-      log.debug("no other AWS credentials are to be had: {error}", { error });
+      log.debug("no other AWS credentials are available: {error}", { error });
     }
     return refused !== this.#generation;
   }
@@ -117,7 +117,7 @@ export class CredentialKeeper {
     }, (error) => {
       this.#nextTryMs = this.clock.now() + this.#backoff.nextMs();
       if (this.#trouble.failed(error.message) === undefined) return;
-      log.warn("cannot renew the AWS credentials, which are good for {seconds} s more: {detail}", {
+      log.warn("cannot renew the AWS credentials, which are valid for {seconds} s more: {detail}", {
         seconds: Math.round(leftMs / 1000),
         detail: error.message,
       });

@@ -18,7 +18,7 @@ export async function checkPlugin(context: ServerContext): Promise<void> {
     const own = install.kind === "command" ? install.command : install.text;
     findings.warn(
       "plugin",
-      `whether ${plugin} is installed on the server is not shown to this role; making the slot tells`,
+      `whether ${plugin} is installed on the server is not visible to this role; creating the slot will show it`,
       {
         kind: "advice",
         text:

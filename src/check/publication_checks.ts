@@ -75,7 +75,10 @@ function reportMissing(
       `${found}, and no table that has a replica identity to make it of`,
     );
   } else if (makes && slot.createPublication) {
-    findings.ok("publication", `${found}; a run makes it of ${countOf(listed.length, "table")}`);
+    findings.ok(
+      "publication",
+      `${found}; a run creates it with ${countOf(listed.length, "table")}`,
+    );
   } else if (makes || !isOwn) {
     findings.stop("publication", found, { kind: "sql", statements: [create] });
   } else {
@@ -83,7 +86,7 @@ function reportMissing(
       "publication",
       `${found}, and the slot ${
         JSON.stringify(slot.name)
-      } cannot read one that is made after it${ANOTHER_PLUGIN}`,
+      } cannot read one created after it${ANOTHER_PLUGIN}`,
       {
         kind: "sql",
         statements: [
@@ -134,7 +137,7 @@ function reportYounger(
       "publication",
       `whether ${
         JSON.stringify(name)
-      } is older than what the slot has still to read cannot be told ` +
+      } is older than what the slot has yet to read cannot be determined ` +
         "while other slots hold back the catalog; if it is not, a run stops at the first such change",
     );
   }

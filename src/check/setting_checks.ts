@@ -43,7 +43,10 @@ async function checkWalSender(
         `SELECT setting, source FROM pg_catalog.pg_settings
           WHERE name OPERATOR(pg_catalog.=) 'wal_sender_timeout'`,
       );
-      findings.ok("wal_senders", `${row!.used} of ${max} walsenders are in use; one more was had`);
+      findings.ok(
+        "wal_senders",
+        `${row!.used} of ${max} walsenders are in use; another one is available`,
+      );
       const { setting: ms, source } = setting!;
       return { ms: Number(ms), isOfRole: /^(user|database|database user)$/.test(source!) };
     } finally {
@@ -118,7 +121,7 @@ async function checkKeepSize({ connection, findings, facts }: ServerContext): Pr
   } else if (keepMb !== undefined) {
     findings.ok(
       "max_slot_wal_keep_size",
-      `max_slot_wal_keep_size is ${keepMb} MB: a run that stands still longer loses its slot`,
+      `max_slot_wal_keep_size is ${keepMb} MB: a run that is stopped for longer loses its slot`,
     );
   }
   // In seconds; came with 18.

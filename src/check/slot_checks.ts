@@ -35,7 +35,7 @@ export async function checkSlot(context: ServerContext, plan: SlotPlan): Promise
   const name = JSON.stringify(slot.name);
   checkFailover(context, plan);
   if (makes && existing === undefined) {
-    findings.ok("slot", `there is no slot ${name}; a run makes it`);
+    findings.ok("slot", `there is no slot ${name}; a run creates it`);
     return await checkRoom(context);
   }
   if (existing === undefined) {
@@ -79,7 +79,7 @@ function checkFailover({ findings, facts, options }: ServerContext, plan: SlotPl
   if (plan.existing === undefined) return;
   // In a URL no character of a name can end a word of the shell or of libpq.
   const database = encodeURIComponent(postgres.database).replaceAll("'", "%27");
-  findings.warn("slot_failover", "the slot is there and no failover slot", {
+  findings.warn("slot_failover", "the slot exists but is no failover slot", {
     kind: "command",
     command: `psql 'postgresql:///${database}?replication=database' ` +
       `-c 'ALTER_REPLICATION_SLOT "${slot.name}" (FAILOVER true)'`,

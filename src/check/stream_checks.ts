@@ -135,7 +135,10 @@ class StreamChecks {
         return undefined;
       }
       const size = shardCount === 0 ? "in on-demand mode" : `with ${countOf(shardCount, "shard")}`;
-      this.findings.ok("stream", `there is no stream ${name} in ${region}; a run makes it ${size}`);
+      this.findings.ok(
+        "stream",
+        `there is no stream ${name} in ${region}; a run creates it ${size}`,
+      );
       this.findings.warn(
         "permissions",
         "whether the policy allows what a run does with the stream is not known before it is there",
@@ -213,7 +216,7 @@ class StreamChecks {
       case "unknown":
         return findings.warn(
           "permissions",
-          `whether ${action} is allowed cannot be told without a put`,
+          `whether ${action} is allowed cannot be determined without a put`,
           this.#allow(action),
         );
       default:

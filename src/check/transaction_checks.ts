@@ -43,7 +43,7 @@ export async function checkTransactions(
     return;
   }
   const what = makes
-    ? "making the slot waits until they end"
+    ? "creating the slot waits until they end"
     : `${existing === undefined ? "a slot" : "the slot"} keeps all WAL since the oldest`;
   findings.warn(
     "transactions",

@@ -198,7 +198,7 @@ function unexpected(positional: string, index: number, args: readonly string[]):
   const id = idByName.get(before.replace(/^--/, ""));
   if (id !== undefined && isSwitch(id) && isOnOrOff(positional)) {
     const { name } = flags[id];
-    return `the value of a switch stands behind =: write --${name}=${positional}, or --no-${name}`;
+    return `the value of a switch follows an =: write --${name}=${positional}, or --no-${name}`;
   }
   if (index > 0) {
     const other = [...COMMANDS, ...TEXT_COMMANDS].find((command) => command === positional);
@@ -213,7 +213,7 @@ function unexpected(positional: string, index: number, args: readonly string[]):
   return `unknown command ${JSON.stringify(positional)}${
     near === "" ? "; there" : `${near} There`
   } ` +
-    `are ${all.join(", ")}, of which ${COMMANDS[0]} may be left out`;
+    `are ${all.join(", ")}; ${COMMANDS[0]} may be omitted`;
 }
 
 /** The texts that the environment has for a flag; a variable that is empty counts as not set. */

@@ -65,8 +65,8 @@ export function buildRunOptions(
   if (values.standby && values.recreateSlot) {
     throw new UsageError(
       `${settings.nameOf("standby")} and ${settings.nameOf("recreateSlot")} exclude each other: ` +
-        "whichever host came next would drop what the other had not yet published; make the slot " +
-        "anew once, or use --create-slot",
+        "the next host would drop what the other had not yet published; recreate the slot once, or " +
+        "use --create-slot",
     );
   }
   if (values.metricsAddr === undefined) {

@@ -24,14 +24,14 @@ function sayWhatChanged(config: ConfigFile, host: Machine): void {
   const { path } = config;
   // A pipe was read once and for all.
   if (!host.isFile(path)) {
-    return logger.warn("the configuration file {path} is gone; the run keeps what it began with", {
+    return logger.warn("the configuration file {path} is gone; the run keeps its settings", {
       path,
     });
   }
   try {
     const keys = changedKeys(config, readConfigFile(path, host));
     if (keys.length === 0) return;
-    logger.warn("the configuration file {path} was changed ({keys}): restart for it to count", {
+    logger.warn("the configuration file {path} was changed ({keys}); restart to apply it", {
       path,
       keys: keys.join(", "),
     });
@@ -39,7 +39,7 @@ function sayWhatChanged(config: ConfigFile, host: Machine): void {
     if (!(error instanceof UsageError)) throw error;
     logger.warn(
       "the configuration file {path} was changed, and a restart would fail: {reason}; the run keeps " +
-        "what it began with",
+        "its settings",
       { path, reason: error.message },
     );
   }

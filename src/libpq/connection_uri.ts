@@ -44,7 +44,7 @@ export function parseConnectionUri(uri: string): Map<string, string> {
 }
 
 const ENCODE = "in a password write %40 for @, %2F for /, %3A for :, %25 for %";
-const UNENCODED = `has an @ behind its host; ${ENCODE}`;
+const UNENCODED = `has an @ after its host; ${ENCODE}`;
 
 /** `host:port,[::1]:port,…`, up to the `/` or `?` behind it. */
 function parseHosts(text: string): { hosts: string[]; ports: string[]; end: number } {
@@ -64,7 +64,7 @@ function parseHosts(text: string): { hosts: string[]; ports: string[]; end: numb
   }
   if (end < text.length && text[end] !== "/" && text[end] !== "?") {
     throw new UsageError(
-      text[end] === "[" ? "has an IPv6 address without its ]" : "has text behind an IPv6 address",
+      text[end] === "[" ? "has an IPv6 address without its ]" : "has text after an IPv6 address",
     );
   }
   return { hosts, ports, end };

@@ -179,7 +179,7 @@ function ignoredRevocations(
 ): string[] {
   const path = `${home}/.postgresql/root.crl`;
   if (sslRootCert === undefined || home === undefined || !host.exists(path)) return [];
-  return [`${path} is not looked at: this program cannot tell revoked certificates`];
+  return [`${path} is ignored: this program cannot detect revoked certificates`];
 }
 
 function resolveHosts(

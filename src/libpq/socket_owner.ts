@@ -72,7 +72,9 @@ function check(path: string, rule: SocketRule): SocketFile {
   const peer = rule.kind === "peer" ? uidOfPeer(rule.user) : undefined;
   const file = Deno.lstatSync(path);
   const { uid } = file;
-  if (uid === null) throw new SocketRefused(`the owner of the socket ${path} cannot be told here`);
+  if (uid === null) {
+    throw new SocketRefused(`the owner of the socket ${path} cannot be determined here`);
+  }
   if (file.isSymlink) {
     throw new SocketRefused(
       `${path} is a symbolic link, which does not say who listens; name the folder that it leads ` +

@@ -15,7 +15,7 @@ export function keepFresh(
       (error) => {
         // What a stop interrupts is no failure.
         if (stop?.aborted) return;
-        logger.warn("{message}; the keys known so far count", { message: error.message });
+        logger.warn("{message}; continuing with the keys known so far", { message: error.message });
       },
     );
   };
@@ -37,7 +37,7 @@ export function keepFresh(
 export function outliveHangUp(isWaiting: () => boolean): Disposable {
   if (Deno.build.os === "windows") return { [Symbol.dispose]: () => {} };
   const listener = () => {
-    if (isWaiting()) logger.info("the tables and their keys are read when the slot is free");
+    if (isWaiting()) logger.info("the tables and their keys will be read when the slot is free");
   };
   Deno.addSignalListener("SIGHUP", listener);
   return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGHUP", listener) };

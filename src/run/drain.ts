@@ -17,7 +17,7 @@ export async function drain(pipeline: Promise<void>, writer: RecordWriter): Prom
   } catch {
     if (!deadline.aborted) return;
     logger.warn(
-      "{bytes} bytes were not stored within {seconds} s; they are not confirmed and come again",
+      "{bytes} bytes were not stored within {seconds} s; they are not confirmed and will be sent again",
       { bytes: writer.pendingBytes, seconds: DRAIN_MS / 1000 },
     );
   }

@@ -15,13 +15,13 @@ export function onStopSignal(): Disposable & { readonly signal: AbortSignal } {
   const handlers = STOP_SIGNALS.map((name) => {
     const handler = () => {
       if (controller.signal.aborted) {
-        logger.warn("{signal} again: leaving at once; what was not confirmed comes again", {
+        logger.warn("{signal} again: exiting at once; what was not confirmed will be sent again", {
           signal: name,
         });
         void lastWords().finally(() => Deno.exit(EXIT.runFailed));
         return;
       }
-      logger.info("{signal}: stopping; once more leaves at once", { signal: name });
+      logger.info("{signal}: stopping; a second signal exits at once", { signal: name });
       controller.abort(new Error(`stopped by ${name}`));
     };
     Deno.addSignalListener(name, handler);

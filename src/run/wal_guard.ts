@@ -77,7 +77,7 @@ export class WalGuard {
   #below(retained: number, max: number): void {
     if (this.#tooMuch.over() === undefined) return;
     logger.info(
-      "the slot {slot} keeps {retained} of WAL, again no more than the {max} of --max-lag-bytes",
+      "the slot {slot} keeps {retained} of WAL, within the {max} of --max-lag-bytes again",
       { slot: this.slotName, retained: formatBytes(retained), max: formatBytes(max) },
     );
   }

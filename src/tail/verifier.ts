@@ -262,7 +262,7 @@ export class Verifier {
           `${place(record)}: a change of ${
             quote(record)
           } comes after a TRUNCATE of its table that is ` +
-          "later than it, and that does not come again",
+          "later than it, and that is not sent again",
       );
     }
     if (this.#isAggregated) {

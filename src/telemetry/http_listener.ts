@@ -92,7 +92,7 @@ export class HttpListener implements AsyncDisposable {
         if (signal.aborted) return;
         const why = error instanceof Error ? error.message : String(error);
         if (trouble.failed(why) !== undefined) {
-          logger.warn("no connection to the metrics can be accepted now: {why}", { why });
+          logger.warn("cannot accept connections to the metrics now: {why}", { why });
         }
         await this.clock.sleep(RETRY_MS, signal);
       }

@@ -54,7 +54,7 @@ export const METRICS: readonly Metric[] = [
   },
   {
     name: "pg2kinesis_transactions_total",
-    help: "Transactions received whole.",
+    help: "Transactions received completely.",
     type: "counter",
     read: one(({ progress }) => progress.transactions),
   },
@@ -90,7 +90,7 @@ export const METRICS: readonly Metric[] = [
   {
     name: "pg2kinesis_records_total",
     help: "User records made of changes and handed to the writer.",
-    more: "One for each change, except for truncates and formatters of your own.",
+    more: "One for each change, except for truncates and your own formatters.",
     type: "counter",
     read: one(({ writer }) => writer?.userRecords ?? 0),
   },
@@ -143,7 +143,7 @@ export const METRICS: readonly Metric[] = [
   },
   {
     name: "pg2kinesis_reconnects_total",
-    help: "Times the connection to PostgreSQL was lost and made again.",
+    help: "Times the connection to PostgreSQL was lost and reopened.",
     type: "counter",
     read: one(({ source }) => source?.reconnects ?? 0),
   },
@@ -204,7 +204,7 @@ export const METRICS: readonly Metric[] = [
   },
   {
     name: "pg2kinesis_connected",
-    help: "1 while the slot is followed, 0 while it is not, yet or again.",
+    help: "1 while the slot is followed, otherwise 0.",
     type: "gauge",
     read: one(({ source }) => source?.isConnected ? 1 : 0),
   },
@@ -217,7 +217,7 @@ export const METRICS: readonly Metric[] = [
   },
   {
     name: "pg2kinesis_lag_seconds",
-    help: "Age of the oldest commit that is not stored whole; 0 when everything is stored.",
+    help: "Age of the oldest commit that is not completely stored; 0 when everything is stored.",
     more: "See [The lag](#the-lag).",
     type: "gauge",
     read: one(({ lag }) => lag.seconds),
@@ -234,14 +234,14 @@ export const METRICS: readonly Metric[] = [
     name: "pg2kinesis_slot_safe_wal_bytes",
     help: "WAL that can still be written before the slot may be lost (max_slot_wal_keep_size).",
     more:
-      "The server's `safe_wal_size`. Not there without `max_slot_wal_keep_size`, nor before PostgreSQL 13.",
+      "The server's `safe_wal_size`. Absent without `max_slot_wal_keep_size`, nor before PostgreSQL 13.",
     type: "gauge",
     read: one(({ slot }) => slot?.safeWalBytes),
   },
   {
     name: "pg2kinesis_slot_wal_status",
     help: "1 for the server's wal_status of the slot, 0 for the others.",
-    more: "`reserved`, `extended`, `unreserved` or `lost`. Not there before PostgreSQL 13.",
+    more: "`reserved`, `extended`, `unreserved` or `lost`. Absent before PostgreSQL 13.",
     type: "gauge",
     labels: ["status"],
     read: ({ slot }) =>
@@ -286,7 +286,7 @@ export const METRICS: readonly Metric[] = [
     name: "pg2kinesis_commit_to_acknowledged_seconds",
     help: "Time from a commit to Kinesis' acknowledgement of the transaction's last record.",
     more:
-      "The commit's time is the server's; the difference between the clocks is measured and taken out. Transactions of which nothing was published are not counted.",
+      "The commit's time is the server's; the difference between the clocks is measured and subtracted. Transactions of which nothing was published are not counted.",
     type: "histogram",
     read: ({ commitSeconds }) => commitSeconds,
   },

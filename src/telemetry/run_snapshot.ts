@@ -62,7 +62,7 @@ export interface Position {
 export interface Lag {
   /** From the confirmed flush LSN to the end of the server's WAL, whoever wrote it. */
   readonly bytes: number | undefined;
-  /** Age of the oldest commit that is not stored whole; 0 when there is none. */
+  /** Age of the oldest commit that is not completely stored; 0 when there is none. */
   readonly seconds: number | undefined;
 }
 

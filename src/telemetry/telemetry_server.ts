@@ -51,7 +51,7 @@ export function serveTelemetry(
     if (!refused.has(host) && refused.size < MAX_REFUSED_TOLD) {
       refused.add(host);
       logger.warn(
-        "refused a request to the metrics for host {host}; if it is yours, start with " +
+        "refused a metrics request for host {host}; if the name is yours, start with " +
           "--metrics-host {host}",
         { host },
       );

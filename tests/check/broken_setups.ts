@@ -215,7 +215,7 @@ export const BROKEN_SETUPS: readonly Broken[] = [
       await client.query("begin; insert into t values (77)");
       return { [Symbol.asyncDispose]: () => client.end() };
     },
-    finding: ["transactions", "!", /1 open transaction, making the slot waits .* process \d+ of/],
+    finding: ["transactions", "!", /1 open transaction, creating the slot waits .* process \d+ of/],
   },
   {
     what: "a prepared transaction that the new slot must wait for",
@@ -233,10 +233,10 @@ export const BROKEN_SETUPS: readonly Broken[] = [
     stopsAtStart: true,
   },
   {
-    what: "a slot that is there and no failover slot",
+    what: "a slot that exists and is no failover slot",
     flags: ["--create-slot", "--slot-failover"],
     psql: true,
-    finding: ["slot_failover", "!", /is there and no failover slot/],
+    finding: ["slot_failover", "!", /exists but is no failover slot/],
   },
   {
     what: "a slot that keeps more WAL than --max-lag-bytes",

@@ -17,7 +17,7 @@ export const BROKEN_TABLES: readonly Broken[] = [
     what: "no publication, and a slot that is older than any to come",
     slot: "pgoutput",
     flags: PGOUTPUT,
-    finding: ["publication", "✗", /cannot read one that is made after it/],
+    finding: ["publication", "✗", /cannot read one created after it/],
     stopsAtStart: true,
   },
   {

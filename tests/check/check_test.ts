@@ -88,7 +88,7 @@ Deno.test("check tells nobody to drop a slot whose age another slot makes uncert
   const { code, lines, stdout } = await check(world);
   const remarks = lines.filter(({ mark }) => mark !== "✓");
   assertEquals([code, remarks.map(({ check }) => check)], [0, ["publication"]], stdout);
-  assertMatch(remarks[0]!.found, /cannot be told while other slots hold back the catalog/);
+  assertMatch(remarks[0]!.found, /cannot be determined while other slots hold back the catalog/);
   assertEquals(remarks[0]!.remedy, undefined);
 });
 
@@ -179,7 +179,7 @@ Deno.test("check says what it cannot mend, and goes on to the rest", async (t) =
       expect(
         ["-k", "new", "--create-stream", "--shard-count", "3"],
         {},
-        /^✓ stream: there is no stream new in us-east-1; a run makes it with 3 shards$/m,
+        /^✓ stream: there is no stream new in us-east-1; a run creates it with 3 shards$/m,
         /^! permissions: .* → \{"Effect":"Allow","Action":\["kinesis:CreateStream",.*:stream\/new"\}$/m,
       ),
   );
@@ -249,7 +249,11 @@ Deno.test("check tells a role that may not look for the plugin what managed serv
     const flags = ["-u", "least", PLUGIN, plugin!, "--create-slot"];
     const { lines, stdout } = await check(newWorld(db, aws, flags));
     const found = lines.find(({ check, mark }) => check === "plugin" && mark === "!");
-    assertMatch(found?.found ?? "", /is not shown to this role; making the slot tells/, stdout);
+    assertMatch(
+      found?.found ?? "",
+      /is not visible to this role; creating the slot will show it/,
+      stdout,
+    );
     const managed =
       "managed servers mostly have it \\(RDS, Cloud SQL, Azure\\); on a server of yours";
     assertMatch(found?.remedy ?? "", new RegExp(`^${managed}: ${install}$`));

@@ -225,10 +225,10 @@ Deno.test({
     }).finally(() => Deno.removeSignalListener("SIGHUP", listener));
     assertEquals(lines.map(({ level }) => level), ["warning", "warning", "warning"]);
     assertEquals(lines.map(({ text }) => text), [
-      `the configuration file ${path} was changed (linger, pg-url): restart for it to count`,
+      `the configuration file ${path} was changed (linger, pg-url); restart to apply it`,
       `the configuration file ${path} was changed, and a restart would fail: ${path}, line 1, ` +
-      "column 10: not TOML: invalid value; the run keeps what it began with",
-      `the configuration file ${path} is gone; the run keeps what it began with`,
+      "column 10: not TOML: invalid value; the run keeps its settings",
+      `the configuration file ${path} is gone; the run keeps its settings`,
     ]);
   },
 });

@@ -108,7 +108,7 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: RegExp])[]
   [["--full-change="], /^--full-change needs a value/],
   [
     ["runn"],
-    /^unknown command "runn"; did you mean run\? There are run, check, tail, completions, man, of which run/,
+    /^unknown command "runn"; did you mean run\? There are run, check, tail, completions, man; run/,
   ],
   [["shop"], /^unknown command "shop"; there are run, check/],
   [["help"], /^unknown command "help"; did you mean --help\?$/],
@@ -118,7 +118,7 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: RegExp])[]
   [["run", "shop"], /^unexpected argument "shop"$/],
   [
     ["--create-slot", "false"],
-    /^the value of a switch stands behind =: write --create-slot=false, or --no-create-slot$/,
+    /^the value of a switch follows an =: write --create-slot=false, or --no-create-slot$/,
   ],
   [["run", "-s", "a", "--create-slot", "on"], /^the value of a switch .* --create-slot=on,/],
   [["-n", "5"], /^--lines is no flag of pg2kinesis run, but of pg2kinesis tail$/],
@@ -140,7 +140,7 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: RegExp])[]
   [["--slot-failover"], /^--slot-failover has no effect without --create-slot or --recreate-slot$/],
   [
     ["--standby", "--recreate-slot"],
-    /^--standby and --recreate-slot exclude each other: .*anew once/,
+    /^--standby and --recreate-slot exclude each other: .*recreate the slot once/,
   ],
   [
     ["--create-publication", "--create-slot"],

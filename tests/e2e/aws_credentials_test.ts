@@ -139,7 +139,7 @@ Deno.test("a run on an instance takes its region from there, and goes on when th
   });
   assertMatch(
     log,
-    /cannot renew the AWS credentials, which are good for \d+ s more: the instance /,
+    /cannot renew the AWS credentials, which are valid for \d+ s more: the instance /,
   );
   assertEquals(gate.signers, ["ASIAINSTANCE"]);
 });

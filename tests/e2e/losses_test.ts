@@ -103,7 +103,7 @@ Deno.test("pg2kinesis ends with 1 and one line when its slot is dropped, or made
     });
     assertEquals(program.stderr.match(/ERROR/g)?.length, 1, program.stderr);
     const said = anew
-      ? /made anew or moved by another client.*fill the gap/
+      ? /recreated or moved by another client.*fill the gap/
       : /is gone from.*dropped/;
     assertMatch(program.stderr, said);
   }

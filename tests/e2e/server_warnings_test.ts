@@ -87,7 +87,7 @@ Deno.test("a publication of 18 that is gone still stops the run, with advice", a
   assertEquals(await program.waitForExit(), 1, program.stderr);
   assertMatch(
     program.stderr,
-    /ERROR PostgreSQL left changes out behind .*published.* make the publ/,
+    /ERROR PostgreSQL left changes out after .*published.* create the publ/,
   );
 });
 

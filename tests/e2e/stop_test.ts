@@ -127,7 +127,7 @@ Deno.test("pg2kinesis tells why a slot takes long to make, and leaves none behin
         await waitFor(async () => (await waiting()).length === 1, { what: "the slot to be made" });
         if (end === "SIGKILL") await program.kill9();
         else {
-          await program.waitForLog(/not made yet after \d+ s: .*pg_stat_activity/);
+          await program.waitForLog(/not created yet after \d+ s: .*pg_stat_activity/);
           program.signal("SIGHUP");
           await program.waitForLog(/read the tables and their keys again/);
           assertEquals(await program.stop(), 0, program.stderr);
@@ -185,7 +185,7 @@ Deno.test("pg2kinesis stops soon when Kinesis takes nothing, at once when told t
     if (signals === 2) run.program.signal("SIGTERM");
     const code = await run.program.waitForExit();
     assertEquals(code, signals === 2 ? 1 : 0, run.program.stderr);
-    const said = signals === 2 ? /leaving at once/ : /were not stored within 5 s/;
+    const said = signals === 2 ? /exiting at once/ : /were not stored within 5 s/;
     assertMatch(run.program.stderr, said);
     const [row] = await run.db.sql(
       "select count(*)::int as changes from pg_logical_slot_peek_changes($1, null, null)",

@@ -95,7 +95,7 @@ const BAD: readonly (readonly [uri: string, message: RegExp])[] = [
   ["host=x", /^is not a connection URL/],
   ["postgres://[::1", /^has an IPv6 address without its \]$/],
   ["postgres://[]", /^has an empty IPv6 address$/],
-  ["postgres://[::1]x", /^has text behind an IPv6 address$/],
+  ["postgres://[::1]x", /^has text after an IPv6 address$/],
   ["postgres://h?nonsense=1", /^has an invalid URI query parameter: "nonsense"$/],
   ["postgres://h?ssl=false", /^has an invalid URI query parameter: "ssl"$/],
   ["postgres://h?user", /^has a query parameter that is not keyword=value: "user"$/],
@@ -201,7 +201,7 @@ Deno.test({
         } else if (typeof theirs === "string") counts.refused++;
         else {
           assert(
-            /behind its host|port that is not a number|not UTF-8/.test(ours),
+            /after its host|port that is not a number|not UTF-8/.test(ours),
             `${uri}: ${ours}`,
           );
           counts.stricter++;

@@ -399,7 +399,7 @@ Deno.test("resolveConnection remarks on a revocation list that libpq would use",
     parseRun(args, { HOME: "/home/me" }, Object.fromEntries(files.map((file) => [file, ""])))
       .warnings;
   assertEquals(remarks([ROOT, crl]), [
-    `${crl} is not looked at: this program cannot tell revoked certificates`,
+    `${crl} is ignored: this program cannot detect revoked certificates`,
   ]);
   assertEquals(remarks([ROOT]), []);
   assertEquals(remarks([ROOT, crl], "--pg-sslmode", "disable"), []);

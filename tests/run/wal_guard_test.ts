@@ -50,7 +50,7 @@ Deno.test("WalGuard warns past the limit, reminds every ten minutes, and tells w
     "--max-lag-bytes; 3.75 GiB of it is not published",
     'warning the slot "s" keeps 5.00 GiB of WAL on the server, more than the 2.00 GiB of ' +
     "--max-lag-bytes; 3.75 GiB of it is not published, and it is lost after 1.00 GiB more",
-    "info the slot s keeps 1.00 GiB of WAL, again no more than the 2.00 GiB of --max-lag-bytes",
+    "info the slot s keeps 1.00 GiB of WAL, within the 2.00 GiB of --max-lag-bytes again",
   ]);
   assertEquals(failure, undefined);
 });

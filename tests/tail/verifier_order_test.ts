@@ -103,7 +103,7 @@ Deno.test("Verifier finds a row that comes after the TRUNCATE that removed it, a
   assertEquals(counts, { late: 1 });
   assertEquals(told, [
     `merged 2/1: a change of "public.t:${OTHER_LOW_ID}" comes after a TRUNCATE of its table that is ` +
-    "later than it, and that does not come again",
+    "later than it, and that is not sent again",
   ]);
   const other = { ...row(LOW_ID, 5), key: `public.u:${LOW_ID}` };
   const ofOther = { ...other, data: String(other.data).replace('"table":"t"', '"table":"u"') };

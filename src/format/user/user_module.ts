@@ -161,7 +161,7 @@ export class UserModuleFormatter implements Formatter {
 /** What is wrong with a record that a module returned; undefined when nothing is. */
 function faultOf(record: unknown): string | undefined {
   if (isData(record)) return undefined;
-  if (record instanceof Promise) return "returned a promise; it must answer at once";
+  if (record instanceof Promise) return "returned a promise; it must be synchronous";
   if (typeof record !== "object" || record === null) {
     return `returned ${nameOfType(record)}; a record is text, bytes or { data, partitionKey }`;
   }

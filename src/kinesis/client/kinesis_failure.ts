@@ -102,7 +102,7 @@ const BUGS = new Set(["RangeError", "ReferenceError", "TypeError"]);
 
 export const KEPT = "the slot keeps what is not stored";
 
-const FINAL_ADVICE = "this is not mended by trying again";
+const FINAL_ADVICE = "retrying does not help";
 
 export const NETWORK_ADVICE = "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the way to that host";
 

@@ -23,7 +23,7 @@ export function renewCredentials(client: KinesisClient, keeper: CredentialKeeper
           const seconds = Math.round(client.config.systemClockOffset / 1000);
           if (!hasToldOfClock) {
             log.warn(
-              "this machine's clock is {seconds} s {direction} that of AWS, whose time is taken for " +
+              "this machine's clock is {seconds} s {direction} that of AWS, whose time is used for " +
                 "signatures; set the clock right",
               { seconds: Math.abs(seconds), direction: seconds > 0 ? "behind" : "ahead of" },
             );

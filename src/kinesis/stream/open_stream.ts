@@ -85,7 +85,7 @@ async function wholeListing(
     if (clock.now() >= warnAtMs) {
       warnAtMs = clock.now() + REMINDER_MS;
       log.warn(
-        "the shards of stream {name} are not whole, {seconds} s after they were listed first: {gap}; " +
+        "the listed shards of stream {name} do not cover all keys, {seconds} s after the first listing: {gap}; " +
           "nothing is published meanwhile. Look whether a reshard of it is stuck (aws kinesis list-shards)",
         { name, seconds: Math.round((clock.now() - sinceMs) / 1000), gap },
       );

@@ -169,8 +169,8 @@ export class ShardFollower {
     await clock.sleep(RESTS_SOON_MS, AbortSignal.any([rested.signal, closing]));
     if (busy.size > 0 && !closing.aborted) {
       log.warn(
-        "stream {stream} was resharded; a put into {shards} is not answered yet, and what the closed " +
-          "shards {closed} have waiting goes on when it is",
+        "stream {stream} was resharded; a put into {shards} is not answered yet, and records of the " +
+          "closed shards {closed} wait for it",
         {
           stream: streamName,
           shards: Array.from(busy, ({ shard }) => shard.id).join(", "),

@@ -42,10 +42,10 @@ export class SlowKeys {
   #tell(partitionKey: string, perSecond: number): void {
     this.#wasTold = true;
     log.warn(
-      "the changes of partition key {key} go into stream {stream} one after the other, {rate} a " +
-        "second, and hold up what is read behind them: without aggregation a request may have one " +
-        "record of a key, since Kinesis keeps no order in it; use --aggregation kpl, or a " +
-        "--partition-key that tells more changes apart",
+      "the changes of partition key {key} are put into stream {stream} one at a time, {rate} a " +
+        "second, and hold up what is read after them: without aggregation a request may have only one " +
+        "record per key, since Kinesis keeps no order within a request; use --aggregation kpl, or a " +
+        "--partition-key with more values",
       { key: withoutValues(partitionKey), stream: this.streamName, rate: Math.round(perSecond) },
     );
   }

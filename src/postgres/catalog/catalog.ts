@@ -215,10 +215,10 @@ class LoadedCatalog implements PgCatalog {
       if (!(error instanceof PostgresError && heals(error)) || this.version === 0) throw error;
       failures++;
       const { message: why } = error;
-      logger.debug("the catalog's connection is opened anew: {why}", { why });
+      logger.debug("the catalog's connection is reopened: {why}", { why });
       const lasted = trouble.failed(why);
       if (lasted === undefined) return;
-      logger.warn("the tables and their keys cannot be read again since {since}: {why}", {
+      logger.warn("cannot read the tables and their keys since {since}: {why}", {
         since: lasted.since,
         why,
       });

@@ -148,7 +148,7 @@ export class ResumePoint {
       `the server does not have the transaction that ended at ${
         formatLsn(this.#commit!.endLsn)
       } any ` +
-        "more, which was received before the connection was lost: it was put back to an earlier state " +
+        "more, which was received before the connection was lost: it was restored to an earlier state " +
         "and has written other WAL since, or another server answers. The stream has changes that it " +
         "lost; compare them, let consumers that drop duplicates by position forget their positions, and " +
         "start again: the slot has not been moved",
@@ -167,8 +167,8 @@ export class ResumePoint {
       : role === "change" && (place < this.#received || message.walStart === this.#last!.walStart);
     if (!same) {
       throw new PostgresError(
-        `message ${place} of ${this.#received} that were received of the open transaction came as ` +
-          "another one after the reconnect; start again: the slot goes on from what was confirmed",
+        `message ${place} of ${this.#received} that were received of the open transaction differs ` +
+          "after the reconnect; start again: the slot continues from what was confirmed",
         { transient: false },
       );
     }

@@ -78,8 +78,8 @@ export function whereToGoOn(
   }
   if (slot.plugin !== options.plugin) {
     throw lost(
-      `the slot ${name} was made anew with plugin ${slot.plugin} while the connection was lost: ` +
-        `changes after ${formatLsn(receivedLsn)} may be missing; make it anew with ` +
+      `the slot ${name} was recreated with plugin ${slot.plugin} while the connection was lost: ` +
+        `changes after ${formatLsn(receivedLsn)} may be missing; recreate it with ` +
         `--recreate-slot, or follow it with --pg-slot-output-plugin ${slot.plugin}, and fill the ` +
         "gap from the tables",
     );
@@ -96,11 +96,11 @@ export function whereToGoOn(
     throw progress.wasTaken
       ? lost(
         `the slot ${name} was moved by another client while the connection was lost: that one has ` +
-          `what lies between ${gap}; start again to go on from there`,
+          `what lies between ${gap}; start again to continue from there`,
         SLOT_TAKEN,
       )
       : lost(
-        `the slot ${name} was made anew or moved by another client while the connection was lost: ` +
+        `the slot ${name} was recreated or moved by another client while the connection was lost: ` +
           `changes between ${gap} may be missing; fill the gap from the tables and start again`,
       );
   }
@@ -110,7 +110,7 @@ export function whereToGoOn(
     if (!now.isStandby && now.walEnd < receivedLsn) {
       throw lost(
         `the WAL of ${place} ends at ${formatLsn(now.walEnd)} now, before ` +
-          `${formatLsn(receivedLsn)}, up to which changes were received: it was put back to an ` +
+          `${formatLsn(receivedLsn)}, up to which changes were received: it was restored to an ` +
           "earlier state, and the stream has changes that it lost; compare them and start again",
       );
     }
@@ -143,7 +143,7 @@ export function whereToGoOn(
   if (progress.isInTransaction) {
     throw lost(
       `${at}: the database lost its WAL from ${range} in the failover, and with it a transaction ` +
-        `received by half; start again: the slot goes on from ${formatLsn(confirmedLsn)} and ` +
+        `received in part; start again: the slot continues from ${formatLsn(confirmedLsn)} and ` +
         "nothing is lost",
     );
   }

@@ -114,7 +114,7 @@ export class ServerWatch {
           return this.onShutdown(failed(`the server at ${connection.place} stops`, reason));
         }
         backoff.reset();
-        logger.debug("the connection that watches the server is opened anew: {why}", {
+        logger.debug("the connection that watches the server is reopened: {why}", {
           why: reason.message,
         });
       } catch (error) {

@@ -353,7 +353,7 @@ class Source implements ReplicationSource {
       if (this.#ended.aborted) return;
       try {
         await this.connect();
-        logger.info("connected again after {seconds} s; going on from {lsn}", {
+        logger.info("connected again after {seconds} s; continuing from {lsn}", {
           seconds: Math.round(trouble.over()!.lastsMs) / 1000,
           lsn: formatLsn(this.#resume!.lsn),
         });

@@ -81,7 +81,9 @@ export async function prepareSlot(
     return await prepareSlot(connection, { ...options, recreate: false }, wanted);
   }
   const made = await findSlot(connection, options.name);
-  if (made === undefined) throw wrong(`the slot ${quote(options.name)} is gone again; start again`);
+  if (made === undefined) {
+    throw wrong(`the slot ${quote(options.name)} has disappeared; start again`);
+  }
   return { ...identity(made, options), created: true, server };
 }
 
@@ -100,7 +102,7 @@ function checkSlot(slot: TextRow, server: ServerFacts, options: SlotOptions): vo
   if (options.failover && slot.failover !== "t") {
     const command = `ALTER_REPLICATION_SLOT "${options.name}" (FAILOVER true)`;
     logger.warn(
-      "the slot {name} is there and no failover slot; --slot-failover is for one that is made. Run " +
+      "the slot {name} exists but is no failover slot; --slot-failover applies only when it is created. Run " +
         "{command} on a replication connection (psql 'replication=database …') while nobody follows it",
       { name: options.name, command },
     );
@@ -127,7 +129,9 @@ async function dropSlot(
 ): Promise<void> {
   const name = quote(options.name);
   if (slot.slot_type !== "logical") {
-    throw wrong(`the slot ${name} is a ${slot.slot_type} one, not ours to drop; name another`);
+    throw wrong(
+      `the slot ${name} is a ${slot.slot_type} one, which this program does not drop; name another`,
+    );
   }
   if (slot.active === "t") throw asError(activeElsewhere(slot, options.name));
   const unread = await unreadBytes(connection, options.name);
@@ -136,8 +140,8 @@ async function dropSlot(
     values: [options.name],
   });
   logger.warn(
-    "--recreate-slot dropped the slot {name}, which had confirmed {lsn}: {unread} of WAL behind that " +
-      "were not read from it, and no run will publish the changes there; take the flag out of a command " +
+    "--recreate-slot dropped the slot {name}, which had confirmed {lsn}: {unread} of WAL after that " +
+      "were not read from it, and no run will publish the changes there; remove the flag from a command " +
       "that is started again, since each start drops the slot",
     {
       name: options.name,
@@ -162,7 +166,7 @@ async function createSlot(
   const waiting = setInterval(() => {
     waitedMs += TELL_EVERY_MS;
     logger.warn(
-      "the slot {name} is not made yet after {seconds} s: transactions that were open before are " +
+      "the slot {name} is not created yet after {seconds} s: transactions that were open before are " +
         "still open; SELECT pid, usename, xact_start FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT " +
         "NULL shows them, SELECT * FROM pg_catalog.pg_prepared_xacts those that are prepared",
       { name: options.name, seconds: waitedMs / 1000 },

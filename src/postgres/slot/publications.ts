@@ -42,7 +42,7 @@ export async function checkPublications(
             JSON.stringify(slot)
           } cannot read what was changed before one is made: name another ` +
             "with --pg-publication, or follow the slot's changes up to then with a copy of it whose plugin " +
-            'needs none (docs/operating.md, "Another plugin"), or give them up and make both anew with ' +
+            'needs none (docs/operating.md, "Another plugin"), or give them up and recreate both with ' +
             "--recreate-slot --create-publication"
           : "make it with --create-publication, or run CREATE PUBLICATION … FOR TABLE … before the " +
             "slot is created, or name another with --pg-publication"),

@@ -69,10 +69,10 @@ export function slotProblem(
   }
   if (plugin !== options.plugin || database !== server.database) {
     return lasting(
-      `the slot ${name} is there with plugin ${plugin} in database ${quote(database!)}, ` +
+      `the slot ${name} exists with plugin ${plugin} in database ${quote(database!)}, ` +
         `and plugin ${options.plugin} in database ${quote(server.database)} was asked for`,
-      "follow it with its own settings, name another slot with --pg-slot-name, or make " +
-        "it anew with --recreate-slot",
+      "follow it with its own settings, name another slot with --pg-slot-name, or " +
+        "recreate this one with --recreate-slot",
       database !== server.database
         ? nameAnother
         : { kind: "options", options: `--pg-slot-output-plugin ${plugin}` },
@@ -88,7 +88,7 @@ export function slotProblem(
   if (slot.two_phase === "t") {
     return lasting(
       `the slot ${name} decodes prepared transactions (two_phase), which is not supported`,
-      "make it anew with --recreate-slot",
+      "recreate it with --recreate-slot",
       recreation(options),
     );
   }
@@ -98,7 +98,7 @@ export function slotProblem(
       `the slot ${name} is lost (${invalid}): changes since ${
         slot.confirmed_flush_lsn ?? "?"
       } can no longer be read from it`,
-      "make it anew with --recreate-slot and fill the gap from the tables",
+      "recreate it with --recreate-slot and fill the gap from the tables",
       recreation(options),
     );
   }

@@ -114,7 +114,7 @@ class Lookout implements Disposable {
       hasFailed = true;
       const lasted = trouble.failed(error.message);
       if (lasted === undefined) return;
-      logger.warn("no look at the slot since {since}: {why}", {
+      logger.warn("cannot examine the slot since {since}: {why}", {
         since: lasted.since,
         why: error.message,
       });

@@ -223,7 +223,7 @@ Deno.test("what a user's formatter throws or returns wrongly names module, chang
   );
   assertEquals(
     await failure("return Promise.reject(new Error('late'))"),
-    "returned a promise; it must answer at once",
+    "returned a promise; it must be synchronous",
   );
 });
 

@@ -57,8 +57,8 @@ const REFUSED: readonly [Error, RegExp, "stream" | "shard" | "credentials" | und
   [sdkError("KMSOptInRequired", 400), /not signed up for KMS/, undefined],
   [sdkError("UnrecognizedClientException", 400), /access key/, "credentials"],
   [sdkError("InvalidSignatureException", 403), /secret access key/, "credentials"],
-  [sdkError("ValidationException", 400), /trying again/, undefined],
-  [sdkError("InvalidArgumentException", 400), /trying again/, "shard"],
+  [sdkError("ValidationException", 400), /retrying does not help/, undefined],
+  [sdkError("InvalidArgumentException", 400), /retrying does not help/, "shard"],
   // Of a proxy, or of whatever else answers at that address.
   [
     Object.assign(new Error("UnknownError"), {

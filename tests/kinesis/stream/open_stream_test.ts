@@ -98,7 +98,7 @@ Deno.test("openStream warns of a listing that stays incomplete, once a minute", 
     (await whole(name, signal)).slice(0, clock.now() < 600_000 ? 1 : 2);
   const lines = await logged(() => open(simulation));
   const warnings = lines.filter(({ text }) =>
-    /are not whole, \d+ s after .*no open shard/.test(text)
+    /do not cover all keys, \d+ s after .*no open shard/.test(text)
   );
   assertEquals(warnings.length, 10, lines.map(({ text }) => text).join("\n"));
 });

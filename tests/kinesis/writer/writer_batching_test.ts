@@ -286,7 +286,7 @@ Deno.test("StreamWriter warns once of a key whose round trips hold the others up
   assertEquals(warnings.length, 1, warnings.join("\n"));
   assertMatch(
     warnings[0]!,
-    /^the changes of partition key public\.hot:… go into stream changes one after the other, \d\d a second, and hold up/,
+    /^the changes of partition key public\.hot:… are put into stream changes one at a time, \d\d a second, and hold up/,
   );
 });
 

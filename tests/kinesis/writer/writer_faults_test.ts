@@ -108,7 +108,7 @@ const REFUSALS: readonly [string, RegExp][] = [
   ["KMSDisabledException", /enable the KMS key/],
   ["KMSAccessDeniedException", /allow kms:GenerateDataKey/],
   ["UnrecognizedClientException", /check the access key/],
-  ["ValidationException", /not mended by trying again/],
+  ["ValidationException", /retrying does not help/],
 ];
 
 for (const [name, expected] of REFUSALS) {

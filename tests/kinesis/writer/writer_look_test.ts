@@ -160,8 +160,8 @@ Deno.test("StreamWriter puts nothing into a merged shard while the other lane's 
     assertEquals(texts.length, 20);
   }
   assertEquals(lines.filter(({ level }) => level === "warning").map(({ text }) => text), [
-    "stream changes was resharded; a put into shardId-000000000001 is not answered yet, and what the " +
-    "closed shards shardId-000000000000, shardId-000000000001 have waiting goes on when it is",
+    "stream changes was resharded; a put into shardId-000000000001 is not answered yet, and records " +
+    "of the closed shards shardId-000000000000, shardId-000000000001 wait for it",
   ]);
 });
 

@@ -109,7 +109,7 @@ Deno.test("a slot made anew with another plugin stops the run and is named", asy
     toTheEnd(following),
     [
       db.slot,
-      "made anew with plugin pgoutput",
+      "recreated with plugin pgoutput",
       /changes after [0-9A-F]+\/[0-9A-F]+ may be missing/,
     ],
     false,

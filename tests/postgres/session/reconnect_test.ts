@@ -247,7 +247,7 @@ for (const plugin of ["test_decoding", "pgoutput"] as const satisfies OutputPlug
           while (true) await following.next();
         })(),
         anew
-          ? [db.slot, "made anew", "fill the gap"]
+          ? [db.slot, "recreated", "fill the gap"]
           : [db.slot, "dropped", "--create-slot", "fill the gap"],
         false,
       );

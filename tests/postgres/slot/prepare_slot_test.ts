@@ -62,7 +62,7 @@ for (const each of [server, debian]) {
     const [warning, ...more] = lines.filter(({ level }) => level === "warning");
     assertEquals(more, []);
     const says =
-      /^--recreate-slot dropped the slot (\S+), which had confirmed \S+: (\d+\.?\d*) KiB of WAL .*take the flag out/;
+      /^--recreate-slot dropped the slot (\S+), which had confirmed \S+: (\d+\.?\d*) KiB of WAL .*remove the flag/;
     const [, slot, kib] = says.exec(warning?.text ?? "") ?? [];
     assertEquals(slot, db.slot, warning?.text);
     assert(Number(kib) > 50, warning?.text);
