@@ -36,7 +36,7 @@ const ROOMS: readonly Level[] = [
 const FOLDERS: Readonly<Record<string, readonly Level[]>> = {
   decode: [["pgoutput", "wal2json", "test_decoding"]],
   postgres: ["connection", "catalog", "slot", "session"],
-  format: [["filter", "user"]],
+  format: ["typed", ["filter", "user", "debezium", "dms"]],
   kinesis: ["client", "stream", "aggregate", "writer"],
 };
 

@@ -133,8 +133,44 @@ export type PartitionKeyChoice =
   | { readonly kind: "pkey" | "table" | "xid" }
   | { readonly kind: "fixed"; readonly text: string };
 
+/** Of `-f debezium`, under the names that its connector has for them. */
+export interface DebeziumOptions {
+  /** `topic.prefix` */
+  readonly name: string;
+  /** `decimal.handling.mode` */
+  readonly decimals: "precise" | "string" | "double";
+  /** `tombstones.on.delete`: a record without data behind each delete. */
+  readonly tombstones: boolean;
+  /** `null.key`: the partition key of what has no key; undefined: the table's name. */
+  readonly nullKey: string | undefined;
+  /** `provide.transaction.metadata` */
+  readonly transactions: boolean;
+  /** The database's name. */
+  readonly database: string;
+}
+
+/** The settings of a Kinesis endpoint of AWS DMS that change what a record looks like, under AWS's names. */
+export interface DmsSettings {
+  readonly IncludeNullAndEmpty: boolean;
+  readonly IncludeTransactionDetails: boolean;
+  readonly IncludePartitionValue: boolean;
+  /** Unlike DMS's own, on unless it is set to false: a record when a table's columns changed. */
+  readonly IncludeTableAlterOperations: boolean;
+  /** Unlike DMS's own, on unless it is set to false: the columns in a control record. */
+  readonly IncludeControlDetails: boolean;
+  readonly NoHexPrefix: boolean;
+  /** Which columns of the old row a record has: `BeforeImageSettings` and its `ColumnFilter`. */
+  readonly BeforeImage: "none" | "pk-only" | "non-lob" | "all";
+}
+
+/** Of `-f dms`. */
+export interface DmsOptions extends DmsSettings {
+  /** What control records go by. */
+  readonly taskId: string;
+}
+
 export interface FormatOptions {
-  /** `CSV`, `CSVPayload`, `JSON`, or the path of a module. */
+  /** `CSV`, `CSVPayload`, `JSON`, `debezium`, `dms`, or the path of a module. */
   readonly formatter: string;
   readonly fullChange: boolean;
   readonly partitionKey: PartitionKeyChoice;
@@ -151,6 +187,8 @@ export interface FormatOptions {
   readonly messagePrefixes: readonly string[];
   /** The first that matches counts; what matches none goes to the one stream that is named beside them. */
   readonly routes: readonly Route[];
+  readonly debezium: DebeziumOptions;
+  readonly dms: DmsOptions;
 }
 
 export interface PolicyOptions {

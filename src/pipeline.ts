@@ -66,6 +66,7 @@ export async function runPipeline(stages: Stages): Promise<void> {
       ticket = checkpoint.begin(milliseconds(event.transaction.commitTime));
       progress.xid = event.transaction.xid;
     } else if (event.kind === "commit") {
+      if (ticket !== undefined) publisher.commit(event, ticket);
       checkpoint.commit(event.endLsn, milliseconds(event.commitTime));
       ticket = undefined;
       progress.transactions++;

@@ -1,6 +1,6 @@
 import type { Clock } from "./base/clock.ts";
 import { getLogger } from "@logtape/logtape";
-import type { AmbiguousMessage, Truncate } from "./decode/event.ts";
+import type { AmbiguousMessage, Commit, Truncate } from "./decode/event.ts";
 import { RunError, TooLargeError } from "./base/errors.ts";
 import type { Change, Emit, FormatProblem, Formatter } from "./format/formatter.ts";
 import type { RecordTarget, Ticket } from "./base/record_writer.ts";
@@ -49,6 +49,8 @@ export interface PublisherParts {
   readonly formatter: Formatter;
   /** The stream of every change; or what says which one is a change's. */
   readonly writer: RecordTarget | ChoosesTarget;
+  /** The stream of a transaction's beginning and end; undefined: there is one stream, or no such record. */
+  readonly transactions?: RecordTarget | undefined;
   readonly catalog: Catalog;
   readonly progress: Progress;
   /** Whether the filters let an operation on a table pass, by `schema.table`. */
@@ -66,6 +68,8 @@ export class Publisher {
   readonly #router: ChoosesTarget | undefined;
   /** Of the change that is being published; undefined before the first one whose stream is chosen. */
   #writer: RecordTarget | undefined;
+  /** Of records of a transaction's beginning and end. */
+  readonly #transactions: RecordTarget | undefined;
   /** Whether that is known already. */
   #isAimed = true;
   #detour: Detour | undefined;
@@ -82,6 +86,7 @@ export class Publisher {
     this.#parts = parts;
     if ("targetOf" in parts.writer) this.#router = parts.writer;
     else this.#writer = parts.writer;
+    this.#transactions = parts.transactions ?? this.#writer;
   }
 
   /**
@@ -116,6 +121,20 @@ export class Publisher {
       return this.#publishAfterReading(change, ticket, problem);
     }
     this.#leaveOut(change, problem);
+  }
+
+  /** The end of a transaction, whose records have the same ticket as those of its changes. */
+  commit(commit: Commit, ticket: Ticket): void {
+    this.#parts.formatter.commit?.(commit, (partitionKey, data) => {
+      const writer = this.#transactions!;
+      const bytes = writer.add(partitionKey, data, ticket);
+      if (bytes === 0) return;
+      throw new RunError(
+        `the record of the end of the transaction ${commit.transaction.xid} has ${bytes} bytes, and ` +
+          `the stream takes ${writer.maxRecordBytes}; raise its MaxRecordSizeInKiB (up to 10240), or ` +
+          "go on without --transaction-records",
+      );
+    });
   }
 
   /** The walsender says, behind what it sent at `place`, that it left something out (invariant 7). */
@@ -227,7 +246,9 @@ export class Publisher {
   readonly #emit: Emit = (partitionKey, data, route) => {
     if (!this.#isAimed && !this.#aim()) return;
     const index = this.#emitted++;
-    const bytes = this.#writer!.add(partitionKey, data, this.#ticket!, route);
+    const bytes = route === "transactions"
+      ? this.#transactions!.add(partitionKey, data, this.#ticket!)
+      : this.#writer!.add(partitionKey, data, this.#ticket!, route);
     if (bytes > 0) this.#oversize(index, index, `${bytes} bytes`);
   };
 
@@ -256,6 +277,7 @@ export class Publisher {
         this.#formatKeyOnly(what, (partitionKey, data, route) => {
           const position = next++;
           if (position < first || position > last) return;
+          if (route === "transactions") return;
           const still = writer.add(partitionKey, data, this.#ticket!, route);
           if (still > 0) {
             throw new RunError(`${what}; without its columns it still has ${still} bytes`);

@@ -17,6 +17,14 @@ export interface Settings {
   readonly nameOf: (id: FlagId) => string;
 }
 
+const DEBEZIUM_FLAGS: readonly FlagId[] = [
+  "debeziumName",
+  "debeziumDecimals",
+  "debeziumTombstones",
+  "debeziumNullKey",
+  "transactionRecords",
+];
+
 /** Fits the flags to each other and to the environment. Looks at files, and changes nothing. */
 export function buildRunOptions(
   settings: Settings,
@@ -87,6 +95,11 @@ export function buildRunOptions(
     }
   }
 
+  if (values.messageFormatter !== "debezium") {
+    for (const id of DEBEZIUM_FLAGS) idle(id, "--message-formatter debezium");
+  }
+  if (values.messageFormatter !== "dms") idle("dms", "--message-formatter dms");
+
   if (
     values.messagePrefix.length > 0 && !publishesMessages({ formatter: values.messageFormatter })
   ) {
@@ -94,7 +107,7 @@ export function buildRunOptions(
       `${
         settings.nameOf("messagePrefix")
       } has no effect: ${values.messageFormatter} has no place ` +
-        "for logical messages; JSON and modules of your own have",
+        "for logical messages; JSON, debezium and modules of your own have",
     );
   }
 
@@ -153,6 +166,15 @@ export function buildRunOptions(
         operations: values.operations,
         messagePrefixes: values.messagePrefix,
         routes: values.route,
+        debezium: {
+          name: values.debeziumName,
+          decimals: values.debeziumDecimals,
+          tombstones: values.debeziumTombstones,
+          nullKey: values.debeziumNullKey,
+          transactions: values.transactionRecords,
+          database: postgres.database,
+        },
+        dms: { ...values.dms, taskId: values.pgSlotName },
       },
       policy: {
         onMissingPkey: values.onMissingPkey,

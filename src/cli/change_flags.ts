@@ -8,7 +8,7 @@ import { choice, duration, regularExpression, text } from "../base/value_parsers
 
 export const OPERATIONS: readonly Operation[] = ["insert", "update", "delete", "truncate"];
 
-export const FORMATTERS = ["CSV", "CSVPayload", "JSON"] as const;
+export const FORMATTERS = ["CSV", "CSVPayload", "JSON", "debezium", "dms"] as const;
 
 export const changeFlags = {
   messageFormatter: defaultedFlag({
@@ -17,10 +17,11 @@ export const changeFlags = {
     category: "changes",
     placeholder: "FORMAT",
     defaultText: "CSVPayload",
-    short: "CSV, CSVPayload (default), JSON or a module",
+    short: "CSV, CSVPayload, JSON, debezium, dms or a file",
     long: "`CSV` and `CSVPayload` are the formats of the Python tool: the operation and the key. " +
-      "`JSON` is one object per change with every column. Or the path of your own JavaScript " +
-      "module, such as `./my-format.js`.",
+      "`JSON` is one object per change with every column. `debezium` and `dms` are the records that " +
+      "Debezium and AWS DMS write. Or the path of your own JavaScript module, such as " +
+      "`./my-format.js`.",
     suggestions: { words: FORMATTERS, files: true },
     parse: formatter,
   }),
@@ -92,7 +93,7 @@ export const changeFlags = {
     defaultText: "none",
     short: "messages to publish, such as app.*",
     long: "Publish the logical messages (`pg_logical_emit_message`) whose prefix matches this " +
-      "pattern, with `JSON` or your own module. `*` matches any characters, `?` one. May be " +
+      "pattern, with `JSON`, `debezium` or your own module. `*` matches any characters, `?` one. May be " +
       "given several times. Anyone who may write messages may write one with such a prefix. " +
       "Prefixes that begin with `pg2kinesis.` are the program's own; messages with a prefix of " +
       "more than 1,024 bytes are not published.",
@@ -232,7 +233,7 @@ function columnName(value: string): string {
 }
 
 /** Kinesis takes partition keys of 1 to 256 characters. */
-const MAX_PARTITION_KEY = 256;
+export const MAX_PARTITION_KEY = 256;
 
 function partitionKey(value: string): PartitionKeyChoice {
   if (value === "pkey" || value === "table" || value === "xid") return { kind: value };

@@ -1,6 +1,7 @@
 import { changeFlags, policyFlags } from "./change_flags.ts";
 import { choice, text } from "../base/value_parsers.ts";
 import { COMMANDS, defaultedFlag, type Flag, optionalFlag, switchFlag } from "./flag.ts";
+import { formatFlags } from "./format_flags.ts";
 import { connectionFlags, followFlags, slotFlags } from "./postgres_flags.ts";
 import { streamFlags } from "./stream_flags.ts";
 import { telemetryFlags } from "./telemetry_flags.ts";
@@ -66,6 +67,7 @@ export const flags = {
   ...slotFlags,
   ...streamFlags,
   ...changeFlags,
+  ...formatFlags,
   ...policyFlags,
   ...telemetryFlags,
   ...tailFlags,

@@ -91,6 +91,11 @@ export interface RowChange {
    * leaves out columns that were NULL; wal2json sends the key with every update, changed or not.
    */
   readonly oldRow: readonly Column[] | undefined;
+  /**
+   * All columns of the table, in its order, where the plugin tells them with every change; the same array as
+   * long as they are the same. Only pgoutput does.
+   */
+  readonly tableColumns?: readonly Pick<Column, "name" | "type">[] | undefined;
   /** `newRow` as bytes; undefined for a delete, and where the row has an {@linkcode UNCHANGED} value. */
   newBytes?(): RowBytes | undefined;
   /** `oldRow` as bytes, where it is a whole row of pgoutput; undefined otherwise. */

@@ -6,6 +6,8 @@ import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { ColumnFilter } from "./filter/column_filter.ts";
 import { CSV, CSV_PAYLOAD, KeyFormatter } from "./csv.ts";
 import { FilteringFormatter } from "./filter/filtering_formatter.ts";
+import { DebeziumFormatter } from "./debezium/debezium_formatter.ts";
+import { DmsFormatter } from "./dms/dms_formatter.ts";
 import type { Formatter } from "./formatter.ts";
 import { FullChangeFormatter } from "./full_change.ts";
 import { JsonFormatter } from "./json.ts";
@@ -77,6 +79,10 @@ async function createInner(
         : new KeyFormatter(CSV_PAYLOAD, plugin, keys, partitionKey, catalog);
     case "JSON":
       return new JsonFormatter(plugin, keys, options.partitionKey, catalog);
+    case "debezium":
+      return new DebeziumFormatter(plugin, keys, options.partitionKey, catalog, options.debezium);
+    case "dms":
+      return new DmsFormatter(plugin, keys, options.partitionKey, catalog, options.dms);
     default: {
       const formatter = await loadUserFormatter(options.formatter);
       return new UserModuleFormatter(options.formatter, formatter, keys, partitionKey);

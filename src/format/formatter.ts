@@ -1,4 +1,4 @@
-import type { LogicalMessage, Relation, RowChange, Truncate } from "../decode/event.ts";
+import type { Commit, LogicalMessage, Relation, RowChange, Truncate } from "../decode/event.ts";
 
 /** What can become a user record. */
 export type Change = RowChange | Truncate | LogicalMessage;
@@ -6,12 +6,13 @@ export type Change = RowChange | Truncate | LogicalMessage;
 /**
  * Takes one user record. Text is stored as UTF-8; bytes are copied before it returns. Without an
  * explicit hash key the record goes where the MD5 of its partition key says; `"every shard"` stores it
- * once in each shard.
+ * once in each shard. `"transactions"` stores what tells of a transaction's beginning or end in the stream of
+ * such records.
  */
 export type Emit = (
   partitionKey: string,
   data: string | Uint8Array,
-  route?: "every shard",
+  route?: "every shard" | "transactions",
 ) => void;
 
 /**
@@ -56,4 +57,7 @@ export interface Formatter {
    * the n-th stands in for the n-th of `format`.
    */
   formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined;
+
+  /** The end of a transaction, behind its changes: gives the records that a format has for it. */
+  commit?(commit: Commit, emit: Emit): void;
 }

@@ -11,7 +11,7 @@ import { LsnText } from "./lsn_text.ts";
 import { choosePartitionKey, messageName, type PartitionKeyOf } from "./partition_key.ts";
 import { refuseTooLarge } from "./record_limit.ts";
 import { RelationCache } from "./relation_cache.ts";
-import { keyText, type RowKey, type RowKeys } from "./row_key.ts";
+import { keyText, nothingSent, type RowKey, type RowKeys, sameKey } from "./row_key.ts";
 import { TransactionText } from "./transaction_text.ts";
 import { Utf8Writer } from "./utf8_writer.ts";
 
@@ -232,21 +232,9 @@ function newTableState({ schema, table }: Relation): TableState {
   };
 }
 
-function nothingSent({ relation: { qualifiedName } }: RowChange): FormatProblem {
-  return {
-    kind: "key-not-sent",
-    table: qualifiedName,
-    reason: "the table has no replica identity, so PostgreSQL does not say which row was deleted",
-  };
-}
-
 function writeKey(name: string, key: RowKey, columns: ColumnObject, out: Utf8Writer): void {
   out.text(name);
   columns.write(key.columns, out);
-}
-
-function sameKey(a: RowKey, b: RowKey): boolean {
-  return a.columns.every((column, i) => column.value === b.columns[i]!.value);
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -227,6 +227,10 @@ export function keyText(key: RowKey): string {
   return JSON.stringify(columns.map((column) => column.value));
 }
 
+export function sameKey(a: RowKey, b: RowKey): boolean {
+  return a.columns.every((column, i) => column.value === b.columns[i]!.value);
+}
+
 /**
  * The key that the table had when the change was made, as far as that can be told; empty for none. Between
  * two readings that showed two keys, the last DDL that the plugin shows decides.
@@ -327,6 +331,15 @@ function keyNotSent(change: RowChange, names: readonly string[]): FormatProblem 
     kind: "key-not-sent",
     table: change.relation.qualifiedName,
     reason: `the table's replica identity keeps its primary key (${names.join(", ")}) out of it`,
+  };
+}
+
+/** A delete that names no row at all. */
+export function nothingSent({ relation: { qualifiedName } }: RowChange): FormatProblem {
+  return {
+    kind: "key-not-sent",
+    table: qualifiedName,
+    reason: "the table has no replica identity, so PostgreSQL does not say which row was deleted",
   };
 }
 

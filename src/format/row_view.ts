@@ -27,6 +27,11 @@ export class RowView implements RowChange {
     return this.change.keyNames;
   }
 
+  get tableColumns(): readonly Pick<Column, "name" | "type">[] | undefined {
+    const columns = this.change.tableColumns;
+    return columns && this.#showAll(columns.map((column) => ({ ...column, value: null })));
+  }
+
   get newRow(): readonly Column[] | undefined {
     return this.change.newRow && this.#showAll(this.change.newRow);
   }

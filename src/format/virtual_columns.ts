@@ -1,3 +1,4 @@
+import type { Commit } from "../decode/event.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
 import { RowView } from "./row_view.ts";
@@ -15,6 +16,10 @@ export class WithoutVirtualColumns implements Formatter {
 
   formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.inner.formatKeyOnly(this.#show(change), emit);
+  }
+
+  commit(commit: Commit, emit: Emit): void {
+    this.inner.commit?.(commit, emit);
   }
 
   #show(change: Change): Change {

@@ -100,6 +100,7 @@ export async function openStages(
   parts.defer(() => opened.close());
   const publisher = new Publisher({
     ...{ formatter, catalog, progress, clock },
+    transactions: format.debezium.transactions ? await streams.open(stream.name) : undefined,
     writer: format.routes.length === 0
       ? only!
       : new Router(format.routes, stream.name, slot.plugin, catalog, streams),

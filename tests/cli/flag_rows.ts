@@ -1,3 +1,4 @@
+import { DEFAULT_DMS } from "../../src/format/dms/dms_settings.ts";
 import type { FlagId } from "../../src/cli/flags.ts";
 import type { RunOptions } from "../../src/options.ts";
 import type { Env } from "../support/command_line.ts";
@@ -28,6 +29,8 @@ const choiceRow = (see: Row["see"], words: readonly string[], bad: string, near:
   good: words.map((word) => [word, word] as const),
   bad: [[bad, new RegExp(`"${bad}" is not one of ${words.join(", ")}; did you mean ${near}\\?`)]],
 });
+
+const DEBEZIUM: Env = { PG2KINESIS_MESSAGE_FORMATTER: "debezium" };
 
 /** The flags of other commands are tested in tail_flags_test.ts. */
 export type OtherFlag =
@@ -241,6 +244,8 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
       ["CSV", "CSV"],
       ["CSVPayload", "CSVPayload"],
       ["JSON", "JSON"],
+      ["debezium", "debezium"],
+      ["dms", "dms"],
       ["./my-format.js", "./my-format.js"],
       ["my-format.mjs", "my-format.mjs"],
       ["./format.ts", "./format.ts"],
@@ -248,7 +253,7 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
     bad: [
       [
         "csvpayload",
-        /"csvpayload" is not one of CSV, CSVPayload, JSON or the path.*mean CSVPayload\?/,
+        /"csvpayload" is not one of CSV, CSVPayload, JSON, debezium, dms or the path.*mean CSVPayload\?/,
       ],
       ["./format.py", /is not a module; its name ends in \.js or \.mjs/],
     ],
@@ -307,6 +312,43 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
     good: [["app.*", ["app.*"]], ["*", ["*"]], ["pg2kinesis", ["pg2kinesis"]]],
     bad: [["pg2kinesis.heartbeat", /messages of the program's own, which are never published$/]],
     env: { PG2KINESIS_MESSAGE_FORMATTER: "JSON" },
+  },
+  debeziumName: {
+    see: (o) => o.format.debezium.name,
+    unset: "pg2kinesis",
+    good: [["app", "app"], ["a.b-c", "a.b-c"]],
+    env: DEBEZIUM,
+  },
+  debeziumDecimals: {
+    ...choiceRow(
+      (o) => o.format.debezium.decimals,
+      ["precise", "string", "double"],
+      "strings",
+      "string",
+    ),
+    env: DEBEZIUM,
+  },
+  debeziumTombstones: switchRow((o) => o.format.debezium.tombstones, DEBEZIUM),
+  debeziumNullKey: {
+    see: (o) => o.format.debezium.nullKey,
+    unset: undefined,
+    good: [["default", "default"]],
+    bad: [["x".repeat(257), /a partition key has 1 to 256 characters$/]],
+    env: DEBEZIUM,
+  },
+  transactionRecords: switchRow((o) => o.format.debezium.transactions, DEBEZIUM),
+  dms: {
+    see: (o) => o.format.dms,
+    unset: { ...DEFAULT_DMS, taskId: "pg2kinesis" },
+    good: [
+      ["IncludeNullAndEmpty", { ...DEFAULT_DMS, IncludeNullAndEmpty: true, taskId: "pg2kinesis" }],
+      [
+        "NoHexPrefix,BeforeImage=all",
+        { ...DEFAULT_DMS, NoHexPrefix: true, BeforeImage: "all", taskId: "pg2kinesis" },
+      ],
+    ],
+    bad: [["IncludeNulls", /"IncludeNulls" is not one of .*IncludeNullAndEmpty/]],
+    env: { PG2KINESIS_MESSAGE_FORMATTER: "dms" },
   },
   partitionKey: {
     see: (o) => o.format.partitionKey,

@@ -11,6 +11,7 @@ function counting(): Catalog & { refreshes: number } {
     table: () => undefined,
     tables: () => [],
     typeName: () => undefined,
+    domainBase: () => null,
     loadTypes: () => Promise.resolve(),
     isRead: () => true,
     readAgain: () => Promise.resolve(),

@@ -8,6 +8,7 @@ import type {
   Truncate,
 } from "../../src/decode/event.ts";
 import type { Change, FormatProblem, Formatter, Unread } from "../../src/format/formatter.ts";
+import { DEFAULT_DMS } from "../../src/format/dms/dms_settings.ts";
 import type { FormatOptions } from "../../src/options.ts";
 import type { Catalog, KnownTable } from "../../src/postgres/catalog/known_table.ts";
 
@@ -92,9 +93,15 @@ export function message(content: Uint8Array | string, transactional = true): Log
 export class MadeUpCatalog implements Catalog {
   version = 1;
   readonly #tables = new Map<string, KnownTable>();
+  /** Names of domains to their base types; all others are none. */
+  readonly domains = new Map<string, string>();
 
   constructor(tables: Readonly<Record<string, Partial<KnownTable>>> = {}) {
     for (const [name, known] of Object.entries(tables)) this.set(name, known);
+  }
+
+  domainBase(type: string): string | null {
+    return this.domains.get(type) ?? null;
   }
 
   /** Makes a table known; by default with the primary key `id` and the default replica identity. */
@@ -174,6 +181,15 @@ export const OPTIONS: FormatOptions = {
   operations: new Set(["insert", "update", "delete", "truncate"]),
   messagePrefixes: ["*"],
   routes: [],
+  debezium: {
+    name: "app",
+    decimals: "precise",
+    tombstones: false,
+    nullKey: undefined,
+    transactions: false,
+    database: "shopdb",
+  },
+  dms: { ...DEFAULT_DMS, taskId: "task" },
 };
 
 /** A user record as it was emitted. */

@@ -49,6 +49,10 @@ export class PgoutputRow implements RowChange {
     return this.relation.keyNames;
   }
 
+  get tableColumns(): readonly PgoutputColumn[] {
+    return this.relation.columns;
+  }
+
   get newRow(): readonly Column[] | undefined {
     if (this.cachedNewRow !== undefined || this.kind === "delete") return this.cachedNewRow;
     const columns: Column[] = [];

@@ -1,4 +1,4 @@
-import type { Relation, RowChange, Truncate } from "../../decode/event.ts";
+import type { Commit, Relation, RowChange, Truncate } from "../../decode/event.ts";
 import { RunError } from "../../base/errors.ts";
 import type { Plugin } from "../../decode/plugin.ts";
 import type { FormatOptions, Operation } from "../../options.ts";
@@ -61,6 +61,10 @@ export class FilteringFormatter implements Formatter {
 
   formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.#pass(change, (shown) => this.inner.formatKeyOnly(shown, emit));
+  }
+
+  commit(commit: Commit, emit: Emit): void {
+    this.inner.commit?.(commit, emit);
   }
 
   #pass(

@@ -10,7 +10,7 @@ export const OWN_PREFIXES = "pg2kinesis.";
 
 /** The formats whose records have no place for a logical message. */
 export function publishesMessages({ formatter }: Pick<FormatOptions, "formatter">): boolean {
-  return formatter !== "CSV" && formatter !== "CSVPayload";
+  return formatter !== "CSV" && formatter !== "CSVPayload" && formatter !== "dms";
 }
 
 /** A prefix must match one of `--message-prefix`: anybody in the database may write messages. */

@@ -105,6 +105,10 @@ class LoadedCatalog implements PgCatalog {
     return this.#types.get(oid, typmod);
   }
 
+  domainBase(type: string): string | null | undefined {
+    return this.#types.domainBase(type);
+  }
+
   loadTypes(): Promise<void> {
     return this.#read(
       (connection) => asPrinted(connection, () => this.#types.readWanted(connection)),
@@ -155,7 +159,12 @@ class LoadedCatalog implements PgCatalog {
 
   async #readSome(asked: readonly TableName[]): Promise<void> {
     const { snapshot, rows, tookMs } = await this.#read(
-      (connection) => readSome(connection, asked, this.clock),
+      async (connection) => {
+        if (this.#types.hasUnread) {
+          await asPrinted(connection, () => this.#types.readDomains(connection));
+        }
+        return readSome(connection, asked, this.clock);
+      },
       isTransient,
     );
     const changed = this.#tables.update(
@@ -240,6 +249,8 @@ class LoadedCatalog implements PgCatalog {
     const tables = await connection.query("read the catalog's tables", TABLES_QUERY);
     await asPrinted(connection, async () => {
       await this.#types.readBare(connection);
+      // Only where a format asks for them.
+      if (this.#types.hasUnread) await this.#types.readDomains(connection);
       await this.#types.readWanted(connection);
     });
     return { snapshot: parseSnapshot(seen!.snapshot!), tables };

@@ -120,3 +120,25 @@ SELECT w.oid::pg_catalog.text AS oid, w.typmod::pg_catalog.text AS typmod,
   FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.int4[]))
        AS w (oid, typmod)
   JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) w.oid`;
+
+/**
+ * Columns: name, base: of every domain, the type below it and those it is made of, with its modifier. As
+ * many as {@linkcode TYPES_QUERY} gives types. As above.
+ */
+export const DOMAINS_QUERY = `
+WITH RECURSIVE below (oid, base, typmod) AS (
+  SELECT d.oid, d.typbasetype, d.typtypmod
+    FROM (SELECT t.oid, t.typbasetype, t.typtypmod
+            FROM pg_catalog.pg_type t
+           WHERE t.typtype OPERATOR(pg_catalog.=) 'd'
+           ORDER BY t.oid
+           LIMIT 10000) d
+   UNION ALL
+  SELECT b.oid, t.typbasetype, t.typtypmod
+    FROM below b
+    JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) b.base
+   WHERE t.typtype OPERATOR(pg_catalog.=) 'd')
+SELECT pg_catalog.format_type(b.oid, -1) AS name, pg_catalog.format_type(b.base, b.typmod) AS base
+  FROM below b
+  JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) b.base
+ WHERE t.typtype OPERATOR(pg_catalog.<>) 'd'`;

@@ -63,6 +63,11 @@ export interface Catalog {
   readonly hasVirtualColumns: boolean;
   /** The type's name as `format_type` prints it; undefined when it was not read yet. */
   typeName(oid: number, typmod: number): string | undefined;
+  /**
+   * The base type of a domain, both as `format_type` prints them; null for any other type, undefined when
+   * the type was not read yet: `readAgain` reads it, too.
+   */
+  domainBase(type: string): string | null | undefined;
   /** Reads the types that `typeName` could not name, as far as they exist. */
   loadTypes(): Promise<void>;
   /**

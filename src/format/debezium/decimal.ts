@@ -1,0 +1,88 @@
+import type { DebeziumOptions } from "../../options.ts";
+import { fromText, TEXT, type ValueEncoder } from "../typed/encoder.ts";
+import { plainMoney } from "../typed/money.ts";
+import { floatJson } from "./float.ts";
+import { integerBase64 } from "./integer_base64.ts";
+
+/** `decimal.handling.mode` */
+export type DecimalMode = DebeziumOptions["decimals"];
+
+/** `1234.50`, and `1e+20` of a float: sign, digits before and behind the point. */
+const DECIMAL = /^(-?)(\d+)(?:\.(\d*))?$/;
+
+/** NaN and the infinities as Debezium's string mode writes them; in its precise mode they stop it. */
+const SPECIAL: Readonly<Record<string, string>> = {
+  NaN: '"NAN"',
+  Infinity: '"POSITIVE_INFINITY"',
+  "-Infinity": '"NEGATIVE_INFINITY"',
+};
+
+/** `modifiers` are precision and scale; none for a numeric without. */
+export function numericEncoder(mode: DecimalMode, modifiers: readonly number[]): ValueEncoder {
+  switch (mode) {
+    case "string":
+      return { ...TEXT, json: (text) => SPECIAL[text] ?? JSON.stringify(text), copy: copyFinite };
+    case "double":
+      return fromText(floatJson);
+    case "precise": {
+      const [precision, scale = 0] = modifiers;
+      return precision === undefined
+        ? fromText((text) => SPECIAL[text] ?? variableScale(text))
+        : fromText((text) => SPECIAL[text] ?? fixedScale(text, scale));
+    }
+  }
+}
+
+/** In a locale whose `money` is not understood it stays text. */
+export function moneyEncoder(mode: DecimalMode): ValueEncoder {
+  return fromText((text) => {
+    const plain = plainMoney(text);
+    if (plain === undefined) return JSON.stringify(text);
+    switch (mode) {
+      case "string":
+        return JSON.stringify(plain);
+      case "double":
+        return floatJson(plain);
+      case "precise":
+        return fixedScale(plain, MONEY_SCALE);
+    }
+  });
+}
+
+/** `money.fraction.digits` */
+const MONEY_SCALE = 2;
+
+/** The unscaled integer in base64, without its scale. */
+function fixedScale(text: string, scale: number): string {
+  const match = DECIMAL.exec(text);
+  if (match === null) return JSON.stringify(text);
+  const [, sign, whole, fraction = ""] = match;
+  if (scale >= 0 && fraction.length <= scale) {
+    return base64String(sign + whole! + fraction.padEnd(scale, "0"));
+  }
+  // numeric(3,-2) holds whole hundreds.
+  const digits = whole! + fraction;
+  const kept = digits.length - (fraction.length - scale);
+  if (/[^0]/.test(digits.slice(Math.max(0, kept)))) return JSON.stringify(text);
+  return base64String(sign + (digits.slice(0, Math.max(0, kept)) || "0"));
+}
+
+/** `{"scale":4,"value":"AYr3"}`, without zeros at the end. */
+function variableScale(text: string): string {
+  const match = DECIMAL.exec(text);
+  if (match === null) return JSON.stringify(text);
+  const [, sign, whole, fraction = ""] = match;
+  const kept = fraction.replace(/0+$/, "");
+  return `{"scale":${kept.length},"value":${base64String(sign + whole! + kept)}}`;
+}
+
+function base64String(integer: string): string {
+  return `"${integerBase64(integer)}"`;
+}
+
+function copyFinite(...[bytes, start, end, out]: Parameters<ValueEncoder["copy"]>): boolean {
+  const first = bytes[start]!;
+  const isDigit = (code: number) => code >= 0x30 && code <= 0x39;
+  const isFinite = isDigit(first) || (first === 0x2D && isDigit(bytes[start + 1]!));
+  return isFinite && out.jsonString(bytes, start, end);
+}
