@@ -17,7 +17,7 @@ export const changeFlags = {
     category: "changes",
     placeholder: "FORMAT",
     defaultText: "CSVPayload",
-    short: "CSV, CSVPayload, JSON, debezium, dms or a file",
+    short: "CSVPayload (default), JSON, debezium, dms …",
     long: "`CSV` and `CSVPayload` are the formats of the Python tool: the operation and the key. " +
       "`JSON` is one object per change with every column. `debezium` and `dms` are the records that " +
       "Debezium and AWS DMS write. Or the path of your own JavaScript module, such as " +
