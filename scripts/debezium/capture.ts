@@ -7,7 +7,7 @@
  * Needs Java 17 and Maven. The test tests/format/debezium_capture_test.ts compares ours with it.
  */
 import { Buffer } from "node:buffer";
-import { fromFileUrl } from "@std/path";
+import { fileURLToPath } from "node:url";
 import { SETUP, STATEMENTS } from "../../tests/fixtures/debezium/scenario.ts";
 import { readTypes } from "../../tests/fixtures/normalize.ts";
 import { parseLsn } from "../../src/base/lsn.ts";
@@ -15,8 +15,8 @@ import { DOMAINS_QUERY } from "../../src/postgres/catalog/catalog_queries.ts";
 import { startEmbeddedPostgres } from "../../tests/support/embedded_postgres.ts";
 import type { TestPostgres } from "../../tests/support/test_postgres.ts";
 
-const HERE = fromFileUrl(new URL(".", import.meta.url));
-const FIXTURES = fromFileUrl(new URL("../../tests/fixtures/debezium/", import.meta.url));
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const FIXTURES = fileURLToPath(new URL("../../tests/fixtures/debezium/", import.meta.url));
 
 const RUNS: readonly { name: string; properties: Readonly<Record<string, string>> }[] = [
   // It stops at a NaN.

@@ -42,7 +42,7 @@ export const formatFlags = {
     category: "changes",
     placeholder: "TEXT",
     defaultText: "schema.table",
-    short: "partition key of tables without key",
+    short: "partition key without a key",
     long:
       "With `-f debezium`, the partition key of changes of tables without a primary key, and of " +
       "TRUNCATE. What `null.key` is to Debezium's Kinesis sink, where it is `default`, so that all " +

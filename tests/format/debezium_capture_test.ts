@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { PLUGINS } from "../../src/decode/plugins.ts";
 import { DebeziumFormatter } from "../../src/format/debezium/debezium_formatter.ts";
 import type { DebeziumOptions } from "../../src/options.ts";
 import { RowKeys } from "../../src/format/row_key.ts";
@@ -62,8 +63,8 @@ async function ours(settings: Partial<DebeziumOptions>): Promise<Written[]> {
   );
   for (const [name, base] of messages.domains) catalog.domains.set(name, base);
   const formatter = new DebeziumFormatter(
-    "pgoutput",
-    new RowKeys("pgoutput", catalog),
+    PLUGINS.pgoutput,
+    new RowKeys(PLUGINS.pgoutput, catalog),
     { kind: "pkey" },
     catalog,
     {

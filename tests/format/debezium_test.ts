@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { type RowChange, UNCHANGED } from "../../src/decode/event.ts";
+import { PLUGINS } from "../../src/decode/plugins.ts";
 import { debeziumEncoder } from "../../src/format/debezium/debezium_encoders.ts";
 import { DebeziumFormatter } from "../../src/format/debezium/debezium_formatter.ts";
 import { integerBase64 } from "../../src/format/debezium/integer_base64.ts";
@@ -37,9 +38,9 @@ function debezium(
   catalog = new MadeUpCatalog({ "public.t": {}, "public.bare": { keys: [[]] } }),
   partitionKey: PartitionKeyChoice = { kind: "pkey" },
 ): DebeziumFormatter {
-  const keys = new RowKeys(plugin, catalog);
+  const keys = new RowKeys(PLUGINS[plugin], catalog);
   const all = { ...SETTINGS, ...settings };
-  return new DebeziumFormatter(plugin, keys, partitionKey, catalog, all, () => NOW);
+  return new DebeziumFormatter(PLUGINS[plugin], keys, partitionKey, catalog, all, () => NOW);
 }
 
 const ROW: readonly ColumnSpec[] = [

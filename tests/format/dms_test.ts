@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { PLUGINS } from "../../src/decode/plugins.ts";
 import { DmsFormatter } from "../../src/format/dms/dms_formatter.ts";
 import { DEFAULT_DMS, parseDms } from "../../src/format/dms/dms_settings.ts";
 import { RowKeys } from "../../src/format/row_key.ts";
@@ -27,8 +28,8 @@ function dms(
   catalog = CATALOG(),
 ): DmsFormatter {
   return new DmsFormatter(
-    plugin,
-    new RowKeys(plugin, catalog),
+    PLUGINS[plugin],
+    new RowKeys(PLUGINS[plugin], catalog),
     { kind: "pkey" },
     catalog,
     { ...DEFAULT_DMS, taskId: "task", ...settings },

@@ -1,5 +1,6 @@
 import type { Column, Commit, LogicalMessage, RowChange, Truncate } from "../../decode/event.ts";
-import type { DebeziumOptions, OutputPlugin, PartitionKeyChoice } from "../../options.ts";
+import type { Plugin } from "../../decode/plugin.ts";
+import type { DebeziumOptions, PartitionKeyChoice } from "../../options.ts";
 import type { Catalog } from "../../postgres/catalog/known_table.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "../formatter.ts";
 import { HiddenKeyWarning } from "../hidden_key_warning.ts";
@@ -40,7 +41,7 @@ export class DebeziumFormatter implements Formatter {
   readonly #out = new Utf8Writer();
 
   constructor(
-    private readonly plugin: OutputPlugin,
+    private readonly plugin: Plugin,
     private readonly rowKeys: RowKeys,
     partitionKey: PartitionKeyChoice,
     private readonly catalog: Catalog,
@@ -196,8 +197,8 @@ export class DebeziumFormatter implements Formatter {
   }
 
   #writeAfter(change: RowChange, columns: EncodedObject): void {
-    // Where wal2json left unchanged columns out, the old row may have them.
-    const mayLack = this.plugin === "wal2json" && change.kind === "update";
+    // Where unchanged columns are missing, the old row may have them.
+    const mayLack = this.plugin.omitsUnchanged && change.kind === "update";
     const bytes = mayLack ? undefined : change.newBytes?.();
     if (bytes !== undefined) return columns.writeBytes(bytes, this.#out);
     columns.write(rowAfter(change, this.plugin)!.columns, this.#out);

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Column, RowChange, Truncate } from "../../decode/event.ts";
-import type { DmsOptions, OutputPlugin, PartitionKeyChoice } from "../../options.ts";
+import type { Plugin } from "../../decode/plugin.ts";
+import type { DmsOptions, PartitionKeyChoice } from "../../options.ts";
 import type { Catalog } from "../../postgres/catalog/known_table.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "../formatter.ts";
 import { HiddenKeyWarning } from "../hidden_key_warning.ts";
@@ -44,7 +45,7 @@ export class DmsFormatter implements Formatter {
   readonly #out = new Utf8Writer();
 
   constructor(
-    private readonly plugin: OutputPlugin,
+    private readonly plugin: Plugin,
     private readonly rowKeys: RowKeys,
     partitionKey: PartitionKeyChoice,
     private readonly catalog: Catalog,
@@ -162,8 +163,8 @@ export class DmsFormatter implements Formatter {
   }
 
   #writeNew(change: RowChange, data: EncodedObject): void {
-    // Where wal2json left unchanged columns out, the old row may have them.
-    const mayLack = this.plugin === "wal2json" && change.kind === "update";
+    // Where unchanged columns are missing, the old row may have them.
+    const mayLack = this.plugin.omitsUnchanged && change.kind === "update";
     const bytes = mayLack ? undefined : change.newBytes?.();
     if (bytes !== undefined) return data.writeBytes(bytes, this.#out);
     data.write(rowAfter(change, this.plugin)!.columns, this.#out);
@@ -218,7 +219,7 @@ export class DmsFormatter implements Formatter {
   #wholeRow(change: RowChange): TableDefinition["columns"] | undefined {
     if (change.tableColumns !== undefined) return change.tableColumns;
     const isWhole = change.kind === "insert" ||
-      change.kind === "update" && this.plugin === "test_decoding";
+      change.kind === "update" && !this.plugin.omitsUnchanged;
     return isWhole ? change.newBytes?.()?.columns ?? change.newRow : undefined;
   }
 
