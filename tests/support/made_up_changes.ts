@@ -196,7 +196,7 @@ export const OPTIONS: FormatOptions = {
 export interface Emitted {
   readonly key: string;
   readonly data: string;
-  readonly route: "every shard" | undefined;
+  readonly route: "every shard" | "transactions" | undefined;
 }
 
 /** What a formatter makes of a change; throws where it gives a problem. */
@@ -218,7 +218,9 @@ export function tryFormat(formatter: Formatter, change: Change) {
 }
 
 function collect(
-  run: (emit: (key: string, data: string | Uint8Array, route?: "every shard") => void) =>
+  run: (
+    emit: (key: string, data: string | Uint8Array, route?: "every shard" | "transactions") => void,
+  ) =>
     | FormatProblem
     | Unread
     | undefined,
