@@ -4,7 +4,7 @@ import { awsAuthorities, checkSystemAuthorities } from "./authorities.ts";
 import { checkProxies, type Environment, type Proxy, proxyFor } from "./proxy.ts";
 
 /** A request of the SDK's, as far as it is used here. */
-interface SdkRequest {
+export interface SdkRequest {
   readonly method: string;
   readonly protocol: string;
   readonly hostname: string;
@@ -15,10 +15,18 @@ interface SdkRequest {
   readonly body?: string | Uint8Array<ArrayBuffer>;
 }
 
-interface SdkRequestOptions {
+export interface SdkRequestOptions {
   readonly abortSignal?: AbortSignal;
   /** Milliseconds until the last byte of the answer. */
   readonly requestTimeout?: number;
+}
+
+/** A whole answer, as the SDK takes it. */
+export interface HttpAnswer {
+  readonly statusCode: number;
+  readonly reason: string;
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array<ArrayBuffer>;
 }
 
 export interface HttpHandlerSettings {
@@ -68,7 +76,10 @@ export class HttpHandler {
     if (!settings.isDirect) checkProxies(this.#env);
   }
 
-  async handle(request: SdkRequest, options: SdkRequestOptions = {}) {
+  async handle(
+    request: SdkRequest,
+    options: SdkRequestOptions = {},
+  ): Promise<{ readonly response: HttpAnswer }> {
     const { abortSignal, requestTimeout = this.settings.timeoutMs } = options;
     const { method, headers, body } = request;
     const url = urlOf(request);

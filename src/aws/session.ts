@@ -32,6 +32,7 @@ export class MissingSetting extends RunError {
 export interface AwsSession {
   readonly region: string;
   readonly keeper: CredentialKeeper;
+  readonly http: HttpHandler;
   /** For a client of the SDK; its credentials are the keeper's. */
   readonly client: ClientSettings & Pick<KinesisClientConfig, "requestHandler" | "logger"> & {
     readonly region: string;
@@ -55,11 +56,7 @@ export async function openSession(
   const env = Deno.env.toObject();
   const config = await readSharedConfig();
   const { profile } = config;
-  const requestHandler = new HttpHandler({
-    timeoutMs,
-    env,
-    caBundle: profile.ca_bundle,
-  }) as unknown as ClientSettings["requestHandler"];
+  const http = new HttpHandler({ timeoutMs, env, caBundle: profile.ca_bundle });
   const useFipsEndpoint = booleanSetting(
     ...[env, "AWS_USE_FIPS_ENDPOINT", profile, "use_fips_endpoint"] as const,
   );
@@ -69,7 +66,7 @@ export async function openSession(
   const region = given ?? await findRegion(env, config);
   const client = {
     region,
-    requestHandler,
+    requestHandler: http as unknown as ClientSettings["requestHandler"],
     useFipsEndpoint,
     useDualstackEndpoint,
     logger: SDK_LOGGER,
@@ -79,7 +76,7 @@ export async function openSession(
     systemClock,
     Math.random,
   );
-  return { region, keeper, client };
+  return { region, keeper, http, client };
 }
 
 /** Its credentials, when they are needed for the first time. @throws {RunError} */

@@ -1,6 +1,6 @@
 import { Aggregate } from "../../../src/kinesis/aggregate/aggregate.ts";
-import { fillIn } from "../../../src/kinesis/client/base64_body.ts";
 import { BufferPool } from "../../../src/kinesis/client/buffer_pool.ts";
+import { putRecordBody } from "../../../src/kinesis/client/put_body.ts";
 import { hashPartitionKey } from "../../../src/kinesis/stream/hash_key.ts";
 
 // `deno bench -A scripts/bench/micro/write_bench.ts`
@@ -26,6 +26,13 @@ Deno.bench(`hash ${RECORDS} partition keys`, () => {
 });
 
 const mebibyte = new Uint8Array(1024 * 1024).map((_, i) => i * 7);
+const put = {
+  streamName: "s",
+  partitionKey: "a",
+  data: mebibyte,
+  explicitHashKey: undefined,
+  sequenceNumberForOrdering: undefined,
+};
 Deno.bench("write the body of a put of 1 MiB", () => {
-  pool.give(fillIn('{"Data":"","StreamName":"s","PartitionKey":"a"}', [mebibyte], pool).buffer);
+  pool.give(putRecordBody(put, pool).buffer);
 });

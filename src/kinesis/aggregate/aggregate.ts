@@ -57,7 +57,7 @@ export class Aggregate {
   /** Whose records these are, in order. */
   readonly runs = new RecordRuns();
   readonly #pool: BufferPool;
-  #buffer: Uint8Array;
+  #buffer: Uint8Array<ArrayBuffer>;
   /** Bytes of magic and protobuf written so far. */
   #length = MAGIC_BYTES;
   #count = 0;

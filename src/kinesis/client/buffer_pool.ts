@@ -5,14 +5,14 @@ const SMALLEST_BYTES = 4 * 1024;
  * leave as much for the garbage collector, and sixteen quiet lanes must not hold a megabyte each.
  */
 export class BufferPool {
-  readonly #free = new Map<number, Uint8Array[]>();
+  readonly #free = new Map<number, Uint8Array<ArrayBuffer>[]>();
   #freeBytes = 0;
 
   /** `maxFreeBytes` is kept at most for later; what is given back beyond it is let go. */
   constructor(readonly maxFreeBytes: number) {}
 
   /** At least `bytes` long; what it holds is left over from its last use. */
-  take(bytes: number): Uint8Array {
+  take(bytes: number): Uint8Array<ArrayBuffer> {
     let size = SMALLEST_BYTES;
     while (size < bytes) size *= 2;
     const buffer = this.#free.get(size)?.pop();
@@ -22,7 +22,7 @@ export class BufferPool {
   }
 
   /** Only what `take` gave, once nothing else looks at it. */
-  give(buffer: Uint8Array): void {
+  give(buffer: Uint8Array<ArrayBuffer>): void {
     const size = buffer.length;
     if (this.#freeBytes + size > this.maxFreeBytes) return;
     const sameSize = this.#free.get(size);

@@ -6,15 +6,15 @@ import {
   KinesisClient,
   type KinesisClientConfig,
   ListShardsCommand,
-  PutRecordCommand,
-  PutRecordsCommand,
 } from "@aws-sdk/client-kinesis";
 import { firstCredentials, openSession } from "../../aws/session.ts";
+import { systemClock } from "../../base/clock.ts";
 import { RunError } from "../../base/errors.ts";
+import { AnsweringHandler } from "./answered_call.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./kinesis_api.ts";
-import { useNativeBase64 } from "./base64_body.ts";
-import { BufferPool } from "./buffer_pool.ts";
 import type { KinesisReadApi, RecordPage, ShardPosition } from "./kinesis_read_api.ts";
+import { LeanPuts } from "./lean_puts.ts";
+import type { PutCalls } from "./put_calls.ts";
 import { renewCredentials } from "./renew_credentials.ts";
 import type { ListedShard } from "./listed_shard.ts";
 import { parseStreamArn, streamParameter } from "./stream_arn.ts";
@@ -27,8 +27,6 @@ const MIB = 1024 * 1024;
 /** Where DescribeStreamSummary says nothing: the limit that every stream begins with. */
 const DEFAULT_MAX_RECORD_KIB = 1024;
 const SHARDS_PER_PAGE = 1000;
-/** Of bodies that wait to be used again: those of a few lanes. */
-const MAX_FREE_BODY_BYTES = 4 * MIB;
 /** Most that one GetRecords gives. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html */
 const MAX_PAGE_BYTES = 10 * MIB;
 
@@ -50,12 +48,14 @@ export async function connectKinesis(
 ): Promise<KinesisApi & KinesisReadApi> {
   const session = await openSession({ timeoutMs: REQUEST_TIMEOUT_MS, region });
   const { keeper } = session;
+  const requestHandler = new AnsweringHandler(session.http);
   // What is not `memoized` the SDK asks once and never again.
   const provide = Object.assign(() => keeper.get(), { memoized: true });
   const newClient = (more: Partial<KinesisClientConfig> = {}) =>
     rememberUserAgent(
       new KinesisClient({
         ...session.client,
+        requestHandler: requestHandler as unknown as KinesisClientConfig["requestHandler"],
         // Retries are the lanes': the SDK would send a request again behind their back and give up.
         maxAttempts: 1,
         credentials: provide,
@@ -64,13 +64,17 @@ export async function connectKinesis(
       }),
     );
   const client = newClient();
-  useNativeBase64(client, new BufferPool(MAX_FREE_BODY_BYTES));
   try {
-    const puts = wire === "cbor"
-      ? (await import("./cbor_client.ts")).newCborClient(newClient)
-      : client;
+    const clients = [client];
+    let puts: PutCalls = new LeanPuts(client, session.http, systemClock);
+    if (wire === "cbor") {
+      const { CborPuts, newCborClient } = await import("./cbor_client.ts");
+      const cborClient = newCborClient(newClient);
+      clients.push(cborClient);
+      puts = new CborPuts(cborClient);
+    }
     if (settings.credentials === undefined) {
-      for (const each of new Set([client, puts])) renewCredentials(each, keeper);
+      for (const each of clients) renewCredentials(each, keeper);
       await firstCredentials(session, signal);
     }
     checkEndpoint();
@@ -107,24 +111,18 @@ function checkEndpoint(): void {
 class SdkKinesis implements KinesisApi, KinesisReadApi {
   constructor(
     private readonly client: KinesisClient,
-    private readonly puts: KinesisClient,
+    private readonly puts: PutCalls,
     readonly region: string,
   ) {}
 
   async putRecord(request: Parameters<KinesisApi["putRecord"]>[0], signal: AbortSignal) {
-    const answer = await this.puts.send(
-      new PutRecordCommand({
-        ...streamParameter(request.streamName),
-        PartitionKey: request.partitionKey,
-        Data: request.data,
-        ExplicitHashKey: request.explicitHashKey,
-        SequenceNumberForOrdering: request.sequenceNumberForOrdering,
-      }),
-      { abortSignal: signal, requestTimeout: timeoutFor(request.data.length) },
-    );
+    const answer = await this.puts.putRecord(request, {
+      abortSignal: signal,
+      requestTimeout: timeoutFor(request.data.length),
+    });
     return {
-      shardId: present("PutRecord", "ShardId", answer.ShardId),
-      sequenceNumber: present("PutRecord", "SequenceNumber", answer.SequenceNumber),
+      shardId: presentText("PutRecord", "ShardId", answer.ShardId),
+      sequenceNumber: presentText("PutRecord", "SequenceNumber", answer.SequenceNumber),
     };
   }
 
@@ -134,24 +132,17 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
     signal: AbortSignal,
   ): Promise<readonly PutRecordsResult[]> {
     const bytes = records.reduce((sum, record) => sum + record.data.length, 0);
-    const { Records = [] } = await this.puts.send(
-      new PutRecordsCommand({
-        ...streamParameter(streamName),
-        Records: records.map((record) => ({
-          PartitionKey: record.partitionKey,
-          Data: record.data,
-          ExplicitHashKey: record.explicitHashKey,
-        })),
-      }),
-      { abortSignal: signal, requestTimeout: timeoutFor(bytes) },
-    );
+    const { Records = [] } = await this.puts.putRecords(streamName, records, {
+      abortSignal: signal,
+      requestTimeout: timeoutFor(bytes),
+    });
     if (Records.length !== records.length) {
       throw badAnswer("PutRecords", `${Records.length} results for ${records.length} records`);
     }
     return Records.map(({ ErrorCode, ErrorMessage, ShardId }) =>
       ErrorCode
         ? { kind: "refused", code: ErrorCode, message: ErrorMessage ?? "" }
-        : { kind: "stored", shardId: present("PutRecords", "ShardId", ShardId) }
+        : { kind: "stored", shardId: presentText("PutRecords", "ShardId", ShardId) }
     );
   }
 
@@ -272,6 +263,11 @@ function timeoutFor(bytes: number): number {
 
 function present<T>(operation: string, field: string, value: T | undefined): T {
   if (value === undefined) throw badAnswer(operation, `no ${field}`);
+  return value;
+}
+
+function presentText(operation: string, field: string, value: string | undefined): string {
+  if (typeof value !== "string" || value === "") throw badAnswer(operation, `no ${field}`);
   return value;
 }
 

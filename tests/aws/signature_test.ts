@@ -1,0 +1,87 @@
+/** Our signer against AWS's own, byte for byte. */
+import { type BinaryLike, createHash, createHmac } from "node:crypto";
+import { assertEquals, assertNotEquals } from "@std/assert";
+import { SignatureV4 } from "@smithy/signature-v4";
+import type { Credentials } from "../../src/aws/credentials.ts";
+import { RequestSigner, type RequestToSign } from "../../src/aws/signature.ts";
+import { randomFrom, randomSeed } from "../support/random.ts";
+
+/** What the library wants of a hash. */
+class Sha256 {
+  readonly #hash;
+  constructor(secret?: BinaryLike) {
+    this.#hash = secret === undefined ? createHash("sha256") : createHmac("sha256", secret);
+  }
+  update(data: Uint8Array): void {
+    this.#hash.update(data);
+  }
+  digest(): Promise<Uint8Array> {
+    return Promise.resolve(this.#hash.digest());
+  }
+  reset(): void {}
+}
+
+const SCOPE = { region: "eu-west-1", service: "kinesis" };
+
+async function libraryHeaders(request: RequestToSign, credentials: Credentials, atMs: number) {
+  const signer = new SignatureV4({
+    ...SCOPE,
+    credentials,
+    sha256: Sha256 as never,
+    applyChecksum: false,
+  });
+  const headers = { ...request.headers };
+  const signed = await signer.sign(
+    { ...request, headers, hostname: "host", protocol: "https:" },
+    { signingDate: new Date(atMs) },
+  );
+  return signed.headers;
+}
+
+Deno.test("RequestSigner signs random requests as the SDK's library does", async () => {
+  const random = randomFrom(randomSeed());
+  const upTo = (most: number) => Math.floor(random() * most);
+  const text = (alphabet: string, length: number) => {
+    const chars = [...alphabet];
+    return Array.from({ length }, () => chars[upTo(chars.length)]).join("");
+  };
+  const WORD = "abcXYZ0189+/=_-";
+  const signer = new RequestSigner(SCOPE);
+  let credentials: Credentials = { accessKeyId: "AKIATEST", secretAccessKey: "test" };
+  for (let round = 0; round < 300; round++) {
+    if (random() < 0.3) {
+      credentials = {
+        accessKeyId: `AKIA${text(WORD, 12)}`,
+        secretAccessKey: text(WORD, 1 + upTo(40)),
+        ...random() < 0.5 ? { sessionToken: text(WORD, 1 + upTo(300)) } : {},
+      };
+    }
+    const request = {
+      method: "POST",
+      path: random() < 0.5 ? "/" : `/${text("ab/./..//é %()'*!~$&", upTo(20))}`,
+      headers: {
+        host: `${text("abc.-", 8)}:${upTo(65536)}`,
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": `Kinesis_20131202.${text("PutRecord ", 12)}`,
+        ...random() < 0.5 ? { "x-more": text(" \té😀a", upTo(12)) } : {},
+      },
+      body: new TextEncoder().encode(text('{"Data":"é😀}', upTo(60))),
+    };
+    // Back and forth over midnight and years, as clocks that are set.
+    const atMs = Date.UTC(2026, 0, 1) + Math.floor((random() - 0.5) * 2 * 86_400_000 * 400);
+    assertEquals(
+      signer.sign(request, credentials, atMs),
+      await libraryHeaders(request, credentials, atMs),
+      `${JSON.stringify(request)} at ${atMs}`,
+    );
+  }
+});
+
+Deno.test("RequestSigner signs with the secret that it is given, whatever it signed with before", () => {
+  const signer = new RequestSigner(SCOPE);
+  const request = { method: "POST", path: "/", headers: { host: "h" }, body: new Uint8Array(3) };
+  const first = signer.sign(request, { accessKeyId: "A", secretAccessKey: "one" }, 0);
+  const second = signer.sign(request, { accessKeyId: "A", secretAccessKey: "two" }, 0);
+  assertNotEquals(first.authorization, second.authorization);
+  assertEquals(signer.sign(request, { accessKeyId: "A", secretAccessKey: "one" }, 0), first);
+});

@@ -1,0 +1,89 @@
+/** What our own puts make of an answer, held against the SDK's client. */
+import { assert, assertEquals } from "@std/assert";
+import { KinesisClient, PutRecordCommand, PutRecordsCommand } from "@aws-sdk/client-kinesis";
+import { NodeHttpHandler } from "@smithy/node-http-handler";
+import { connectKinesis } from "../../../src/kinesis/client/kinesis_client.ts";
+import { type HttpResponse, serveHttp } from "../../support/fault_server/http1.ts";
+
+const credentials = { accessKeyId: "AKIATEST", secretAccessKey: "test" };
+const record = { partitionKey: "k", data: Uint8Array.of(1, 2, 3), explicitHashKey: undefined };
+const put = { ...record, streamName: "changes", sequenceNumberForOrdering: undefined };
+const { signal } = new AbortController();
+
+/** What there is to know of an outcome. */
+async function outcomeOf(call: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return { gives: await call() };
+  } catch (error) {
+    const { name, message, code, $metadata } = error as Error & {
+      code?: string;
+      $metadata?: { httpStatusCode?: number };
+    };
+    return { name, message, code, status: $metadata?.httpStatusCode };
+  }
+}
+
+const JSON_TYPE = "application/x-amz-json-1.1";
+const error = (type: string) =>
+  JSON.stringify({ __type: type, message: "Rate exceeded for shard" });
+const ANSWERS: readonly HttpResponse[] = [
+  { status: 400, contentType: JSON_TYPE, body: error("ProvisionedThroughputExceededException") },
+  {
+    status: 400,
+    contentType: JSON_TYPE,
+    body: error("com.amazonaws.kinesis#LimitExceededException"),
+  },
+  { status: 400, contentType: JSON_TYPE, body: error("ValidationException") },
+  { status: 400, contentType: JSON_TYPE, body: "{}" },
+  { status: 400, contentType: JSON_TYPE, body: "" },
+  { status: 500, contentType: JSON_TYPE, body: error("InternalFailure") },
+  { status: 503, contentType: "text/plain", body: "busy" },
+  { status: 200, contentType: JSON_TYPE, body: '{"ShardId":"shard","Sequence' },
+  { status: 200, contentType: JSON_TYPE, body: "nothing" },
+  { status: 200, contentType: JSON_TYPE, body: new Uint8Array([0x7B, 0xFF, 0xFE, 0x7D]) },
+];
+
+Deno.test("a put that was not stored fails as with the SDK's client, for whatever answer", async () => {
+  let answer = ANSWERS[0]!;
+  await using server = serveHttp(0, () => Promise.resolve(answer));
+  const endpoint = `http://127.0.0.1:${server.port}`;
+  const settings = { endpoint, region: "us-east-1", credentials };
+  const api = await connectKinesis(settings);
+  const requestHandler = new NodeHttpHandler();
+  const sdk = new KinesisClient({ ...settings, maxAttempts: 1, requestHandler });
+  const Records = [{ PartitionKey: "k", Data: record.data }];
+  try {
+    for (answer of ANSWERS) {
+      const what = `${answer.status} ${answer.body}`;
+      const one = await outcomeOf(() => api.putRecord(put, signal));
+      assertEquals(
+        one,
+        await outcomeOf(() =>
+          sdk.send(new PutRecordCommand({ StreamName: "changes", ...Records[0]! }))
+        ),
+        what,
+      );
+      assert(!("gives" in (one as object)), what);
+      assertEquals(
+        await outcomeOf(() => api.putRecords("changes", [record], signal)),
+        await outcomeOf(() => sdk.send(new PutRecordsCommand({ StreamName: "changes", Records }))),
+        what,
+      );
+    }
+    // What the SDK lets pass as a success without a word of where the record is.
+    for (
+      const body of ["{}", "null", "[]", '{"ShardId":"s"}', '{"ShardId":1,"SequenceNumber":2}']
+    ) {
+      answer = { status: 200, contentType: JSON_TYPE, body };
+      for (
+        const call of [
+          () => api.putRecord(put, signal),
+          () => api.putRecords("changes", [record], signal),
+        ]
+      ) assert(!("gives" in (await outcomeOf(call) as object)), body);
+    }
+  } finally {
+    api.close();
+    sdk.destroy();
+  }
+});
