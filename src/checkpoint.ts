@@ -10,7 +10,7 @@ class Entry implements Ticket {
   pending = 0;
   /** Whether any record was expected of it. */
   hasRecords = false;
-  /** When it was committed, by the server's clock; NaN: not told (yet). */
+  /** When it was committed, by the server's clock; NaN: not known (yet). */
   commitMs = NaN;
   /** Set when the transaction was received whole; undefined while it is open. */
   endLsn: Lsn | undefined;
@@ -50,7 +50,7 @@ export class Checkpoint {
 
   /**
    * `onAdvance` is called when acknowledgements, not keepalives, moved the flush LSN; `onStored` when
-   * a transaction's records are all stored, with when it was committed (NaN: not told).
+   * a transaction's records are all stored, with when it was committed (NaN: not known).
    */
   constructor(
     confirmedFlushLsn: Lsn,
@@ -69,7 +69,7 @@ export class Checkpoint {
 
   /**
    * When the oldest transaction was committed that is not stored whole, in milliseconds of the server's
-   * clock; NaN where that is not told (yet); undefined when there is none.
+   * clock; NaN if that is not known (yet); undefined if there is none.
    */
   get oldestPendingCommitMs(): number | undefined {
     return this.#first?.commitMs;
@@ -82,12 +82,12 @@ export class Checkpoint {
     return size;
   }
 
-  /** When the last transaction was committed that the flush LSN lies behind; NaN: not told. */
+  /** Commit time of the last transaction that the flush LSN covers; NaN: not known. */
   get storedCommitMs(): number {
     return this.#storedCommitMs;
   }
 
-  /** A transaction begins; its records go by the ticket. `commitMs`: when it was committed, if told. */
+  /** A transaction begins; its records go by the ticket. `commitMs`: when it was committed, if known. */
   begin(commitMs = NaN): Ticket {
     if (this.#open !== undefined) throw new Error("a transaction is already open");
     this.#open = new Entry(this.#advance);
@@ -98,7 +98,7 @@ export class Checkpoint {
 
   /**
    * The open transaction was received whole; `endLsn` is where its COMMIT message starts. `commitMs` is
-   * for plugins that tell the time only now.
+   * for plugins that send the time only now.
    */
   commit(endLsn: Lsn, commitMs = NaN): void {
     const entry = this.#open;
@@ -210,7 +210,7 @@ export class Checkpoint {
     this.#remove(next);
   }
 
-  /** Commits may be told a little out of the order of their times. */
+  /** Commits may arrive slightly out of the order of their times. */
   #noteStored(commitMs: number): void {
     if (commitMs > this.#storedCommitMs || Number.isNaN(this.#storedCommitMs)) {
       this.#storedCommitMs = commitMs;

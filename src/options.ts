@@ -97,7 +97,7 @@ export interface SlotOptions {
   readonly failover: boolean;
   /** While another client holds the slot, wait for it. */
   readonly standby: boolean;
-  /** Without a word from the server for so long the connection counts as lost; 0: never. */
+  /** How long the server may be silent before the connection counts as lost; 0: forever. */
   readonly silenceMs: number;
   /** pgoutput only. */
   readonly publications: readonly string[];

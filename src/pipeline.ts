@@ -27,7 +27,7 @@ export interface Stages {
 export async function runPipeline(stages: Stages): Promise<void> {
   const { source, decoder, catalog, publisher, writer, checkpoint, progress } = stages;
   let ticket: Ticket | undefined;
-  /** The last message that told of an event. */
+  /** The last message that contained an event. */
   let last: XLogData | undefined;
 
   for await (const batch of source) {
@@ -54,7 +54,7 @@ export async function runPipeline(stages: Stages): Promise<void> {
         if (!(error instanceof UnknownTypeError)) throw error;
         return catalog.loadTypes().then(() => pass(decoder.decode(message)));
       }
-      // Some messages that tell of no event, such as pgoutput's relations, have no LSN.
+      // Some messages without an event, such as pgoutput's relations, have no LSN.
       if (event !== undefined) last = message;
       return pass(event);
     }
@@ -78,14 +78,14 @@ export async function runPipeline(stages: Stages): Promise<void> {
     }
   }
 
-  /** Where the server is in the WAL, for what it tells without saying so itself. */
+  /** Where the server is in the WAL, for messages that do not say so themselves. */
   function placeOf(last: XLogData | undefined): string {
     const lsn = last === undefined ? "the start" : `LSN ${formatLsn(last.walStart)}`;
     return ticket === undefined ? lsn : `${lsn} (xid ${progress.xid})`;
   }
 }
 
-/** NaN where the plugin does not tell. */
+/** NaN if the plugin does not send it. */
 function milliseconds(micros: bigint | undefined): number {
   return micros === undefined ? NaN : Number(micros) / 1000;
 }

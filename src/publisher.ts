@@ -77,7 +77,7 @@ export class Publisher {
   #change: Change | undefined;
   #ticket: Ticket | undefined;
   #emitted = 0;
-  /** Problem and table: told once. */
+  /** Problem and table: reported once. */
   readonly #warned = new Set<string>();
   /** Tables that the catalog did not have when it was read for them. */
   readonly #unknown = new Set<string>();
@@ -166,7 +166,7 @@ export class Publisher {
     );
   }
 
-  /** Whether the catalog would tell more if it was read again. */
+  /** Whether reading the catalog again would help. */
   #mayFormatLater(
     change: Change,
     problem: FormatProblem | Detour,
@@ -348,7 +348,7 @@ export class Publisher {
   }
 }
 
-/** Of table names; a database that makes tables for ever must not fill the memory with them. */
+/** Of table names; a database that keeps creating tables must not fill the memory with them. */
 const MAX_REMEMBERED = 50_000;
 
 function remember(names: Set<string>, name: string): void {

@@ -30,7 +30,7 @@ export function awsAuthorities(env: Environment, bundle?: string): readonly stri
   return [pem];
 }
 
-/** What the runtime would stumble over: it tells of a file, but not which. */
+/** Found here because the runtime's own error does not name the file. */
 export function checkSystemAuthorities(env: Environment): void {
   if (env.SSL_CERT_FILE) {
     readCertificates(env.SSL_CERT_FILE, `SSL_CERT_FILE (${env.SSL_CERT_FILE})`);

@@ -69,7 +69,7 @@ export class CredentialKeeper {
   readonly #trouble: LastingTrouble;
 
   constructor(
-    /** Decides anew each time: what the environment and the files lead to now. */
+    /** Decides each time, by the present environment and files. */
     private readonly findSource: () => Promise<CredentialSource>,
     private readonly clock: Clock,
     random: () => number,

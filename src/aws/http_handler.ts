@@ -92,7 +92,7 @@ export class HttpHandler {
     abortSignal?.addEventListener("abort", onAbort);
     const via = proxy === undefined ? "" : ` through the proxy ${proxy.url} (${proxy.variable})`;
     const timer = setTimeout(() => {
-      // The others of this kind may be as dead: whoever comes next connects anew.
+      // The others of this kind may be dead too: the next request opens a connection.
       this.#retire(pool);
       const text = `no answer from ${url.origin}${via} in ${requestTimeout} ms`;
       stop.abort(named("TimeoutError", text));

@@ -12,7 +12,7 @@ import type { Environment } from "./proxy.ts";
 import { booleanSetting, isRegion } from "./setting.ts";
 import { readSharedConfig, type SharedConfig } from "./shared_config.ts";
 
-/** A source that will work soon, as AWS has it, is waited for so long at the start. */
+/** How long the start waits for a source that, by its answer, will work soon. */
 const PATIENCE_MS = 15_000;
 const PAUSE_MS = 1_000;
 const SAYING_RATE = { repeatMs: 5_000, saysNewReasons: true };

@@ -13,7 +13,7 @@ export interface SharedConfig {
   readonly profile: Section;
 }
 
-/** Reads the files anew: whoever logs in again, or rotates keys, writes them while this process runs. */
+/** Reads the files each time: a new login, or a rotation of keys, writes them while this process runs. */
 export async function readSharedConfig(): Promise<SharedConfig> {
   settleHome();
   const profiles = await parseKnownFiles({ ignoreCache: true }) as SharedConfig["profiles"];

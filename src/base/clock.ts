@@ -2,7 +2,7 @@
 export interface Clock {
   /** Milliseconds that only ever grow, for whatever is measured. On most systems they do not count while the host sleeps. */
   now(): number;
-  /** Milliseconds since 1970, to be shown or told. Whoever sets the clock moves them, back as well. */
+  /** Milliseconds since 1970, for display only: setting the clock moves them, backwards too. */
   wall(): number;
   /** Resolves after `ms` milliseconds, or as soon as `signal` aborts; never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;

@@ -20,7 +20,7 @@ export class Histogram {
 
   /** What was observed since a copy from `earlier`; without one a copy of all. */
   since(earlier?: Histogram): Histogram {
-    // One that began anew in the meantime has forgotten what the copy knows.
+    // One that started over in the meantime has forgotten what the copy knows.
     const before = (earlier?.count ?? 0) > this.count ? undefined : earlier;
     const difference = new Histogram(this.bounds);
     this.counts.forEach((count, place) =>

@@ -1,8 +1,8 @@
 import type { Clock } from "./clock.ts";
 
-/** How often something that lasts is worth a line. */
+/** How often a lasting trouble is worth a line. */
 export interface SayingRate {
-  /** While it lasts it is said again this often. */
+  /** How often it is repeated while it lasts. */
   readonly repeatMs: number;
   /** What comes back is said no sooner than this after the last word; as `repeatMs` unless given. */
   readonly leastPauseMs?: number;

@@ -20,7 +20,7 @@ export function printableJson(json: string): string {
   return json.replace(unsafeInJson, escapeCharacter);
 }
 
-/** Whether the text can stand in a line as it is and be told from what is beside it. */
+/** Whether the text is unambiguous within a line as it is. */
 export function isPlainWord(text: string): boolean {
   return text !== "" && !notPlain.test(text);
 }

@@ -4,7 +4,7 @@ export interface Problem {
   readonly found: string;
   /** What to do, in words, one line. */
   readonly advice: string;
-  /** What mends it, to the letter. */
+  /** What fixes it, to the letter. */
   readonly remedy: Remedy;
 }
 

@@ -20,7 +20,7 @@ export const PUT_SECONDS_BOUNDS = [
   ...[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
 ];
 
-/** One open shard and its lane. Counters begin anew where a lane is made for it. */
+/** One open shard and its lane. Counters start over when a lane is created for it. */
 export interface ShardStats {
   /** As the stream is named in the options. */
   readonly stream: string;

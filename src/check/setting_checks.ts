@@ -11,7 +11,7 @@ import type { ServerContext } from "./server_context.ts";
 /** With less a moment's hiccup ends the connection. */
 const SHORT_TIMEOUT_MS = 3_000;
 
-/** The server's settings, and whether a walsender can be had: only a connection of its kind tells. */
+/** The server's settings, and whether a walsender is available: only a replication connection shows it. */
 export async function checkSettings(context: ServerContext, canReplicate: boolean): Promise<void> {
   const timeout = canReplicate ? await checkWalSender(context) : undefined;
   if (timeout !== undefined) checkTimeout(context, timeout);
@@ -25,7 +25,7 @@ interface Timeout {
   readonly isOfRole: boolean;
 }
 
-/** Undefined when no walsender can be had. */
+/** Undefined if no walsender is available. */
 async function checkWalSender(
   { connection, options, findings, signal }: ServerContext,
 ): Promise<Timeout | undefined> {

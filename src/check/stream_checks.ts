@@ -47,7 +47,7 @@ export async function checkStream(
   }
 }
 
-/** What is there but cannot be used has its advice in the message: no other setting mends it. */
+/** What exists but cannot be used has its advice in the message: no other setting fixes it. */
 function settingsRemedy(error: RunError): Remedy | undefined {
   if (!(error instanceof MissingSetting)) return undefined;
   return {

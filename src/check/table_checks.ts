@@ -16,7 +16,7 @@ import type { ServerContext } from "./server_context.ts";
 import { checkUnsentKeys } from "./unsent_key_checks.ts";
 import { countOf, someOf } from "../base/quantity.ts";
 
-/** A table that holds rows, as both queries tell it. */
+/** A table that holds rows, as both queries return it. */
 interface Table extends PublishableTable {
   readonly known: KnownTable;
 }

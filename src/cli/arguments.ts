@@ -42,7 +42,7 @@ const allLetters: Letters = new Map(
   COMMANDS.toReversed().flatMap((command) => [...lettersOf(command)]),
 );
 
-/** Takes a command line apart. Faults are collected, so that help can be had beside them. */
+/** Parses a command line. Faults are collected, so that help works in spite of them. */
 export function takeApart(args: readonly string[]): Arguments {
   // Which letters count depends on the command, which may stand behind them.
   const taken = takeApartFor(COMMANDS[0], args);

@@ -229,7 +229,7 @@ export const slotFlags = {
   }),
 };
 
-/** Only what the server itself would refuse, so that a URL or a list of settings is told apart. */
+/** Only what the server itself would refuse, so that a URL or a list of settings is recognized. */
 function databaseName(value: string): string {
   if (/^postgres(ql)?:\/\//.test(value)) {
     throw new UsageError("is the database's name only; give a connection URL to --pg-url");

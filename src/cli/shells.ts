@@ -1,4 +1,4 @@
-/** The shells that completions can be had for. */
+/** The shells that have completions. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 export type Shell = typeof SHELLS[number];

@@ -27,7 +27,7 @@ export function equals(
  * A map whose keys are runs of bytes inside messages, so that looking up the table of a change makes
  * no string. The caller hashes the bytes while it looks for their end; any hash will do.
  *
- * It is a cache: a database that makes tables for ever must not grow it for ever, so it forgets
+ * It is a cache: a database that keeps creating tables must not make it grow forever, so it forgets
  * everything once it holds {@linkcode MAX_ENTRIES}, or when the columns that are remembered are too many.
  */
 export class ByteKeyedCache<V> {

@@ -36,7 +36,7 @@ export interface RowBytes {
 export const NO_VALUE = 0;
 /** The bytes are those of the {@linkcode ColumnValue}, though perhaps not UTF-8. */
 export const PLAIN_VALUE = 1;
-/** The plugin writes it in another way: only `text` tells it. */
+/** The plugin writes it in another way: use `text`. */
 export const ENCODED_VALUE = 2;
 
 /** A table as a change names it. Decoders give the same object for the same table while they can. */
@@ -47,13 +47,13 @@ export interface Relation {
   readonly qualifiedName: string;
 }
 
-/** What a change tells of the transaction it belongs to. */
+/** What a change says about its transaction. */
 export interface TransactionInfo {
   /** Unsigned 32 bits. */
   readonly xid: number;
   /** On which its commit record was written; with test_decoding, its first change. */
   readonly timeline: number;
-  /** LSN of the commit record; undefined with test_decoding, which does not tell it before the rows. */
+  /** LSN of the commit record; undefined with test_decoding, which does not send it before the rows. */
   readonly commitLsn: Lsn | undefined;
   /** Commit time in microseconds since 1970-01-01 UTC; undefined with test_decoding. */
   readonly commitTime: bigint | undefined;
@@ -113,7 +113,7 @@ export interface Truncate {
   /** Position of the first table; the tables after it take the following positions. */
   readonly seq: number;
   readonly relations: readonly Relation[];
-  /** These two are undefined with wal2json, which does not tell them. */
+  /** These two are undefined with wal2json, which does not send them. */
   readonly cascade: boolean | undefined;
   readonly restartIdentity: boolean | undefined;
 }
@@ -140,13 +140,13 @@ export interface Commit {
   readonly transaction: TransactionInfo;
   /** The transaction's end LSN, which may be confirmed once all its records are stored. */
   readonly endLsn: Lsn;
-  /** Microseconds since 1970-01-01 UTC, from every plugin: test_decoding tells it only here. */
+  /** Microseconds since 1970-01-01 UTC, from every plugin: test_decoding sends it only here. */
   readonly commitTime: bigint | undefined;
 }
 
 /**
  * A logical message that may be one of a prefix that is published, or one of another: test_decoding
- * does not tell where a prefix ends.
+ * does not show where a prefix ends.
  */
 export interface AmbiguousMessage {
   readonly kind: "ambiguous-message";

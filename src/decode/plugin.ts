@@ -9,7 +9,7 @@ export type MessageRole =
   | "commit"
   /** It is counted among those of its transaction. */
   | "change"
-  /** It describes what follows; every session sends it anew. */
+  /** It describes what follows; every session sends it again. */
   | "teaching";
 
 /** The type's name as `format_type` prints it; undefined when the catalog has not seen the type. */
@@ -56,7 +56,7 @@ export interface Plugin extends RowTraits {
   createDecoder(parts: DecoderParts): Decoder;
 }
 
-/** How the rows of the plugins differ in what they tell. */
+/** How the rows of the plugins differ in what they contain. */
 export interface RowTraits {
   /**
    * What becomes of an UPDATE or DELETE in a table without replica identity: both are `left out`; a

@@ -37,7 +37,7 @@ export class TransactionSequence {
     return this.#open?.xid ?? 0;
   }
 
-  /** Of the open transaction, where the plugin tells it. */
+  /** Of the open transaction, if the plugin sends it. */
   get commitLsn(): Lsn | undefined {
     return this.#open?.commitLsn;
   }

@@ -1,4 +1,4 @@
-/** What the formats tell apart among PostgreSQL's types; arrays, domains and all others are text. */
+/** The PostgreSQL types that the formats distinguish; arrays, domains and all others are text. */
 export type TypeClass = "integer" | "float" | "numeric" | "boolean" | "bytea" | "json" | "text";
 
 /** Names as `format_type` prints them. */

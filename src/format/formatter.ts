@@ -30,7 +30,7 @@ export interface FormatProblem {
   readonly table: string;
   /** What was found, for an operator: completes "cannot publish a delete of public.t: …". */
   readonly reason: string;
-  /** What mends it, where that is another thing than for its kind in general. */
+  /** What fixes it, if that differs from its kind in general. */
   readonly hint?: string;
 }
 

@@ -5,7 +5,7 @@ import type { Catalog } from "../postgres/catalog/known_table.ts";
 /**
  * The old row or old key, if PostgreSQL sent one. wal2json fills the identity of an update from the
  * new row where PostgreSQL did not, which shows in that it repeats the new values; only if it has all
- * the columns the catalog must tell whether it is a FULL old row in which nothing changed.
+ * the columns the catalog must show whether it is a FULL old row in which nothing changed.
  */
 export function oldRowAsSent(
   change: RowChange,

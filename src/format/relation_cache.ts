@@ -2,7 +2,7 @@ import { columnBudget } from "../decode/column_budget.ts";
 import type { Relation } from "../decode/event.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 
-/** Partitions that are made for ever must not fill the memory; what is forgotten is derived again. */
+/** An endless series of new partitions must not fill the memory; what is forgotten is derived again. */
 const MAX_TABLES = 20_000;
 
 /**

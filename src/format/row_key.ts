@@ -4,7 +4,7 @@ import type { Catalog, KnownTable } from "../postgres/catalog/known_table.ts";
 import type { FormatProblem, Unread } from "./formatter.ts";
 import { RelationCache } from "./relation_cache.ts";
 
-/** The primary key as one change tells it. */
+/** The primary key as one change shows it. */
 export interface RowKey {
   readonly kind: "key";
   /** In key order. */
@@ -207,7 +207,7 @@ export class RowKeys {
   }
 }
 
-/** Tables that are made for ever must not fill the memory; what is forgotten is asked once more. */
+/** An endless series of new tables must not fill the memory; what is forgotten is read again. */
 const MAX_ASKED = 50_000;
 
 interface TableKeys {
@@ -232,7 +232,7 @@ export function sameKey(a: RowKey, b: RowKey): boolean {
 }
 
 /**
- * The key that the table had when the change was made, as far as that can be told; empty for none. Between
+ * The key that the table had when the change was made, as far as it can be determined; empty for none. Between
  * two readings that showed two keys, the last DDL that the plugin shows decides.
  */
 function keyWhenMade(

@@ -15,13 +15,13 @@ export class TransactionText {
     out.copy(this.#parts.bytes, 0, this.#xidEnd);
   }
 
-  /** Nothing where the plugin does not tell it before the rows. */
+  /** Empty if the plugin does not send it before the rows. */
   writeCommitLsn(transaction: TransactionInfo, out: Utf8Writer): void {
     this.#prepare(transaction);
     out.copy(this.#parts.bytes, this.#xidEnd, this.#commitLsnEnd);
   }
 
-  /** The timeline, and the commit's time where the plugin tells it before the rows. */
+  /** The timeline, and the commit's time if the plugin sends it before the rows. */
   writeTimelineAndTime(transaction: TransactionInfo, out: Utf8Writer): void {
     this.#prepare(transaction);
     out.copy(this.#parts.bytes, this.#commitLsnEnd, this.#parts.length);

@@ -356,7 +356,7 @@ function resolveFiles(
   return { sslMode, sslRootCert, sslCert, sslKey };
 }
 
-/** libpq's: whole seconds; 0 or less waits for ever. */
+/** libpq's: whole seconds; 0 or less waits forever. */
 function connectTimeout(value: string): number {
   if (!/^\s*[-+]?\d{1,9}\s*$/.test(value)) {
     throw new UsageError(`${JSON.stringify(value)} is not a whole number of seconds`);

@@ -27,7 +27,7 @@ interface SocketFile {
 
 /**
  * Looks at the owner of a Unix socket before it is connected to, and again once it is. The kernel knows
- * who listens (`SO_PEERCRED`, which libpq asks), but Deno does not tell. The owner of the file is who
+ * who listens (`SO_PEERCRED`, which libpq asks), but Deno cannot. The owner of the file is who
  * made it, and nobody but that one and root can put another in its place as long as the folder, and
  * those above it, are not others' to rename in; so a file that is the same before and after is the one
  * that was connected to.

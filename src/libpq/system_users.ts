@@ -12,7 +12,7 @@ export function describeUser(uid: number): string {
   return name === undefined ? `uid ${uid}` : `${name} (uid ${uid})`;
 }
 
-/** Read anew each time: a run lasts for months. */
+/** Read each time: a run lasts for months. */
 function entries(): { readonly name: string; readonly uid: number }[] {
   let text: string;
   try {

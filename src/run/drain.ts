@@ -7,7 +7,7 @@ const DRAIN_MS = 5_000;
 
 const logger = getLogger(["pg2kinesis", "run"]);
 
-/** Stores what was read, as far as that can be had soon. */
+/** Stores what was read, as far as that is possible soon. */
 export async function drain(pipeline: Promise<void>, writer: RecordWriter): Promise<void> {
   const deadline = AbortSignal.timeout(DRAIN_MS);
   // The pipeline may be waiting for room in the writer; its own failure was seen by the caller.

@@ -54,7 +54,7 @@ export async function openStages(
   const { postgres, slot: slotOptions, stream, format, policy } = options;
 
   // The stream comes before the slot: a slot that nobody can empty only piles up WAL. What fails
-  // first is told at once, and ends the rest.
+  // first is reported at once, and ends the rest.
   const failed = new AbortController();
   const open = AbortSignal.any([stop, failed.signal]);
   let source: ReplicationSource | undefined;

@@ -33,7 +33,7 @@ export class WalGuard {
     this.failure = new Promise((resolve) => this.#fail = resolve);
   }
 
-  /** The server told of the slot. */
+  /** The server reported on the slot. */
   look(slot: SlotState): void {
     this.#lookAtStatus(slot);
     const { maxLagBytes, onMaxLag } = this.options;

@@ -47,7 +47,7 @@ export function readChangeName(data: Uint8Array): ChangeName | undefined {
   } catch {
     return undefined;
   }
-  // Records of before this field was written are of a time when nobody told timelines apart.
+  // Records of before this field was written are from before timelines were recorded.
   const { v, op, xid, seq, commit_lsn: commitLsn, timeline = 1 } = change;
   if (v !== 1 || typeof op !== "string") return undefined;
   if (xid === undefined && seq === undefined && op === "message") return { kind: "unnamed" };

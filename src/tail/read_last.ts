@@ -7,7 +7,7 @@ import { takeApart } from "./user_record.ts";
 
 const log = getLogger(["pg2kinesis", "tail"]);
 
-/** The start of what `--lines` reads when no start is given: so long before now, then all there is. */
+/** Where `--lines` starts reading when no start is given: this long ago, then at the oldest record. */
 const LAST_WINDOWS_MS = [60_000, 15 * 60_000, 4 * 60 * 60_000, Infinity];
 
 /** The last lines, and what reading has to know to go on behind them. */

@@ -42,7 +42,7 @@ export type ShardEnd = "closed" | "caught up";
 /**
  * Reads one shard, page by page, from a position on. A page may be empty of records only when it is
  * not given. `isClosed`: the shard is known to be, so that it has an end to wait for.
- * @throws {RunError} what no retry mends; the signal's reason when it aborts.
+ * @throws {RunError} what no retry fixes; the signal's reason when it aborts.
  */
 export async function* readShard(
   context: ReadContext,
@@ -103,7 +103,7 @@ export async function* readShard(
   }
 }
 
-/** Makes the function that asks again what may pass, and says so when it lasts. */
+/** Makes the function that retries what may pass, and says so when it lasts. */
 function attempts(context: ReadContext, shardId: string) {
   const { clock, signal, api, streamName, follow, random } = context;
   const backoff = new Backoff(random);

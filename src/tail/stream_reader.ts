@@ -58,7 +58,7 @@ export async function readStream(
     signal: AbortSignal.any([context.signal, failed.signal]),
   }, take);
   try {
-    // A page may be waiting for ever for somebody who reads the output.
+    // A page may wait forever for somebody to read the output.
     await Promise.race([reader.run(), aborted(context.signal)]);
   } catch (error) {
     failed.abort(error);

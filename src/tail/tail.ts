@@ -21,7 +21,7 @@ export interface TailParts {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly random: () => number;
-  /** Ends the reading; what was read before is still told of. */
+  /** Ends the reading; what was read before is still reported. */
   readonly signal: AbortSignal;
 }
 

@@ -12,7 +12,7 @@ export interface TailedRecord {
   /** Its place in its aggregate; undefined for a plain record. */
   readonly subSequence: number | undefined;
   readonly partitionKey: string;
-  /** Of a plain record Kinesis does not tell it. */
+  /** Kinesis does not return it for a plain record. */
   readonly explicitHashKey: string | undefined;
   readonly arrivedAtMs: number | undefined;
   readonly data: Uint8Array;

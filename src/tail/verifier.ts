@@ -9,7 +9,7 @@ import { lanesBefore, ShardOrder } from "./shard_order.ts";
 import { TruncateOrder } from "./truncate_order.ts";
 import { liesIn, type TailedRecord } from "./user_record.ts";
 
-/** Findings of one kind that are told one by one; the others are counted. */
+/** How many findings of one kind are reported one by one; the others are counted. */
 const TOLD_OF_A_KIND = 20;
 const RANGES_TOLD = 10;
 
@@ -69,7 +69,7 @@ export class Verifier {
   readonly #truncates = new KeyHistories();
   readonly #truncateOrder = new TruncateOrder();
   readonly #shardOrder: ShardOrder<Shard, bigint>;
-  /** The first of them are told at the end, once it is known that the records are aggregated. */
+  /** The first of them are reported at the end, once it is known that the records are aggregated. */
   readonly #lateInShard: string[] = [];
   #latesInShard = 0;
   #isAggregated = false;
@@ -77,7 +77,7 @@ export class Verifier {
   readonly #otherRecords = new RecentFingerprints();
   /**
    * User records that were only in aggregates which a consumer built on the Kinesis Client Library drops,
-   * by what tells that they are stored again.
+   * by what shows that they are stored again.
    */
   readonly #awaited = new Map<string | number, TailedRecord>();
   /** By timeline and commit LSN, or timeline and xid, as one number. */

@@ -3,7 +3,7 @@ import type { Lsn } from "../base/lsn.ts";
 /** Positions that wait to be stored; beyond that every second one is forgotten. */
 const MAX_MARKS = 1000;
 
-/** What the server told longer ago says nothing of what has been committed since. */
+/** An older answer of the server says nothing about what has been committed since. */
 const STALE_MS = 10_000;
 
 interface Mark {
@@ -11,7 +11,7 @@ interface Mark {
   readonly atMs: number;
 }
 
-/** What the age of the oldest change that is not stored is told from. */
+/** The inputs for the age of the oldest change that is not stored. */
 export interface LagFacts {
   readonly nowMs: number;
   readonly flushLsn: Lsn;
@@ -23,7 +23,7 @@ export interface LagFacts {
 
 /**
  * Tells the lag in seconds. The age of the oldest pending transaction is exact where its commit time is
- * known. Where it is not (test_decoding tells it behind the rows), or what is behind has not been sent
+ * known. Where it is not (test_decoding sends it after the rows), or what is behind has not been sent
  * yet, the age is bounded from above: what is not stored was committed after the last commit that is,
  * and after the last moment of which all WAL is.
  */

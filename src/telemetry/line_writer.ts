@@ -39,7 +39,7 @@ export class LineWriter {
   /** Bytes that the sink has taken. */
   #taken = 0;
 
-  /** `sayDropped` makes the line that tells how many are missing. */
+  /** `sayDropped` makes the line that says how many are missing. */
   constructor(
     private readonly sink: LineSink,
     public sayDropped: (count: number) => string = (count) => `${count} lines are missing here`,

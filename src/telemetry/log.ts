@@ -159,7 +159,7 @@ function stackOf(error: Error): string {
   return stacks.join("\ncaused by: ");
 }
 
-/** A value with blanks, quotes or `=` in quotes, so that it can be told where it ends. */
+/** A value with blanks, quotes or `=` in quotes, so that it is clear where it ends. */
 function quoted(text: string): string {
   const safe = redact(text);
   return isPlainWord(safe) ? safe : printable(JSON.stringify(safe));

@@ -4,7 +4,7 @@ import type { Histogram } from "../base/histogram.ts";
 import { SKIP_REASONS } from "../run_progress.ts";
 import type { Snapshot } from "./run_snapshot.ts";
 
-/** One number, with the labels that tell it from the metric's others. */
+/** One number, with the labels that distinguish it from the metric's others. */
 export interface Sample {
   readonly labels?: Readonly<Record<string, string>>;
   /** Undefined: not known now, and left out. */

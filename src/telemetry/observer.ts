@@ -21,7 +21,7 @@ const logger = getLogger(["pg2kinesis", "telemetry"]);
 
 /** How often the server is asked about the slot. */
 const ASK_EVERY_MS = 2_000;
-/** Until it has told something, as it cannot before there is a connection for that. */
+/** Until it has reported something, for which it needs a connection. */
 const ASK_FIRST_EVERY_MS = 100;
 
 /** Seconds: from an idle stream's milliseconds to a backlog of an hour. */

@@ -59,7 +59,7 @@ const BACKLOG_SECONDS = 5;
 const MIN_SPAN_MS = 8_000;
 
 export type CatchUp =
-  /** There is no backlog, or it cannot be told yet. */
+  /** There is no backlog, or it is not known yet. */
   | { readonly kind: "none" }
   | { readonly kind: "shrinking"; readonly seconds: number }
   /** More is written than is stored. */

@@ -24,7 +24,7 @@ export interface RunNames {
 export interface Snapshot {
   /**
    * Milliseconds since 1970, as this machine's clock had it at the start and by what passed since:
-   * two of them tell how much time lies between, whoever set the clock.
+   * the difference of two of them is the time between, whoever set the clock.
    */
   readonly atMs: number;
   /** Milliseconds since 1970, as this machine's clock has it now. */
@@ -40,7 +40,7 @@ export interface Snapshot {
   readonly lag: Lag;
   readonly source: SourceView | undefined;
   readonly writer: WriterStats | undefined;
-  /** As the server told it last, and when that was by this machine's clock. */
+  /** As the server last reported it, and when that was by this machine's clock. */
   readonly slot: SlotState & { readonly askedAtMs: number } | undefined;
   /** From a commit to the acknowledgement of the transaction's last record, in seconds. */
   readonly commitSeconds: Histogram;

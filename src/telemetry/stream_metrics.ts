@@ -3,7 +3,7 @@ import { blockingStream } from "./condition.ts";
 import type { Metric, Sample } from "./metrics.ts";
 import type { Snapshot } from "./run_snapshot.ts";
 
-/** Streams that are told apart; a template may make one of every table. The rest are one together. */
+/** Streams with metrics of their own; a template may create one per table. The rest are counted together. */
 const MAX_STREAMS = 250;
 const OTHERS = "(other)";
 

@@ -1,14 +1,14 @@
 import type { LogRecord } from "@logtape/logtape";
 import { type Clock, systemClock } from "../base/clock.ts";
 
-/** So many warnings of one kind are told in an interval; of the rest, how many there were. */
+/** How many warnings of one kind are logged in an interval; the rest are counted. */
 const BURST = 5;
 const INTERVAL_MS = 10_000;
 /** Those that are remembered; a template that is a text of its own each time must not fill memory. */
 const MAX_KINDS = 200;
 
 type Timer = Pick<Clock, "now" | "wall"> & {
-  /** Calls `tell` after `ms`; gives what cancels that. */
+  /** Calls `tell` after `ms`; returns a function that cancels it. */
   later(tell: () => void, ms: number): () => void;
 };
 
@@ -53,7 +53,7 @@ export class WarningLimiter {
     this.#cancel ??= this.time.later(() => this.#tick(), INTERVAL_MS);
   }
 
-  /** Says what was left out and not told of. */
+  /** Logs the counts of what was left out. */
   flush(): void {
     const nowMs = this.time.now();
     this.#cancel?.();

@@ -19,14 +19,14 @@ export interface PgoutputColumn {
 /** A table as its Relation message describes it. */
 export interface PgoutputRelation extends Relation {
   readonly columns: readonly PgoutputColumn[];
-  /** The primary key, where the replica identity tells it; in table order. */
+  /** The primary key, if the replica identity shows it; in table order. */
   readonly keyNames: readonly string[] | undefined;
 }
 
 const BOOLEAN_OID = 16;
 const IS_KEY = 1;
 const REPLICA_IDENTITIES = "dnfi";
-/** Tables remembered to be shared: a database that makes tables for ever must not grow this for ever. */
+/** How many tables are remembered: a database that keeps creating tables must not make this grow forever. */
 const MAX_SHARED = 50_000;
 
 /** A table as it was described last. */
@@ -36,7 +36,7 @@ export interface Description {
   readonly xid: number;
 }
 
-/** Types whose names the plugin told, or that the catalog was asked for; the longest known are forgotten. */
+/** Types whose names the plugin sent or the catalog supplied; the longest known are forgotten. */
 const MAX_TYPES = 10_000;
 
 /** A table as its Relation message describes it, in the fewest bytes. */

@@ -52,7 +52,7 @@ const NEW_TUPLE = ascii(" new-tuple:");
 const NAN = ascii("NaN");
 const INFINITY = ascii("Infinity");
 
-/** What stands behind a header. The cursor of a decoder is used again for every column. */
+/** What follows a header. A decoder's cursor is reused for every column. */
 type ValueKind = "text" | "escaped" | "null" | "unchanged";
 
 const FORM_OF = {

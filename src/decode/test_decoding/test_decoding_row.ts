@@ -82,7 +82,7 @@ export class TestDecodingRow implements RowChange {
   }
 
   private enterNew(): void {
-    // Only the end of the old key tells where the new tuple begins.
+    // Only the end of the old key shows where the new tuple begins.
     if (this.newTuple === -1) this.oldRow;
     this.cursor.enter(this.message, this.table.newHeaders, this.newTuple, false);
   }

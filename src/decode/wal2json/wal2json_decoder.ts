@@ -50,7 +50,7 @@ const B = 0x42, C = 0x43, D = 0x44, I = 0x49, M = 0x4D, T = 0x54, U = 0x55;
 /**
  * Decodes wal2json's format version 2 with `include-xids`, `include-timestamp`, `include-lsn` and
  * `include-pk` on and everything else at its default. The plugin prints its members in one order and
- * without spaces; anything else is refused. What it cannot tell: which columns have unchanged TOAST
+ * without spaces; anything else is refused. What it cannot know: which columns have unchanged TOAST
  * values (it leaves them out), the flags of TRUNCATE (one message per table), NaN and infinite
  * numbers (null), and what follows a zero byte in a logical message.
  * https://github.com/eulerto/wal2json/blob/master/wal2json.c

@@ -127,7 +127,7 @@ export class Wal2jsonRow implements RowChange {
 
   /** False when there is no old row. */
   private enterOld(): boolean {
-    // Only the end of the new row tells where the old one begins.
+    // Only the end of the new row shows where the old one begins.
     if (this.newEnd === -1) this.newRow;
     if (!hasAt(this.message.payload, this.newEnd, IDENTITY)) return false;
     this.cursor.enter(this.message, this.table.oldHeaders, this.newEnd + IDENTITY.length);

@@ -18,8 +18,8 @@ import { RowView } from "../row_view.ts";
 import type { TableFilter } from "./table_filter.ts";
 
 /**
- * Partitions that are made for ever must not fill the memory; of what is forgotten the columns at the
- * start still tell.
+ * An endless series of new partitions must not fill the memory; for what is forgotten, the columns at the
+ * start still decide.
  */
 const MAX_SEEN = 20_000;
 
@@ -143,7 +143,7 @@ export class FilteringFormatter implements Formatter {
     keyNames: readonly string[],
   ): void {
     // An update may lack unchanged TOAST columns. An old row may be a key alone, and
-    // without its NULLs, so only what is in it tells anything.
+    // without its NULLs, so only what is in it counts.
     const isWhole = change.kind === "insert" ||
       change.kind === "update" && !this.plugin.omitsUnchanged;
     const names = ((isWhole ? change.newRow : change.oldRow) ?? []).map(({ name }) => name);

@@ -11,7 +11,7 @@
  */
 
 /**
- * Makes the user records of one change. It is called for every change that the filters let through, in
+ * Makes the user records of one change. It is called for every change that the filters allow, in
  * commit order, and answers at once: a promise is an error. What it throws stops the run, since a
  * change that is not published would be lost; the slot then stays before it.
  */
@@ -70,7 +70,7 @@ export interface UserTruncate extends UserChangeBase {
   readonly kind: "truncate";
   readonly schema: string;
   readonly table: string;
-  /** Both undefined with wal2json, which does not tell. */
+  /** Both undefined with wal2json, which does not send them. */
   readonly cascade: boolean | undefined;
   readonly restartIdentity: boolean | undefined;
 }
@@ -100,7 +100,7 @@ export interface UserTransaction {
   readonly xid: number;
   /** Of the WAL; each failover begins a new one. Compare it before LSNs. */
   readonly timeline: number;
-  /** Undefined with test_decoding, which does not tell it before the rows. */
+  /** Undefined with test_decoding, which does not send it before the rows. */
   readonly commitLsn: string | undefined;
   /** `2026-11-22T08:01:02.123456Z`; undefined with test_decoding. */
   readonly commitTime: string | undefined;

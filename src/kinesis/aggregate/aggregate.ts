@@ -114,7 +114,7 @@ export class Aggregate {
     const lastDataStart = this.#lastDataStart;
     this.#reserve(spaceFor(partitionKey, data));
 
-    // The key is written where it stays if it is new; only its bytes tell whether it is.
+    // The key is written where it stays if it is new; only its bytes show whether it is.
     const keys = this.#partitionKeys!;
     const keyEnd = this.#writeKey(this.#length, PARTITION_KEY_FIELD, partitionKey);
     const keyStart = this.#keyStart;

@@ -25,7 +25,7 @@ const RECORD_DATA_TAG = 0x1A;
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
- * Takes an aggregated record of the KPL apart; `aggregate.ts` tells its form. Undefined: this is none,
+ * Takes an aggregated record of the KPL apart; `aggregate.ts` describes its form. Undefined: this is none,
  * but a plain record that is one user record. The bytes may be anybody's: without the magic, with a
  * wrong MD5, or with a message that is not the form's, they are a plain record, as for the Kinesis
  * Client Library.

@@ -5,12 +5,12 @@ import { keepTrying } from "../../base/keep_trying.ts";
 import { LastingTrouble } from "../../base/lasting_trouble.ts";
 import { type Asked, classify, NETWORK_ADVICE, refusalError } from "./kinesis_failure.ts";
 
-/** While a person waits: what fails for this long is told instead of tried again. */
+/** While a person waits: what fails for this long is reported, not retried. */
 export const PATIENCE_MS = 15_000;
-/** So long without an answer is told: a connection to nowhere takes 10 s to fail, an answer 30 s. */
+/** When to report that there is no answer: a connection to nowhere takes 10 s to fail, an answer 30 s. */
 const SILENCE_MS = 3_000;
 
-/** A reason that goes on is told again this often: who waits sees that it is tried, not each try. */
+/** How often a lasting reason is repeated: whoever waits sees that it is retried, but not each attempt. */
 const REPEAT_MS = 5_000;
 
 const log = getLogger(["pg2kinesis", "kinesis"]);

@@ -25,7 +25,7 @@ export type PutRecordsResult =
   | { readonly kind: "stored"; readonly shardId: string }
   | { readonly kind: "refused"; readonly code: string; readonly message: string };
 
-/** A stream as DescribeStreamSummary tells it; what a server leaves out is undefined. */
+/** A stream from DescribeStreamSummary; what a server omits is undefined. */
 export interface StreamSummary {
   readonly status: string;
   /** Milliseconds since 1970: a stream that is deleted and made again has another one. */
@@ -37,7 +37,7 @@ export interface StreamSummary {
   /** `AUTO`: the stream spreads records without looking at partition keys. */
   readonly distribution: string | undefined;
   readonly arn?: string | undefined;
-  /** The KMS key that encrypts it: an id, an ARN or an alias; undefined: none, or not told. */
+  /** The KMS key that encrypts it: an id, an ARN or an alias; undefined: none, or unknown. */
   readonly kmsKey?: string | undefined;
 }
 

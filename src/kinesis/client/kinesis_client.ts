@@ -94,7 +94,7 @@ function rememberUserAgent(client: KinesisClient): KinesisClient {
   return client;
 }
 
-/** The SDK finds this out late, and tells of a TypeError. */
+/** The SDK finds this out late, and throws a TypeError. */
 function checkEndpoint(): void {
   for (const name of ["AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL"]) {
     const text = Deno.env.get(name);

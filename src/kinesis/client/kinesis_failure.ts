@@ -8,7 +8,7 @@ export type Failure =
     readonly kind: "retry";
     readonly reason: "throttled" | "service" | "network" | "credentials";
     readonly detail: string;
-    /** Credentials that are not to be had now, but soon; others take somebody who gets new ones. */
+    /** Credentials that are not available now, but will be soon; others need somebody who gets new ones. */
     readonly passes?: boolean;
   }
   /** The request itself was refused; what to do about it. */
@@ -108,7 +108,7 @@ export const NETWORK_ADVICE = "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and th
 
 const CREDENTIALS_ADVICE = "check the access key that the AWS settings of this process lead to";
 
-/** Advice for each error that trying again does not mend, by the name that the service gives it. */
+/** Advice for each error that retrying does not fix, by the service's name for it. */
 const ADVICE: Readonly<Record<string, (asked: Asked) => string>> = {
   AccessDeniedException: ({ action, stream }) =>
     parseStreamArn(stream) === undefined

@@ -6,9 +6,9 @@ import { isAboutCredentials } from "./kinesis_failure.ts";
 const log = getLogger(["pg2kinesis", "kinesis"]);
 
 /**
- * Signs a request that was refused for its signature once more where the cause can be mended here: when
- * other credentials are to be had than those that were refused (whoever logs in again, or rotates keys,
- * writes new ones while this process runs), or when the answer tells that this machine's clock is wrong.
+ * Signs a request that was refused for its signature once more if the cause can be fixed here: when
+ * other credentials are available than those that were refused (whoever logs in again, or rotates keys,
+ * writes new ones while this process runs), or when the answer shows that this machine's clock is wrong.
  * What is refused for its signature was not stored, so that no order is broken and nothing is doubled.
  */
 export function renewCredentials(client: KinesisClient, keeper: CredentialKeeper): void {

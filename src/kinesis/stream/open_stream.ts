@@ -11,7 +11,7 @@ import { ShardMap } from "./shard_map.ts";
 
 /** A reshard's listing has gaps for less than this; one that has them longer is warned of. */
 const RESHARD_MS = 30_000;
-/** As long as that lasts, again. */
+/** How often that is repeated while it lasts. */
 const REMINDER_MS = 60_000;
 /** How often a stream that is being made, or resharded, is looked at. */
 const POLL_MS = 500;

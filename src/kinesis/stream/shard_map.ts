@@ -1,7 +1,7 @@
 import type { ListedShard } from "../client/listed_shard.ts";
 import { compareHashKeys, type HashKey, hashKeyToBigInt, parseHashKey } from "./hash_key.ts";
 
-/** A shard as ListShards tells it. Its range never changes; it closes when it is split or merged. */
+/** A shard from ListShards. Its range never changes; it closes when it is split or merged. */
 export interface Shard {
   readonly id: string;
   /** First hash key of its range. */

@@ -51,7 +51,7 @@ export class StreamWatch {
     this.#nudge.abort();
   }
 
-  /** What is wrong with the stream; undefined when it is the same one, or that cannot be told now. */
+  /** What is wrong with the stream; undefined if it is the same one, or that is unknown now. */
   look(): Promise<RunError | undefined> {
     this.#looking ??= this.#look().finally(() => this.#looking = undefined);
     return this.#looking;

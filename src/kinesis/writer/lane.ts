@@ -8,7 +8,7 @@ import type { Shard } from "../stream/shard_map.ts";
 import { LaneStats } from "../../base/writer_stats.ts";
 import type { RequestTrouble } from "../client/request_trouble.ts";
 
-/** What a lane tells the writer. */
+/** What a lane reports to the writer. */
 export interface LaneOwner {
   /** Something was stored: there may be room. */
   stored(): void;
@@ -16,7 +16,7 @@ export interface LaneOwner {
   failed(): void;
   /** A put was answered by another shard. The lane waits to be retired. */
   moved(lane: Lane): void;
-  /** Finds out, if it can be had soon, whether lanes' shards are closed, and calls their `stop`. */
+  /** Finds out, if that is possible soon, whether lanes' shards are closed, and calls their `stop`. */
   look(signal: AbortSignal): Promise<void>;
   /** A put was refused: is it to be tried again all the same? Otherwise the run is over. */
   refused(lane: Lane, failure: Refusal, error: unknown): Promise<boolean>;
@@ -40,7 +40,7 @@ export interface LaneContext {
 
 /** While nothing may be put, the lane looks so often whether that is over. */
 const HELD_PAUSE_MS = 100;
-/** A shard that was open so long ago may have been closed since. */
+/** A shard last known to be open this long ago may have been closed since. */
 const BELIEVED_OPEN_MS = 10_000;
 
 /**
@@ -53,7 +53,7 @@ export class Lane {
   readonly stats = new LaneStats();
   /** Refusals in a row. */
   refusals = 0;
-  /** Ends with the present run; `#isRunning` tells at once when that is. */
+  /** Ends with the present run; `#isRunning` shows at once when that is. */
   #running = Promise.resolve();
   #isRunning = false;
   #isRetired = false;

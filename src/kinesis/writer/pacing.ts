@@ -14,7 +14,7 @@ const TELLING_PUTS = 2;
 /** What has taken more in a second than any shard does, saved up or not, throttles for another reason. */
 const BEYOND_ANY_SHARD = 3;
 /**
- * Where the slowest pace helps nothing either, throttles are not the pace's doing: so long there is none,
+ * Where the slowest pace helps nothing either, throttles are not caused by the pace: then there is none,
  * and each time after twice as long.
  */
 const FIRST_STRAY_MS = 30_000;
@@ -22,7 +22,7 @@ const LAST_STRAY_MS = 600_000;
 /** What a throttle leaves of the pace: less when the ones before it were not enough. */
 const DECREASES = [0.95, 0.95, 0.85, 0.7] as const;
 const SAME_TROUBLE_MS = 4_000;
-/** Throttles of this time tell the same thing: the pace is decreased once. */
+/** Throttles within this time count as one: the pace is decreased once. */
 const DECREASE_PAUSE_MS = 1_000;
 /** After a throttle the shard gets this much rest beside: it begins again with something left. */
 const REST_MS = 150;

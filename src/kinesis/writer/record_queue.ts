@@ -167,7 +167,7 @@ export class RecordQueue implements LaneQueue {
     return rest;
   }
 
-  /** Whether one key holds the others back. A full request has no room for more, and nothing to tell. */
+  /** Whether one key holds the others back. A full request has no room for more, and says nothing. */
   #watchFirst(records: readonly WaitingRecord[], stored: ReadonlySet<WaitingRecord>): void {
     const first = records[0]!;
     const next = this.#stretches[0]!.keys.peek();

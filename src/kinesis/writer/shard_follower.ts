@@ -34,7 +34,7 @@ export interface FollowerContext {
 const LOOK_PATIENCE_MS = 1_000;
 /** Lanes that fail together look together: a stream's shards may be listed a thousand times a second. */
 const LOOK_IS_FRESH_MS = 250;
-/** Lanes of closed shards come to rest within a round trip; a request that takes longer is told of. */
+/** Lanes of closed shards come to rest within a round trip; a request that takes longer is reported. */
 const RESTS_SOON_MS = 5_000;
 
 const log = getLogger(["pg2kinesis", "kinesis"]);
@@ -76,7 +76,7 @@ export class ShardFollower {
   /**
    * Lists the shards once, stops the lanes of those that are closed, and follows. Resolves also when
    * nothing could be learned: within a second, or when `signal` aborts. A lane may put without, and is
-   * told by the answer.
+   * known from the answer.
    */
   async glance(signal: AbortSignal): Promise<void> {
     const enough = new AbortController();
@@ -141,7 +141,7 @@ export class ShardFollower {
     await this.#rest(closed);
     if (this.context.closing.aborted) return;
     if (whyStale(map, closed, this.#knownClosed) !== undefined) {
-      // While the lanes came to rest the stream went on; their last answers tell of newer shards.
+      // While the lanes came to rest the stream changed further; their last answers name newer shards.
       this.#isBehind = true;
       return;
     }

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../base/clock.ts";
 
-/** So long must a key hold its lane back to be told of: a burst is over sooner. */
+/** How long a key must hold back its lane before it is reported: a burst is over sooner. */
 const WORTH_TELLING_MS = 10_000;
 const WORTH_TELLING_PUTS = 50;
 

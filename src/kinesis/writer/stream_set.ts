@@ -72,7 +72,7 @@ export class StreamSet implements RecordWriter {
     for (const writer of this.#writers) writer.send(true);
     const opening = this.#open(name);
     this.#opened.set(name, opening);
-    // A failure is told to whoever waits.
+    // Whoever waits gets the failure.
     opening.then((writer) => this.#opened.set(name, writer), () => {});
     return opening;
   }

@@ -64,7 +64,7 @@ export interface StreamWriterOptions {
 
 /** Puts user records into one stream: a lane for each open shard. */
 export class StreamWriter implements RecordTarget {
-  /** Resolves, never rejects, when the writer cannot go on: with what to tell the operator. */
+  /** Resolves, never rejects, when the writer cannot go on: with the reason for the operator. */
   readonly failure: Promise<RunError>;
   #resolveFailure!: (error: RunError) => void;
   /** Why nothing is put any more: a RunError, or that the writer was closed. */

@@ -88,7 +88,7 @@ export class WriterMemory {
     }
   }
 
-  /** Nothing is put any more: whoever waits, now or later, is told why. */
+  /** Nothing more is put: whoever waits, now or later, gets the reason. */
   stop(reason: Error): void {
     this.#stopped ??= reason;
     this.endWaits();

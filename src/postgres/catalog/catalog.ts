@@ -208,7 +208,7 @@ class LoadedCatalog implements PgCatalog {
   }
 
   /**
-   * A connection that was lost is made anew, for as long as that takes: who waits for a table cannot go
+   * A lost connection is reopened, for as long as that takes: who waits for a table cannot go
    * on without. Only the first reading fails at once.
    */
   #readInTurn<T>(
@@ -238,7 +238,7 @@ class LoadedCatalog implements PgCatalog {
     }, {
       clock: this.clock,
       signal: this.#stop,
-      // One that was lost long ago is made anew at once.
+      // One that was lost long ago is reopened at once.
       pauseMs: () => failures === 1 ? 0 : backoff.nextMs(),
       failed,
     });

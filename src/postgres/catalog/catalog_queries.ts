@@ -101,7 +101,7 @@ SELECT pg_catalog.txid_current_snapshot()::pg_catalog.text AS snapshot, t.*
 
 /**
  * Columns: oid, name. Every type without a modifier, but for the row types of tables; built-in ones
- * first, and of all others so many that somebody who makes types for ever fills no memory of ours.
+ * first, and of all others so many that somebody who keeps creating types cannot fill our memory.
  * `format_type` names a type as the session's search path shows it: to be run under the walsender's.
  */
 export const TYPES_QUERY = `

@@ -3,7 +3,7 @@ import { DOMAINS_QUERY, TYPES_QUERY, WANTED_TYPES_QUERY } from "./catalog_querie
 
 /**
  * That were asked for and are not known, until the next reading. One table has 1,600 columns at most, and
- * all of its types must be had at once.
+ * all of its types must be read at once.
  */
 const MAX_WANTED = 5000;
 /** Names with a modifier, such as `varchar(20)`; what is forgotten is asked for again. */

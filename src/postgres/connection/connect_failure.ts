@@ -12,7 +12,7 @@ import { quoteIdentifier } from "./sql_text.ts";
 /** A server of `--pg-host`; the address stands in for what the name service says of the host. */
 export type Place = PostgresOptions["hosts"][number];
 
-/** One attempt to connect, as messages tell it. */
+/** One attempt to connect, as messages describe it. */
 export interface Attempt extends Place {
   readonly encrypted: boolean;
   readonly kind: "replication" | "ordinary";

@@ -98,7 +98,7 @@ export class Connection {
     }
   }
 
-  /** Waits for an answer. Over TLS on Deno 2.4, pg itself would not learn of a `destroy`, and wait for ever. */
+  /** Waits for an answer. Over TLS on Deno 2.4, pg itself would not notice a `destroy`, and would wait forever. */
   async untilDestroyed<T>(asked: Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#waiting.add(reject);

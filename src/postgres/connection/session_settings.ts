@@ -65,7 +65,7 @@ export const SESSION_SETTINGS: readonly SessionSetting[] = [
   { name: "client_min_messages", value: "notice" },
 
   // What ends a session or a statement. A walsender's runs as long as the program; questions to the
-  // catalog are short, and none may hang for ever.
+  // catalog are short, and none may hang forever.
   { name: "statement_timeout", value: { ordinary: "60s", replication: "0" } },
   { name: "lock_timeout", value: { ordinary: "10s", replication: "0" } },
   { name: "idle_in_transaction_session_timeout", value: "0" },

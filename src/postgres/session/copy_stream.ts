@@ -6,7 +6,7 @@ import { MessageFramer } from "./message_framer.ts";
 import { ReadGate } from "./read_gate.ts";
 import { GATHER_MS, ReadPacer } from "./read_pacer.ts";
 
-/** What a {@linkcode CopyStream} tells, synchronously while it reads. */
+/** The callbacks of a {@linkcode CopyStream}, called synchronously while it reads. */
 export interface CopyStreamEvents {
   /** A CopyData message lies from `start` to `end`; the bytes may be kept. `missing` were not. */
   copyData(bytes: Uint8Array, start: number, end: number, missing: number): void;
@@ -27,7 +27,7 @@ const NOTICE_RESPONSE = "N".charCodeAt(0);
 /**
  * A connection while it streams. npm:pg logs in and understands all messages but the two that matter
  * here: its own events for them cost a third more time a message, reuse the bytes of earlier ones,
- * and do not tell a notice's untranslated severity.
+ * and do not show a notice's untranslated severity.
  */
 export class CopyStream {
   readonly #gate: ReadGate;
@@ -56,7 +56,7 @@ export class CopyStream {
 
   /**
    * Sends a command that answers with CopyBothResponse, and resolves with that. After that the
-   * promise `ended` tells of the end.
+   * promise `ended` resolves at the end.
    * @throws what npm:pg gives, when the server refuses.
    */
   async start(command: string): Promise<{ readonly ended: Promise<Error | undefined> }> {

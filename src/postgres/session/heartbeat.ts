@@ -28,7 +28,7 @@ export interface HeartbeatOptions {
 
 /**
  * Writes a logical message into the database's WAL again and again, so that there is always something
- * for the slot to follow. On a connection of its own, made anew whenever it is lost; what cannot be
+ * for the slot to follow. On its own connection, reopened whenever it is lost; what cannot be
  * emitted is warned of, and the run goes on.
  */
 export class Heartbeat implements Disposable {
@@ -105,7 +105,7 @@ export class Heartbeat implements Disposable {
   }
 
   #warn(error: PostgresError): void {
-    // A server that is away is told of by whoever follows the slot.
+    // Whoever follows the slot reports a server that is down.
     if (error.transient && error.code !== READ_ONLY && !isLoginRefused(error.code)) {
       logger.debug("no heartbeat: {why}", { why: error.message });
       return;

@@ -117,7 +117,7 @@ function lookForGarbage(): void {
 
 const HEADER_BYTES = 5;
 /**
- * Of a long message, enough to tell what it is: a logical message's prefix as wal2json escapes it,
+ * Of a long message, enough to recognize it: a logical message's prefix as wal2json escapes it,
  * six bytes for one, and what stands before it.
  */
 export const HEAD_BYTES = 16 * 1024;

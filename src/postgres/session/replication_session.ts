@@ -31,7 +31,7 @@ const DROP_MS = 100;
 /** What an ordinary session says to a replication command. */
 const SYNTAX_ERROR = "42601";
 
-/** Who the server is, as IDENTIFY_SYSTEM tells it, and how patient. */
+/** The server's identity, from IDENTIFY_SYSTEM, and its timeout. */
 export interface ServerIdentity {
   readonly systemId: string;
   readonly timeline: number;
@@ -41,7 +41,7 @@ export interface ServerIdentity {
   readonly walEnd: Lsn;
   /** `server_version_num`: 150020. */
   readonly version: number;
-  /** 0: it waits for ever. */
+  /** 0: it waits forever. */
   readonly walSenderTimeoutMs: number;
   readonly isStandby: boolean;
   /** Process id of our walsender. */
@@ -49,7 +49,7 @@ export interface ServerIdentity {
 }
 
 /**
- * Where to start, on a server that has told who it is; `slot` is its row in `pg_replication_slots`,
+ * Where to start, on a server whose identity is known; `slot` is its row in `pg_replication_slots`,
  * undefined when there is none.
  */
 export type WhereToStart = (
@@ -57,7 +57,7 @@ export type WhereToStart = (
   slot: TextRow | undefined,
 ) => Lsn | Promise<Lsn>;
 
-/** What a session tells the one who runs it. */
+/** What a session reports to its owner. */
 export interface SessionEvents {
   /**
    * Messages, the bytes that were read for them, and those of these that were not kept. True: read no
@@ -150,7 +150,7 @@ export class ReplicationSession {
     return this.#receivedLsn;
   }
 
-  /** The flush LSN that the server was told last. */
+  /** The flush LSN last sent to the server. */
   get sentLsn(): Lsn {
     return this.#sentLsn;
   }

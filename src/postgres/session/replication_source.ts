@@ -10,7 +10,7 @@ export interface SourceStats {
   readonly receivedBytes: number;
   /** The greatest LSN received; how far the server's decoding has come. */
   readonly receivedLsn: Lsn;
-  /** The flush LSN that the server was told last. */
+  /** The flush LSN last sent to the server. */
   readonly sentLsn: Lsn;
   /** Bytes that wait for the pipeline. */
   readonly waitingBytes: number;
@@ -21,7 +21,7 @@ export interface SourceStats {
   readonly lossReason: string | undefined;
   /** `host:port` or the path of the socket that the present or last connection is made to. */
   readonly place: string;
-  /** How often the connection was made anew. */
+  /** How often the connection was reopened. */
   readonly reconnects: number;
   readonly server: ServerIdentity;
 }

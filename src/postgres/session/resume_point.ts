@@ -157,7 +157,7 @@ export class ResumePoint {
   }
 
   #acceptReplay(message: XLogData, role: MessageRole | undefined): boolean {
-    // A session teaches what it needs anew: it is not counted, and is no harm twice.
+    // Each session sends its descriptions again: they are not counted, and do no harm twice.
     if (role === "teaching") return true;
     // Outside a transaction, before the one that is replayed.
     if (this.#replayed === 0 && role === "change" && message.walStart <= this.#lsn) return false;

@@ -106,7 +106,7 @@ export function whereToGoOn(
   }
   const branch = now.timelines.partsFrom(before.timelines);
   if (branch === "nowhere") {
-    // A primary sends nothing that it could lose by a crash. A standby replays anew.
+    // A primary sends nothing that it could lose in a crash. A standby replays again.
     if (!now.isStandby && now.walEnd < receivedLsn) {
       throw lost(
         `the WAL of ${place} ends at ${formatLsn(now.walEnd)} now, before ` +

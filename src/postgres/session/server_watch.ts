@@ -16,15 +16,15 @@ const SHUTDOWN_CODES = new Set(["57P01", "57P02", "57P03"]);
 /** For an answer to a question about our walsender. */
 const ANSWER_TIMEOUT_MS = 5000;
 
-/** Before it is opened anew. */
+/** The pause before it is reopened. */
 const PAUSES = { firstMs: 2_000, longestMs: 120_000 };
 const SAYING_RATE = { repeatMs: 600_000 };
 
 /**
  * An ordinary connection that stays open beside a replication connection. A walsender whose client
  * has not confirmed everything, and keeps it alive, blocks the server's fast shutdown; an ordinary
- * connection is ended at once and tells so. Where there is none left for it the replication goes on
- * without; one that is cut is opened anew.
+ * connection is ended at once and says so. If there is no connection left for it, replication continues
+ * without it; one that is cut is reopened.
  */
 export class ServerWatch {
   #connection: Connection | undefined;
@@ -86,7 +86,7 @@ export class ServerWatch {
     try {
       return await bounded(connection, connection.query(doing, text, values), ANSWER_TIMEOUT_MS);
     } catch (error) {
-      // A connection that was given up does not tell of its end.
+      // A connection that was given up does not report its end.
       if (connection === this.#connection) this.#gone.resolve(error as Error);
       return undefined;
     }

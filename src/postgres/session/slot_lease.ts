@@ -57,7 +57,7 @@ export class SlotLease {
       if (isHeld) {
         this.#untilMs = askedMs + leaseMs;
       } else if (!isKept) {
-        // Nobody to ask, or by that way another server answers: the connection itself must tell.
+        // There is nobody to ask, or another server answers there: the connection itself must show it.
         if (isHeld === false) return undefined;
       } else if (isHeld === false) {
         return "the server no longer holds the slot for us";

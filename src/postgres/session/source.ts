@@ -37,7 +37,7 @@ export interface SourceOptions {
   readonly slot: SlotOptions;
   /** Where to start; the slot's own position counts when it is later. 0: there. */
   readonly startLsn: Lsn;
-  /** What may be confirmed; asked whenever the server is told. */
+  /** What may be confirmed; asked for each status update. */
   readonly flushLsn: () => Lsn;
   /** Whether of a long message that begins like this the rest can be dropped. Default: never. */
   readonly needsOnlyHead?: (head: XLogData) => boolean;
@@ -49,7 +49,7 @@ export interface SourceOptions {
 }
 
 /**
- * Follows a slot. A connection that is lost is made anew, for as long as that takes, and the messages
+ * Follows a slot. A lost connection is reopened, for as long as that takes, and the messages
  * go on where they broke off, also in the middle of a transaction.
  * @throws {PostgresError} one line with what to do, when it cannot be followed; so does the iteration,
  * when a loss cannot heal.
@@ -164,7 +164,7 @@ class Source implements ReplicationSource {
     const connection = await connect(postgres, "replication", this.#ended);
     let isAdopted = false;
     let lostEarly: PostgresError | undefined;
-    // Only once it streams do keepalives tell whether anybody is there.
+    // Only once it is streaming do keepalives show that the server is there.
     const session: ReplicationSession = await bounded(
       connection,
       ReplicationSession.start(

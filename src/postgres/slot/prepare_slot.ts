@@ -20,7 +20,7 @@ import { unreadBytes } from "./slot_state.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
-/** How often it is told that a slot still waits for open transactions. */
+/** How often to log that a slot still waits for open transactions. */
 const TELL_EVERY_MS = 10_000;
 
 /** Failover slots came with 17. */

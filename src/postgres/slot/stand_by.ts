@@ -11,7 +11,7 @@ import { PostgresError } from "../connection/postgres_error.ts";
 const logger = getLogger(["pg2kinesis", "standby"]);
 
 const LOOK_MS = 1000;
-/** For the server to tell who holds the slot. */
+/** How long the server has to say who holds the slot. */
 const ANSWER_TIMEOUT_MS = 5000;
 /**
  * After the server itself was away: whoever followed the slot comes back within this, and has more of
@@ -75,7 +75,7 @@ export async function standBy(
   }
 }
 
-/** Looks at the slot on an ordinary connection, which is made anew for as long as it takes. */
+/** Examines the slot on an ordinary connection, which is reopened for as long as it takes. */
 class Lookout implements Disposable {
   /** By the clock's `now`: until then whoever followed the slot may come back to it. */
   graceEndsMs = -Infinity;
