@@ -103,6 +103,8 @@ export interface SlotOptions {
   readonly publications: readonly string[];
   /** Before the slot is created, unless it exists; then there is one name in `publications`. */
   readonly createPublication: boolean;
+  /** A publication that is created publishes partitions under the name of their root (PostgreSQL 13). */
+  readonly partitionRoot: boolean;
 }
 
 /** Where the changes of some tables, or some logical messages, go instead of the one stream. */

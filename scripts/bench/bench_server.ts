@@ -13,7 +13,13 @@ export const PUBLICATION = "bench";
 
 /** What pg2kinesis would ask the plugin for. */
 export function benchSlot(name: string, plugin: OutputPlugin): SlotOptions {
-  const nothing = { create: false, recreate: false, createPublication: false, failover: false };
+  const nothing = {
+    create: false,
+    recreate: false,
+    createPublication: false,
+    partitionRoot: false,
+    failover: false,
+  };
   const following = { standby: false, silenceMs: 60_000 };
   return { name, plugin, publications: [PUBLICATION], ...nothing, ...following };
 }

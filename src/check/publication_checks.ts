@@ -1,10 +1,12 @@
 import type { TextRow } from "../postgres/connection/connection.ts";
 import {
   chooseTables,
+  partitionNames,
   type PublishableTable,
   publishableTables,
   unpublishedTables,
 } from "../postgres/catalog/publication_tables.ts";
+import { creationOf } from "../postgres/slot/publications.ts";
 import { creation } from "../postgres/slot/slot_problem.ts";
 import { quoteIdentifier, quoteLiteral } from "../postgres/connection/sql_text.ts";
 import { identityStatement } from "./replica_identity.ts";
@@ -23,6 +25,7 @@ export async function checkPublication(context: ServerContext, plan: SlotPlan): 
             p.pubinsert::pg_catalog.text AS insert,
             p.pubupdate::pg_catalog.text AS update, p.pubdelete::pg_catalog.text AS delete,
             COALESCE(pg_catalog.to_jsonb(p) OPERATOR(pg_catalog.->>) 'pubtruncate', 'true') AS truncate,
+            pg_catalog.to_jsonb(p) OPERATOR(pg_catalog.->>) 'pubviaroot' AS via_root,
             -- Made or changed since the oldest state of the catalog that the slot still needs.
             (SELECT (pg_catalog.age(p.xmin) OPERATOR(pg_catalog.<=) pg_catalog.age(s.catalog_xmin))
                       ::pg_catalog.text
@@ -41,7 +44,10 @@ export async function checkPublication(context: ServerContext, plan: SlotPlan): 
   const tables = await publishableTables(connection);
   const missing = slot.publications.filter((name) => !rows.some((row) => row.name === name));
   for (const name of missing) reportMissing(context, plan, tables, name);
-  for (const row of rows) reportOperations(context, row);
+  for (const row of rows) {
+    reportOperations(context, row);
+    reportNotRoot(context, row);
+  }
   if (missing.length > 0) return;
 
   if (plan.isOwn && !plan.makes) {
@@ -58,17 +64,52 @@ const ANOTHER_PLUGIN =
   ", and a new slot has lost them; a copy of this one with another plugin reads them " +
   '(docs/operating.md, "Another plugin, format or stream")';
 
+/** What a publication publishes that is made of the tables that are listed, as SQL. */
+function namesAfter(
+  tables: readonly PublishableTable[],
+  listed: readonly string[],
+  partitionRoot: boolean,
+): string[] {
+  const isListed = new Set(listed);
+  const chosen = tables.filter(({ quoted }) => isListed.has(quoted));
+  return partitionRoot
+    ? chosen.map(({ name }) => name)
+    : tables.filter(({ isPartitioned }) => !isPartitioned).map(({ name }) => name);
+}
+
+/** Says under which names the changes of partitions come. */
+function reportPartitions(
+  { findings, wanted }: ServerContext,
+  tables: readonly PublishableTable[],
+  published: ReadonlySet<string>,
+): void {
+  const own: string[] = [];
+  for (const [name, partitions] of partitionNames(tables, published, wanted)) {
+    if (partitions.length === 1 && partitions[0] === name) own.push(name);
+    else {
+      findings.ok(
+        "partition_names",
+        `the changes of ${countOf(partitions.length, "partition")} come under the name ${name}: ${
+          someOf(partitions)
+        }`,
+      );
+    }
+  }
+  if (own.length === 0) return;
+  findings.ok("partition_names", `partitions that come under their own names: ${someOf(own)}`);
+}
+
 function reportMissing(
-  { findings, facts, wanted, options: { slot } }: ServerContext,
+  context: ServerContext,
   { isOwn, makes }: SlotPlan,
   tables: readonly PublishableTable[],
   name: string,
 ): void {
+  const { findings, facts, wanted, options: { slot } } = context;
   const { listed, leftOut } = chooseTables(tables, wanted, facts.version);
   const quoted = JSON.stringify(name);
   const found = `there is no publication ${quoted} in this database`;
-  const list = listed.map((table) => `ONLY ${table}`).join(", ");
-  const create = `CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${list};`;
+  const create = `${creationOf(name, listed, slot.partitionRoot)};`;
   if (listed.length === 0) {
     findings.stop(
       "publication",
@@ -79,6 +120,7 @@ function reportMissing(
       "publication",
       `${found}; a run creates it with ${countOf(listed.length, "table")}`,
     );
+    reportPartitions(context, tables, new Set(namesAfter(tables, listed, slot.partitionRoot)));
   } else if (makes || !isOwn) {
     findings.stop("publication", found, { kind: "sql", statements: [create] });
   } else {
@@ -158,17 +200,37 @@ function reportYounger(
   );
 }
 
+/** `--partition-root` counts for a publication that a run makes. */
+function reportNotRoot({ findings, options: { slot } }: ServerContext, row: TextRow): void {
+  if (!slot.partitionRoot || row.via_root === "true") return;
+  findings.warn(
+    "publication",
+    `${
+      JSON.stringify(row.name)
+    } is there, and publishes partitions under their own names whatever ` +
+      "--partition-root says",
+    {
+      kind: "sql",
+      statements: [
+        `ALTER PUBLICATION ${quoteIdentifier(row.name!)} SET (publish_via_partition_root = true);`,
+      ],
+    },
+  );
+}
+
 async function reportTables(
-  { connection, findings, facts, wanted, options: { slot } }: ServerContext,
+  context: ServerContext,
   tables: readonly PublishableTable[],
   rows: readonly TextRow[],
 ): Promise<void> {
+  const { connection, findings, facts, wanted, options: { slot } } = context;
   const published = await connection.query(
     "look for the publications' tables",
     `SELECT DISTINCT pg_catalog.concat(schemaname, '.', tablename) AS name
        FROM pg_catalog.pg_publication_tables WHERE pubname OPERATOR(pg_catalog.=) ANY ($1)`,
     [slot.publications],
   );
+  reportPartitions(context, tables, new Set(published.map(({ name }) => name!)));
   const names = slot.publications.map((name) => JSON.stringify(name)).join(", ");
   const absent = unpublishedTables(tables, new Set(published.map(({ name }) => name!)), wanted);
   if (absent.length === 0) {

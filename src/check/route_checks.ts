@@ -1,19 +1,24 @@
 import { withAncestors } from "../format/filter/ancestors.ts";
+import type { Route } from "../options.ts";
 import type { Relation } from "../decode/event.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { publishedRoots } from "../postgres/catalog/publication_tables.ts";
 import { someOf } from "../base/quantity.ts";
-import { type Destination, Destinations, idleRoutes, nameTooLong } from "../routes/destinations.ts";
+import { Destinations, idleRoutes, nameTooLong } from "../routes/destinations.ts";
 import { isStreamName, routeText } from "../routes/route.ts";
 import type { ServerContext } from "./server_context.ts";
 
 /** By the streams of a run, the tables of today whose changes go there. */
 export type StreamTables = ReadonlyMap<string, readonly string[]>;
 
+/** Streams whose names come of a template, with its route. */
+type Templates = Map<string, Route>;
+
 /** Says what is odd about the routes with the tables of today, and which streams these have. */
 export async function checkRoutes(context: ServerContext): Promise<StreamTables> {
-  const { catalog, connection, findings, options: { format, slot, stream } } = context;
+  const { catalog, connection, findings, options: { format, slot } } = context;
   const found = new Map<string, string[]>();
+  const templates: Templates = new Map();
   if (format.routes.length === 0) return found;
   for (const { route, why } of idleRoutes(format.routes, catalog)) {
     findings.warn("routes", `--route ${route} takes no table now: ${why}`);
@@ -21,7 +26,7 @@ export async function checkRoutes(context: ServerContext): Promise<StreamTables>
   const roots = slot.plugin === "pgoutput"
     ? await publishedRoots(connection, slot.publications)
     : [];
-  const destinations = new Destinations(format.routes, stream.name, catalog);
+  const destinations = new Destinations(format.routes, context.options.stream.name, catalog);
   for (const table of publishedTables(context, new Set(roots))) {
     const destination = destinations.ofTable(table);
     if (destination.stream === undefined) continue;
@@ -29,14 +34,15 @@ export async function checkRoutes(context: ServerContext): Promise<StreamTables>
       findings.stop("routes", `${table.qualifiedName}: ${nameTooLong(destination)}`);
       continue;
     }
-    const tables = found.get(destination.stream) ?? [];
-    found.set(destination.stream, [...tables, table.qualifiedName]);
-    reportTwins(context, destination, tables, table);
+    const { stream, route } = destination;
+    found.set(stream, [...found.get(stream) ?? [], table.qualifiedName]);
+    if (route?.stream?.includes("{table}")) templates.set(stream, route);
   }
   if (found.size > 0) {
     const all = [...found].map(([stream, tables]) => `${stream} of ${someOf(tables, 3)}`);
     findings.ok("routes", `today's tables go to ${someOf(all)}`);
   }
+  reportTwins(context, found, templates);
   reportHiddenPartitions(context, roots);
   return found;
 }
@@ -58,22 +64,23 @@ function publishedTables(
   return published;
 }
 
-/** Two tables that a template does not tell apart, since Kinesis takes fewer characters than PostgreSQL. */
+/** Tables that a template does not tell apart, since Kinesis takes fewer characters than PostgreSQL. */
 function reportTwins(
   { findings }: ServerContext,
-  { stream, route }: Destination,
-  earlier: readonly string[],
-  { schema, table, qualifiedName }: Relation,
+  tables: StreamTables,
+  templates: Templates,
 ): void {
-  const isTold = /^[a-zA-Z0-9_.-]*$/.test(schema + table);
-  if (isTold || earlier.length === 0 || !route?.stream?.includes("{table}")) return;
-  findings.warn(
-    "routes",
-    `${earlier[0]} and ${qualifiedName} both go to ${stream} by --route ${
-      routeText(route)
-    }: what Kinesis does ` +
-      "not take in a name becomes _",
-  );
+  for (const [stream, route] of templates) {
+    const names = tables.get(stream)!;
+    if (names.length < 2 || names.every((name) => /^[\w.-]*$/.test(name))) continue;
+    findings.warn(
+      "routes",
+      `${someOf(names)} all go to ${stream} by --route ${
+        routeText(route)
+      }: what Kinesis does not take in a ` +
+        "name becomes _",
+    );
+  }
 }
 
 /** A route of a partition has no effect where its changes come under the root's name. */

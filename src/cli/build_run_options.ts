@@ -83,6 +83,7 @@ export function buildRunOptions(
   }
   if (values.maxLagBytes === undefined) idle("onMaxLag", "--max-lag-bytes");
   if (!usesPublications) idle("pgPublication", "--pg-slot-output-plugin pgoutput");
+  if (!values.createPublication) idle("partitionRoot", "--create-publication");
   if (values.createPublication) {
     if (!usesPublications) idle("createPublication", "--pg-slot-output-plugin pgoutput");
     else if (!values.createSlot && !values.recreateSlot) {
@@ -143,6 +144,7 @@ export function buildRunOptions(
           ? values.pgPublication
           : [values.pgSlotName],
         createPublication: values.createPublication,
+        partitionRoot: values.partitionRoot,
       },
       stream: {
         name: withinAccount(values.streamName, values.createStream),

@@ -227,6 +227,15 @@ export const slotFlags = {
       "out. An existing publication is used as it is. The role needs CREATE on the database and " +
       "must own the tables; if not, the error gives the statement for somebody who does.",
   }),
+  partitionRoot: switchFlag({
+    name: "partition-root",
+    category: "slot",
+    short: "publish partitions under their root's name",
+    long:
+      "When `--create-publication` creates the publication: publish the changes of partitions under " +
+      "the name of the partitioned table (`publish_via_partition_root`), so that consumers see one " +
+      "table. PostgreSQL 13 and newer. `check` says which names will be published.",
+  }),
 };
 
 /** Only what the server itself would refuse, so that a URL or a list of settings is recognized. */

@@ -160,6 +160,11 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
     PG2KINESIS_PG_SLOT_OUTPUT_PLUGIN: "pgoutput",
     PG2KINESIS_CREATE_SLOT: "1",
   }),
+  partitionRoot: switchRow((o) => o.slot.partitionRoot, {
+    PG2KINESIS_PG_SLOT_OUTPUT_PLUGIN: "pgoutput",
+    PG2KINESIS_CREATE_SLOT: "1",
+    PG2KINESIS_CREATE_PUBLICATION: "1",
+  }),
   streamName: {
     see: (o) => o.stream.name,
     unset: "pg2kinesis",

@@ -26,7 +26,7 @@ export interface TableChoice {
 }
 
 /** Partitioned tables can be in publications from 13 on. */
-const PARTITIONED_VERSION = 130000;
+export const PARTITIONED_VERSION = 130000;
 
 /** Permanent tables of users; materialized views cannot be in a publication. */
 const TABLES_QUERY = `
@@ -102,6 +102,35 @@ export function chooseTables(
   };
   roots.forEach(choose);
   return { listed, leftOut };
+}
+
+/**
+ * The names, by `schema.table`, under which the changes of wanted partitions come: that of the uppermost
+ * table above them that is itself in the publications, else their own. With the partitions of each.
+ */
+export function partitionNames(
+  tables: readonly PublishableTable[],
+  published: ReadonlySet<string>,
+  wanted: (qualifiedName: string) => boolean,
+): ReadonlyMap<string, readonly string[]> {
+  const byOid = new Map(tables.map((table) => [table.oid, table]));
+  const names = new Map<string, string[]>();
+  for (const partition of tables) {
+    if (partition.parent === undefined || partition.isPartitioned || !wanted(partition.name)) {
+      continue;
+    }
+    let name: string | undefined;
+    for (
+      let table: PublishableTable | undefined = partition;
+      table !== undefined;
+      table = byOid.get(table.parent ?? "")
+    ) {
+      if (published.has(table.name)) name = table.name;
+    }
+    if (name === undefined) continue;
+    names.set(name, [...names.get(name) ?? [], partition.name]);
+  }
+  return names;
 }
 
 /** The tables, by `schema.table`, that publications publish in place of their partitions. */

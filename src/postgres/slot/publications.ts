@@ -5,6 +5,7 @@ import type { Connection, TextRow } from "../connection/connection.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
 import {
   chooseTables,
+  PARTITIONED_VERSION,
   publishableTables,
   type TableChoice,
   unpublishedTables,
@@ -88,7 +89,7 @@ export async function checkPublications(
  */
 export async function createPublication(
   connection: Connection,
-  { publications }: SlotOptions,
+  { publications, partitionRoot }: SlotOptions,
   serverVersion: number,
   wanted: WantedTable,
 ): Promise<boolean> {
@@ -98,9 +99,17 @@ export async function createPublication(
     logger.info("the publication {name} exists and is left as it is", { name });
     return false;
   }
+  if (partitionRoot && serverVersion < PARTITIONED_VERSION) {
+    throw wrong(
+      `cannot create the publication ${
+        JSON.stringify(name)
+      } with --partition-root, which PostgreSQL has ` +
+        "from 13 on; leave it out",
+    );
+  }
   const choice = chooseTables(await publishableTables(connection), wanted, serverVersion);
   if (choice.listed.length === 0) throw nothingToPublish(name, choice);
-  await runCreation(connection, name, choice);
+  await runCreation(connection, creationOf(name, choice.listed, partitionRoot), name);
   const noun = nounFor(choice.listed.length, "table");
   logger.info(`created the publication {name} of {count} ${noun}: {tables}`, {
     name,
@@ -135,14 +144,23 @@ async function findPublications(
   );
 }
 
-async function runCreation(
-  connection: Connection,
+/** The statement that creates a publication of tables, given as SQL. */
+export function creationOf(
   name: string,
-  { listed }: TableChoice,
-): Promise<void> {
+  listed: readonly string[],
+  partitionRoot: boolean,
+): string {
   // ONLY: the tables that inherit from one need not have a replica identity.
   const tables = listed.map((table) => `ONLY ${table}`).join(", ");
-  const statement = `CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${tables}`;
+  return `CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${tables}` +
+    (partitionRoot ? " WITH (publish_via_partition_root = true)" : "");
+}
+
+async function runCreation(
+  connection: Connection,
+  statement: string,
+  name: string,
+): Promise<void> {
   try {
     await connection.query(`create the publication ${JSON.stringify(name)}`, statement);
   } catch (error) {

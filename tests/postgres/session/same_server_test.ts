@@ -15,6 +15,7 @@ const OPTIONS = {
   silenceMs: 0,
   publications: [],
   createPublication: false,
+  partitionRoot: false,
 } as const;
 
 function goOn(walEnd: Lsn, isStandby = false) {

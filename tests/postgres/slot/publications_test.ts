@@ -31,6 +31,7 @@ interface Prepared {
   readonly create?: boolean;
   readonly recreate?: boolean;
   readonly createPublication?: boolean;
+  readonly partitionRoot?: boolean;
   readonly publications?: string[];
   readonly user?: string;
 }
@@ -201,6 +202,24 @@ for (const each of [server, debian]) {
     );
     assertEquals(told.map(({ tablename }) => tablename), ["whole_1", "whole_2", "whole_3"]);
     assertEquals(warnings(await prepare(db, { include: ["*.whole*"] })), []);
+  });
+
+  test("createPublication publishes partitions under their root's name when that is asked for", async (db) => {
+    const roots = () =>
+      db.sql(
+        `select p.pubviaroot as via, string_agg(t.tablename, ' ' order by t.tablename) as names
+           from pg_publication p join pg_publication_tables t using (pubname)
+          where p.pubname = $1 group by 1`,
+        [db.slot],
+      );
+    await db.sql(`create table whole (at int primary key) partition by range (at);
+      create table whole_1 partition of whole for values from (1) to (2);
+      create table plain (id int primary key)`);
+    await prepare(db, { create: true, createPublication: true, partitionRoot: true });
+    assertEquals(await roots(), [{ via: true, names: "plain whole" }]);
+    await db.sql(`drop publication ${db.slot}`);
+    await prepare(db, { recreate: true, createPublication: true });
+    assertEquals(await roots(), [{ via: false, names: "plain whole_1" }]);
   });
 
   test("createPublication says that there is nothing to publish", async (db) => {
