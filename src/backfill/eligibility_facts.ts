@@ -1,5 +1,6 @@
 import type { OutputPlugin } from "../options.ts";
-import type { Connection, TextRow } from "../postgres/connection/connection.ts";
+import type { Connection } from "../postgres/connection/connection.ts";
+import type { TextRow } from "../postgres/connection/text_row.ts";
 import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
 import { tablesQuery } from "./eligibility_query.ts";
 

@@ -9,6 +9,7 @@ import { raiseLimit, refusalOf } from "../postgres/connection/server_refusal.ts"
 import { isHidden, quoteIdentifier } from "../postgres/connection/sql_text.ts";
 import type { Remedy } from "../base/problem.ts";
 import type { Findings } from "./finding.ts";
+import { isTrue } from "../postgres/connection/text_row.ts";
 
 /** Says how the connection is protected, and what would protect it. */
 export async function checkEncryption(
@@ -26,7 +27,7 @@ export async function checkEncryption(
     kind: "options",
     options: "--pg-sslmode verify-full --pg-sslrootcert <file>",
   };
-  if (row?.ssl === "true") {
+  if (row !== undefined && isTrue(row.ssl)) {
     const found = `${row.version}, ${row.cipher}, sslmode ${sslMode}`;
     if (sslMode === "verify-full") findings.ok("tls", found);
     else if (sslMode === "verify-ca") {

@@ -1,6 +1,7 @@
 import { connect } from "../postgres/connection/connection.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
+import { isTrue } from "../postgres/connection/text_row.ts";
 import type { ServerContext } from "./server_context.ts";
 
 /** Whether heartbeats can be written, where they are asked for. Only a server without them stops a run. */
@@ -28,7 +29,7 @@ export async function checkHeartbeat(context: ServerContext): Promise<void> {
           kind: "advice",
           text: "leave --heartbeat out",
         });
-      } else if (emit.may !== "true") {
+      } else if (!isTrue(emit.may)) {
         const role = quoteIdentifier(facts.role);
         findings.warn("heartbeat", `the role ${role} may not write heartbeats`, {
           kind: "sql",

@@ -4,6 +4,7 @@ import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import { pluginProblem } from "../postgres/slot/slot_problem.ts";
 import type { Remedy } from "../base/problem.ts";
 import type { ServerContext } from "./server_context.ts";
+import { isTrue } from "../postgres/connection/text_row.ts";
 
 /** Whether the plugin may be used, and whether it is there at all. */
 export async function checkPlugin(context: ServerContext): Promise<void> {
@@ -46,7 +47,7 @@ async function isInstalled(
                      WHERE plugin OPERATOR(pg_catalog.=) $1)::pg_catalog.text AS found`,
     [plugin],
   );
-  if (slots?.found === "true") return true;
+  if (isTrue(slots?.found)) return true;
   try {
     const [row] = await connection.query(
       "look for the plugin's library",
@@ -57,8 +58,8 @@ async function isInstalled(
                 ::pg_catalog.text AS elsewhere`,
       [["so", "dylib", "dll"].map((ending) => `${plugin}.${ending}`)],
     );
-    if (row?.found === "true") return true;
-    return row?.elsewhere === "true" ? undefined : false;
+    if (isTrue(row?.found)) return true;
+    return isTrue(row?.elsewhere) ? undefined : false;
   } catch (error) {
     // Superusers and members of pg_read_server_files may look.
     if (error instanceof PostgresError && error.code === "42501") return undefined;

@@ -1,4 +1,4 @@
-import type { TextRow } from "../postgres/connection/connection.ts";
+import { isTrue, type TextRow } from "../postgres/connection/text_row.ts";
 import {
   chooseTables,
   partitionNames,
@@ -52,7 +52,7 @@ export async function checkPublication(context: ServerContext, plan: SlotPlan): 
 
   if (plan.isOwn && !plan.makes) {
     for (const { name, younger, borrowed } of rows) {
-      if (younger === "true") reportYounger(context, name!, borrowed === "true");
+      if (isTrue(younger)) reportYounger(context, name!, isTrue(borrowed));
     }
   }
   await reportTables(context, tables, rows);
@@ -156,7 +156,7 @@ function reportOperations(
   row: TextRow,
 ): void {
   const without = OPERATIONS.filter((operation) =>
-    row[operation] !== "true" && format.operations.has(operation)
+    !isTrue(row[operation]) && format.operations.has(operation)
   );
   const name = JSON.stringify(row.name);
   if (without.length === 0) return;
@@ -234,7 +234,7 @@ async function reportTables(
   const names = slot.publications.map((name) => JSON.stringify(name)).join(", ");
   const absent = unpublishedTables(tables, new Set(published.map(({ name }) => name!)), wanted);
   if (absent.length === 0) {
-    const all = rows.some((row) => row.all_tables === "true") ? " (FOR ALL TABLES)" : "";
+    const all = rows.some((row) => isTrue(row.all_tables)) ? " (FOR ALL TABLES)" : "";
     findings.ok("publication", `${names} publishes ${countOf(published.length, "table")}${all}`);
     return;
   }
@@ -275,7 +275,7 @@ async function reportFilters({ connection, findings, options }: ServerContext): 
     [options.slot.publications],
   );
   for (const what of ["rows", "columns"] as const) {
-    const limited = rows.filter((row) => row[what] === "true").map(({ name }) => name!);
+    const limited = rows.filter((row) => isTrue(row[what])).map(({ name }) => name!);
     if (limited.length === 0) continue;
     findings.warn("publication", `only some ${what} are published of ${someOf(limited)}`);
   }

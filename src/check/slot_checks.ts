@@ -1,14 +1,14 @@
-import type { TextRow } from "../postgres/connection/connection.ts";
 import { FAILOVER_VERSION } from "../postgres/slot/prepare_slot.ts";
 import { unreadBytes } from "../postgres/slot/slot_state.ts";
-import { findSlot, missingSlot, slotProblem } from "../postgres/slot/slot_problem.ts";
+import { missingSlot, slotProblem } from "../postgres/slot/slot_problem.ts";
+import { findSlot, type SlotRow } from "../postgres/slot/slot_row.ts";
 import type { Remedy } from "../base/problem.ts";
 import type { ServerContext } from "./server_context.ts";
 import { formatBytes } from "../base/quantity.ts";
 
 /** What a run would do about its slot. */
 export interface SlotPlan {
-  readonly existing: TextRow | undefined;
+  readonly existing: SlotRow | undefined;
   /** What exists is of this database and this plugin, and so most likely this run's own. */
   readonly isOwn: boolean;
   /** It would make one. */
@@ -44,7 +44,7 @@ export async function checkSlot(context: ServerContext, plan: SlotPlan): Promise
     return await checkRoom(context);
   }
   const problem = slotProblem(existing, facts, slot);
-  if (makes && problem?.transient !== true && existing.slot_type === "logical") {
+  if (makes && problem?.transient !== true && existing.type === "logical") {
     const unread = await unreadBytes(connection, slot.name);
     const amount = unread === undefined ? "" : `, with ${formatBytes(unread)} of WAL to read`;
     findings.warn(
@@ -73,7 +73,7 @@ function checkFailover({ findings, facts, options }: ServerContext, plan: SlotPl
       { kind: "options", options: "--no-slot-failover" },
     );
   }
-  if (plan.makes || plan.existing?.failover === "t") {
+  if (plan.makes || plan.existing?.isFailover) {
     return findings.ok("slot_failover", "standbys can keep a copy of the slot");
   }
   if (plan.existing === undefined) return;
@@ -108,7 +108,7 @@ async function checkRoom({ connection, findings }: ServerContext): Promise<void>
 
 async function checkRetainedWal(
   context: ServerContext,
-  existing: TextRow,
+  existing: SlotRow,
 ): Promise<void> {
   const { connection, findings, options: { slot } } = context;
   const [row] = await connection.query(
@@ -124,8 +124,7 @@ async function checkRetainedWal(
   if (row?.retained === null || row?.retained === undefined) return;
   const retained = Number(row.retained);
   checkMaxLag(context, retained);
-  const { wal_status: status, safe_wal_size: safeText } = existing;
-  const safe = safeText === null || safeText === undefined ? undefined : Number(safeText);
+  const { walStatus: status, safeWalBytes: safe } = existing;
   const left = safe === undefined
     ? ""
     : `; it is lost after ${formatBytes(Math.max(0, safe))} more`;

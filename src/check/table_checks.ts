@@ -15,6 +15,7 @@ import { identityStatement } from "./replica_identity.ts";
 import type { ServerContext } from "./server_context.ts";
 import { checkUnsentKeys } from "./unsent_key_checks.ts";
 import { countOf, someOf } from "../base/quantity.ts";
+import { isTrue } from "../postgres/connection/text_row.ts";
 
 /** A table that holds rows, as both queries return it. */
 interface Table extends PublishableTable {
@@ -212,7 +213,7 @@ async function reportFailing(
   if (failing.length === 0) {
     return findings.ok("replica_identity", "every published table has a replica identity");
   }
-  const why = rows.some((row) => row.all_tables === "true")
+  const why = rows.some((row) => isTrue(row.all_tables))
     ? "because a publication is FOR ALL TABLES"
     : "because they are in a publication";
   findings.stop(

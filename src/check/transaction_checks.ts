@@ -1,4 +1,4 @@
-import type { TextRow } from "../postgres/connection/connection.ts";
+import { isTrue, type TextRow } from "../postgres/connection/text_row.ts";
 import { quoteLiteral } from "../postgres/connection/sql_text.ts";
 import type { ServerContext } from "./server_context.ts";
 import type { SlotPlan } from "./slot_checks.ts";
@@ -34,7 +34,7 @@ export async function checkTransactions(
     `SELECT (r.rolsuper OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'))::pg_catalog.text AS sees
        FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user`,
   );
-  const blind = right?.sees === "true"
+  const blind = isTrue(right?.sees)
     ? ""
     : " (of sessions of other roles this role sees only the prepared ones; pg_read_all_stats would)";
   const long = makes ? rows : rows.filter(({ seconds }) => Number(seconds) >= LONG_SECONDS);

@@ -1,5 +1,6 @@
 import { countOf, someOf } from "../base/quantity.ts";
 import type { ServerContext } from "./server_context.ts";
+import { isTrue } from "../postgres/connection/text_row.ts";
 
 /** PostgreSQL 18 publishes stored generated columns where a publication says so. */
 const PUBLISHES_GENERATED = 180000;
@@ -35,7 +36,7 @@ export async function checkUnsentKeys(context: ServerContext, keysOnly: boolean)
   const isUnsent = (generated: string) =>
     generated !== "" && (facts.version < PUBLISHES_GENERATED || generated === "v");
   const generated = followed.filter((row) => isUnsent(row.generated!));
-  const unlisted = followed.filter((row) => !isUnsent(row.generated!) && row.listed !== "true");
+  const unlisted = followed.filter((row) => !isUnsent(row.generated!) && !isTrue(row.listed));
   const names = (some: typeof rows) =>
     someOf(some.map(({ schema, table, column }) => `${schema}.${table}.${column}`));
   const effect = keysOnly

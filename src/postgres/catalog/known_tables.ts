@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { TextRow } from "../connection/connection.ts";
+import type { TextRow } from "../connection/text_row.ts";
 import type { FormerKey, KnownTable } from "./known_table.ts";
 import type { Snapshot } from "./transaction_snapshot.ts";
 

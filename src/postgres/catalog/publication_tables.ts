@@ -1,4 +1,5 @@
-import type { Connection, TextRow } from "../connection/connection.ts";
+import type { Connection } from "../connection/connection.ts";
+import { isTrue, type TextRow } from "../connection/text_row.ts";
 import { isHidden, quoteIdentifier } from "../connection/sql_text.ts";
 
 /** A table that could be in a publication. */
@@ -57,10 +58,10 @@ export async function publishableTables(connection: Connection): Promise<Publish
     oid: row.oid!,
     name: row.name!,
     quoted: isHidden(row.name!) ? quoteTable(row) : row.quoted!,
-    isPartitioned: row.partitioned === "true",
+    isPartitioned: isTrue(row.partitioned),
     parent: row.parent ?? undefined,
-    hasIdentity: row.identity === "true",
-    hasKey: row.key === "true",
+    hasIdentity: isTrue(row.identity),
+    hasKey: isTrue(row.key),
   }));
 }
 

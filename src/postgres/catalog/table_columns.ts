@@ -1,5 +1,6 @@
 import type { SlotOptions } from "../../options.ts";
 import type { Connection } from "../connection/connection.ts";
+import { isTrue } from "../connection/text_row.ts";
 
 /** The columns that a table has now. */
 export interface TableColumns {
@@ -39,6 +40,6 @@ export async function readTableColumns(
   );
   return new Map(rows.map(({ name, columns, younger }) => [
     name!,
-    { names: JSON.parse(columns!), mayHaveHadOthers: younger === "true" },
+    { names: JSON.parse(columns!), mayHaveHadOthers: isTrue(younger) },
   ]));
 }

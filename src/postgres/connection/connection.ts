@@ -31,12 +31,10 @@ import {
 } from "./session_settings.ts";
 import { SocketGuard } from "../../libpq/socket_owner.ts";
 import { fitsSession } from "./target_session.ts";
+import type { TextRow } from "./text_row.ts";
 import { untilAborted } from "../../base/until_aborted.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
-
-/** A row as the server's text: no value passes through a float or a Date. */
-export type TextRow = Record<string, string | null>;
 
 export type { ConnectionKind };
 

@@ -1,5 +1,6 @@
 import type { TargetSessionAttrs } from "../../options.ts";
 import { PostgresError } from "./postgres_error.ts";
+import { isTrue } from "./text_row.ts";
 
 /** SQLSTATE of a write that the server does not take. */
 export const READ_ONLY = "25006";
@@ -26,7 +27,7 @@ export async function fitsSession(
             (SELECT s.reset_val FROM pg_catalog.pg_settings s
               WHERE s.name OPERATOR(pg_catalog.=) 'default_transaction_read_only') AS read_only`,
   );
-  const standby = row?.standby === "true";
+  const standby = isTrue(row?.standby);
   const readOnly = standby || row?.read_only === "on";
   const fits = {
     "read-write": !readOnly,

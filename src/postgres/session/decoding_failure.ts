@@ -6,7 +6,7 @@ import type { Connection } from "../connection/connection.ts";
 import { describe, failed, isTransient, PostgresError } from "../connection/postgres_error.ts";
 import { explainSlotFailure } from "../slot/slot_failure.ts";
 import { slotProblem } from "../slot/slot_problem.ts";
-import { readSlot } from "../slot/slot_state.ts";
+import { findSlot } from "../slot/slot_row.ts";
 import { quoteLiteral } from "../connection/sql_text.ts";
 
 /**
@@ -47,7 +47,7 @@ export async function explainRefusedStart(
   const doing = `cannot follow the slot ${JSON.stringify(slot.name)}`;
   const refused = explainSlotFailure(failed(doing, cause), "start", slot);
   if (refused.code !== OBJECT_NOT_IN_PREREQUISITE_STATE) return refused;
-  const row = await readSlot(connection, slot.name).catch(() => undefined);
+  const row = await findSlot(connection, slot.name).catch(() => undefined);
   const problem = row && slotProblem(row, { database: row.database!, isStandby }, slot);
   if (problem === undefined) return refused;
   return new PostgresError(`${refused.message}; ${problem.found}; ${problem.advice}`, {

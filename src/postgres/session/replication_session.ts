@@ -4,7 +4,7 @@ import { formatLsn, type Lsn, parseLsn } from "../../base/lsn.ts";
 import type { Timelines } from "../../base/timelines.ts";
 import { PLUGINS } from "../../decode/plugins.ts";
 import type { SlotOptions } from "../../options.ts";
-import type { Connection, TextRow } from "../connection/connection.ts";
+import type { Connection } from "../connection/connection.ts";
 import { readCopyData, readNotice, writeStandbyStatus } from "./copy_data.ts";
 import { CopyStream } from "./copy_stream.ts";
 import { explainLostStream, explainRefusedStart } from "./decoding_failure.ts";
@@ -13,7 +13,8 @@ import type { Keepalive, ReplicationMessage, XLogData } from "../../base/replica
 import { readTimelines } from "./read_timelines.ts";
 import { AROUND_POOLER } from "../connection/server_refusal.ts";
 import { isWaitForStandby, leftOutBy } from "./server_warning.ts";
-import { readSlot } from "../slot/slot_state.ts";
+import { isTrue } from "../connection/text_row.ts";
+import { findSlot, type SlotRow } from "../slot/slot_row.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -54,7 +55,7 @@ export interface ServerIdentity {
  */
 export type WhereToStart = (
   identity: ServerIdentity,
-  slot: TextRow | undefined,
+  slot: SlotRow | undefined,
 ) => Lsn | Promise<Lsn>;
 
 /** What a session reports to its owner. */
@@ -110,7 +111,7 @@ export class ReplicationSession {
   ): Promise<ReplicationSession> {
     try {
       const identity = await identify(connection);
-      const startLsn = await whereToStart(identity, await readSlot(connection, slot.name));
+      const startLsn = await whereToStart(identity, await findSlot(connection, slot.name));
       const session = new ReplicationSession(connection, slot, identity, events, clock);
       await session.#start(startLsn);
       return session;
@@ -384,7 +385,7 @@ async function identify(connection: Connection): Promise<ServerIdentity> {
     walEnd: parseLsn(system!.xlogpos!),
     version: Number(settings!.version),
     walSenderTimeoutMs: Number(settings!.timeout),
-    isStandby: settings!.standby === "true",
+    isStandby: isTrue(settings!.standby),
     senderPid: Number(settings!.pid),
   };
 }

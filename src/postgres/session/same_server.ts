@@ -1,10 +1,10 @@
 import { getLogger } from "@logtape/logtape";
-import { formatLsn, type Lsn, parseLsn } from "../../base/lsn.ts";
+import { formatLsn, type Lsn } from "../../base/lsn.ts";
 import type { SlotOptions } from "../../options.ts";
-import type { TextRow } from "../connection/connection.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
 import type { ServerIdentity } from "./replication_session.ts";
 import { slotProblem } from "../slot/slot_problem.ts";
+import type { SlotRow } from "../slot/slot_row.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
 
@@ -46,7 +46,7 @@ export const SLOT_TAKEN = "55006";
 export function whereToGoOn(
   place: string,
   now: ServerIdentity,
-  slot: TextRow | undefined,
+  slot: SlotRow | undefined,
   progress: Progress,
 ): GoOn {
   const { before, receivedLsn, confirmedLsn, options } = progress;
@@ -89,8 +89,8 @@ export function whereToGoOn(
   if (problem !== undefined && !problem.transient) {
     throw lost(`${problem.found}; ${problem.advice}`);
   }
-  if (slot.active === "t") progress.heldBy(Number(slot.active_pid));
-  const slotLsn = parseLsn(slot.confirmed_flush_lsn ?? "0/0");
+  if (slot.isActive) progress.heldBy(slot.activePid!);
+  const slotLsn = slot.confirmedFlushLsn ?? 0n;
   if (slotLsn > confirmedLsn) {
     const gap = `${formatLsn(confirmedLsn)} and ${formatLsn(slotLsn)}`;
     throw progress.wasTaken

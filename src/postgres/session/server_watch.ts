@@ -4,7 +4,8 @@ import { Backoff } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 import { LastingTrouble } from "../../base/lasting_trouble.ts";
 import { bounded } from "../connection/bounded.ts";
-import { connect, type Connection, type TextRow } from "../connection/connection.ts";
+import { connect, type Connection } from "../connection/connection.ts";
+import type { TextRow } from "../connection/text_row.ts";
 import { errorCode, failed, PostgresError } from "../connection/postgres_error.ts";
 import { readSlotState, SLOT_STATE_QUERY, type SlotState } from "../slot/slot_state.ts";
 

@@ -2,12 +2,12 @@ import { getLogger } from "@logtape/logtape";
 import { Backoff } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 import { LastingTrouble } from "../../base/lasting_trouble.ts";
-import { formatLsn, type Lsn, parseLsn } from "../../base/lsn.ts";
+import { formatLsn, type Lsn } from "../../base/lsn.ts";
 import { PLUGINS } from "../../decode/plugins.ts";
 import type { PostgresOptions, SlotOptions } from "../../options.ts";
 import { BatchQueue } from "./batch_queue.ts";
 import { bounded } from "../connection/bounded.ts";
-import { connect, type Connection, type TextRow } from "../connection/connection.ts";
+import { connect, type Connection } from "../connection/connection.ts";
 import { failed, PostgresError } from "../connection/postgres_error.ts";
 import type { ReplicationMessage, XLogData } from "../../base/replication_message.ts";
 import { ReplicationSession, type ServerIdentity } from "./replication_session.ts";
@@ -16,6 +16,7 @@ import { ResumePoint } from "./resume_point.ts";
 import { SLOT_TAKEN, whereToGoOn } from "./same_server.ts";
 import { ServerWatch } from "./server_watch.ts";
 import { SlotLease } from "./slot_lease.ts";
+import type { SlotRow } from "../slot/slot_row.ts";
 import type { SlotState } from "../slot/slot_state.ts";
 import type { Read, TimelineGate } from "./timeline_gate.ts";
 import { openTimelineGate } from "./open_timeline_gate.ts";
@@ -250,12 +251,12 @@ class Source implements ReplicationSource {
   #whereToStart(
     connection: Connection,
     server: ServerIdentity,
-    row: TextRow | undefined,
+    row: SlotRow | undefined,
   ): Lsn {
     const { startLsn, slot, postgres } = this.options;
     this.#ownPids.add(server.senderPid);
     if (this.#ownPids.size > MAX_OWN_PIDS) this.#ownPids.delete(firstOf(this.#ownPids));
-    const slotLsn = parseLsn(row?.confirmed_flush_lsn ?? "0/0");
+    const slotLsn = row?.confirmedFlushLsn ?? 0n;
     const { timelines } = server;
     if (this.#resume === undefined || this.#server === undefined) {
       this.#confirmedLsn = slotLsn > startLsn ? slotLsn : startLsn;

@@ -1,21 +1,22 @@
 import { getLogger } from "@logtape/logtape";
-import { type Lsn, parseLsn } from "../../base/lsn.ts";
+import type { Lsn } from "../../base/lsn.ts";
 import { PLUGINS } from "../../decode/plugins.ts";
 import type { OutputPlugin, SlotOptions } from "../../options.ts";
 import { formatBytes } from "../../base/quantity.ts";
-import type { Connection, TextRow } from "../connection/connection.ts";
+import type { Connection } from "../connection/connection.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
 import { checkPublications, createPublication, type WantedTable } from "./publications.ts";
 import { checkServer, type ServerFacts } from "./server_facts.ts";
 import { explainSlotFailure, type SlotStep } from "./slot_failure.ts";
 import {
   activeElsewhere,
-  findSlot,
+  confirmedText,
   missingSlot,
   pluginProblem,
   type SlotProblem,
   slotProblem,
 } from "./slot_problem.ts";
+import { findSlot, type SlotRow } from "./slot_row.ts";
 import { unreadBytes } from "./slot_state.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
@@ -87,19 +88,19 @@ export async function prepareSlot(
   return { ...identity(made, options), created: true, server };
 }
 
-function identity(slot: TextRow, options: SlotOptions) {
+function identity(slot: SlotRow, options: SlotOptions) {
   return {
     name: options.name,
     plugin: options.plugin,
-    confirmedFlushLsn: parseLsn(slot.confirmed_flush_lsn ?? "0/0"),
+    confirmedFlushLsn: slot.confirmedFlushLsn ?? 0n,
   };
 }
 
-function checkSlot(slot: TextRow, server: ServerFacts, options: SlotOptions): void {
+function checkSlot(slot: SlotRow, server: ServerFacts, options: SlotOptions): void {
   const problem = slotProblem(slot, server, options);
   if (problem !== undefined) throw asError(problem);
   // Older servers do not have the column.
-  if (options.failover && slot.failover !== "t") {
+  if (options.failover && !slot.isFailover) {
     const command = `ALTER_REPLICATION_SLOT "${options.name}" (FAILOVER true)`;
     logger.warn(
       "the slot {name} exists but is no failover slot; --slot-failover applies only when it is created. Run " +
@@ -107,7 +108,7 @@ function checkSlot(slot: TextRow, server: ServerFacts, options: SlotOptions): vo
       { name: options.name, command },
     );
   }
-  if (slot.wal_status === "unreserved") {
+  if (slot.walStatus === "unreserved") {
     logger.warn(
       "the slot {name} is about to be lost: the server may remove its WAL (max_slot_wal_keep_size)",
       { name: options.name },
@@ -124,16 +125,16 @@ function asError({ found, advice, transient }: SlotProblem): PostgresError {
 
 async function dropSlot(
   connection: Connection,
-  slot: TextRow,
+  slot: SlotRow,
   options: SlotOptions,
 ): Promise<void> {
   const name = quote(options.name);
-  if (slot.slot_type !== "logical") {
+  if (slot.type !== "logical") {
     throw wrong(
-      `the slot ${name} is a ${slot.slot_type} one, which this program does not drop; name another`,
+      `the slot ${name} is a ${slot.type} one, which this program does not drop; name another`,
     );
   }
-  if (slot.active === "t") throw asError(activeElsewhere(slot, options.name));
+  if (slot.isActive) throw asError(activeElsewhere(slot, options.name));
   const unread = await unreadBytes(connection, options.name);
   await ask(connection, options, "drop", {
     text: "SELECT pg_catalog.pg_drop_replication_slot($1)",
@@ -145,7 +146,7 @@ async function dropSlot(
       "that is started again, since each start drops the slot",
     {
       name: options.name,
-      lsn: slot.confirmed_flush_lsn,
+      lsn: confirmedText(slot),
       unread: unread === undefined ? "an unknown amount" : formatBytes(unread),
     },
   );

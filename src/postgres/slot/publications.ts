@@ -1,7 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import type { SlotOptions } from "../../options.ts";
 import { nounFor, someOf } from "../../base/quantity.ts";
-import type { Connection, TextRow } from "../connection/connection.ts";
+import type { Connection } from "../connection/connection.ts";
+import type { TextRow } from "../connection/text_row.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
 import {
   chooseTables,

@@ -4,6 +4,7 @@ import type { Problem, Remedy } from "../../base/problem.ts";
 import type { Connection } from "../connection/connection.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
 import { quoteIdentifier } from "../connection/sql_text.ts";
+import { isTrue } from "../connection/text_row.ts";
 
 /** What a run must know of the server. */
 export interface ServerFacts {
@@ -78,10 +79,10 @@ export async function readServerFacts(connection: Connection): Promise<ServerFac
     walLevel: row!.wal_level!,
     database: row!.database!,
     encoding: row!.encoding!,
-    isStandby: row!.standby === "true",
-    isRds: row!.rds === "true",
+    isStandby: isTrue(row!.standby),
+    isRds: isTrue(row!.rds),
     role: row!.role!,
-    mayReplicate: row!.may_replicate === "true" || row!.rds_replication === "true",
+    mayReplicate: isTrue(row!.may_replicate) || isTrue(row!.rds_replication),
     outputPluginLibraries: row!.libraries ?? undefined,
   };
 }

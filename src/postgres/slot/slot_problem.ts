@@ -1,19 +1,10 @@
+import { formatLsn } from "../../base/lsn.ts";
 import type { SlotOptions } from "../../options.ts";
 import type { Problem, Remedy } from "../../base/problem.ts";
-import type { Connection, TextRow } from "../connection/connection.ts";
 import type { ServerFacts } from "./server_facts.ts";
 import { allowPlugin, pluginListWith } from "./slot_failure.ts";
+import type { SlotRow } from "./slot_row.ts";
 import { quoteLiteral } from "../connection/sql_text.ts";
-
-/** The row of `pg_replication_slots`; what an old server does not have is undefined. */
-export async function findSlot(connection: Connection, name: string): Promise<TextRow | undefined> {
-  const rows = await connection.query(
-    `look for the replication slot ${quote(name)}`,
-    "SELECT * FROM pg_catalog.pg_replication_slots WHERE slot_name OPERATOR(pg_catalog.=) $1",
-    [name],
-  );
-  return rows[0];
-}
 
 /** Newer releases have a list of the plugins that may be used; it counts for existing slots too. */
 export function pluginProblem(
@@ -49,7 +40,7 @@ export type SlotProblem = Problem & { readonly transient: boolean };
 
 /** Why a run cannot follow the slot that is there; undefined when it can. */
 export function slotProblem(
-  slot: TextRow,
+  slot: SlotRow,
   server: Pick<ServerFacts, "database" | "isStandby">,
   options: SlotOptions,
 ): SlotProblem | undefined {
@@ -60,9 +51,9 @@ export function slotProblem(
   });
   const nameAnother: Remedy = { kind: "options", options: "--pg-slot-name <another>" };
   const { plugin, database } = slot;
-  if (slot.slot_type !== "logical") {
+  if (slot.type !== "logical") {
     return lasting(
-      `the slot ${name} is a ${slot.slot_type} one; a logical one is needed`,
+      `the slot ${name} is a ${slot.type} one; a logical one is needed`,
       "name another",
       nameAnother,
     );
@@ -78,31 +69,30 @@ export function slotProblem(
         : { kind: "options", options: `--pg-slot-output-plugin ${plugin}` },
     );
   }
-  if (slot.temporary === "t") {
+  if (slot.isTemporary) {
     return lasting(
       `the slot ${name} is a temporary one of another session`,
       "name another",
       nameAnother,
     );
   }
-  if (slot.two_phase === "t") {
+  if (slot.isTwoPhase) {
     return lasting(
       `the slot ${name} decodes prepared transactions (two_phase), which is not supported`,
       "recreate it with --recreate-slot",
       recreation(options),
     );
   }
-  const invalid = invalidation(slot);
-  if (invalid !== undefined) {
+  if (slot.invalidation !== undefined) {
     return lasting(
-      `the slot ${name} is lost (${invalid}): changes since ${
-        slot.confirmed_flush_lsn ?? "?"
+      `the slot ${name} is lost (${slot.invalidation}): changes since ${
+        confirmedText(slot)
       } can no longer be read from it`,
       "recreate it with --recreate-slot and fill the gap from the tables",
       recreation(options),
     );
   }
-  if (slot.synced === "t" && server.isStandby) {
+  if (slot.isSynced && server.isStandby) {
     return lasting(
       `the slot ${name} on this standby is a copy of the primary's, which can be followed only after ` +
         "a promotion",
@@ -110,14 +100,13 @@ export function slotProblem(
       { kind: "advice", text: "connect to the primary (target_session_attrs=primary in --pg-url)" },
     );
   }
-  return slot.active === "t" ? activeElsewhere(slot, options.name) : undefined;
+  return slot.isActive ? activeElsewhere(slot, options.name) : undefined;
 }
 
-export function activeElsewhere(slot: TextRow, slotName: string): SlotProblem {
-  const statement = `SELECT pg_catalog.pg_terminate_backend(${slot.active_pid})`;
+export function activeElsewhere(slot: SlotRow, slotName: string): SlotProblem {
+  const statement = `SELECT pg_catalog.pg_terminate_backend(${slot.activePid})`;
   return {
-    found:
-      `the slot ${quote(slotName)} is active: the server's process ${slot.active_pid} serves ` +
+    found: `the slot ${quote(slotName)} is active: the server's process ${slot.activePid} serves ` +
       "it to another client",
     advice: `stop that one, or end it with ${statement}`,
     remedy: { kind: "sql", statements: [`${statement};`] },
@@ -125,11 +114,9 @@ export function activeElsewhere(slot: TextRow, slotName: string): SlotProblem {
   };
 }
 
-/** Why the slot can never be read again; undefined when it can. */
-function invalidation(slot: TextRow): string | undefined {
-  if (slot.invalidation_reason) return slot.invalidation_reason;
-  if (slot.conflicting === "t") return "it conflicted with recovery";
-  return slot.wal_status === "lost" ? "its WAL was removed" : undefined;
+/** What it has confirmed, for a person. */
+export function confirmedText({ confirmedFlushLsn }: SlotRow): string {
+  return confirmedFlushLsn === undefined ? "?" : formatLsn(confirmedFlushLsn);
 }
 
 function recreation({ name, plugin }: SlotOptions): Remedy {

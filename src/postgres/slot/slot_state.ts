@@ -1,6 +1,6 @@
 import { type Lsn, parseLsn } from "../../base/lsn.ts";
-import type { Connection, TextRow } from "../connection/connection.ts";
-import { quoteLiteral } from "../connection/sql_text.ts";
+import type { Connection } from "../connection/connection.ts";
+import { lsnOf, numberOf, type TextRow } from "../connection/text_row.ts";
 
 /** How the server sees the slot at a moment. */
 export interface SlotState {
@@ -41,17 +41,6 @@ export function readSlotState(row: TextRow): SlotState {
   };
 }
 
-/** The slot's row in `pg_replication_slots`, by a replication connection, which takes no parameters. */
-export async function readSlot(connection: Connection, name: string): Promise<TextRow | undefined> {
-  const [row] = await connection.query(
-    `look for the slot ${JSON.stringify(name)}`,
-    `SELECT * FROM pg_catalog.pg_replication_slots WHERE slot_name OPERATOR(pg_catalog.=) ${
-      quoteLiteral(name)
-    }`,
-  );
-  return row;
-}
-
 /** Bytes of WAL between what the slot has confirmed and the end; undefined where it says neither. */
 export async function unreadBytes(
   connection: Connection,
@@ -60,11 +49,7 @@ export async function unreadBytes(
   const [row] = await connection.query("ask what the slot has not read", SLOT_STATE_QUERY, [
     slotName,
   ]);
-  if (!row?.wal_end || !row.confirmed_flush_lsn) return undefined;
-  return Math.max(0, Number(parseLsn(row.wal_end) - parseLsn(row.confirmed_flush_lsn)));
-}
-
-/** An older server has no such column. */
-function numberOf(text: string | null | undefined): number | undefined {
-  return text === null || text === undefined ? undefined : Number(text);
+  const [walEnd, confirmed] = [lsnOf(row?.wal_end), lsnOf(row?.confirmed_flush_lsn)];
+  if (walEnd === undefined || confirmed === undefined) return undefined;
+  return Math.max(0, Number(walEnd - confirmed));
 }

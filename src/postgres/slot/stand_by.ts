@@ -5,8 +5,10 @@ import { keepTrying } from "../../base/keep_trying.ts";
 import { LastingTrouble } from "../../base/lasting_trouble.ts";
 import type { PostgresOptions, SlotOptions } from "../../options.ts";
 import { bounded } from "../connection/bounded.ts";
-import { connect, type Connection, type TextRow } from "../connection/connection.ts";
+import { connect, type Connection } from "../connection/connection.ts";
+import { isTrue, type TextRow } from "../connection/text_row.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
+import { readSlotRow, type SlotRow } from "./slot_row.ts";
 
 const logger = getLogger(["pg2kinesis", "standby"]);
 
@@ -46,8 +48,8 @@ export async function standBy(
   const waiting = new LastingTrouble(clock, { ...SAYING_RATE, saysNewReasons: true });
   let holder: string | undefined;
   for (let wasThere = isKnown;; await clock.sleep(LOOK_MS, signal)) {
-    const row = await lookout.look();
-    if (row.slot_name === null) {
+    const seen = await lookout.look();
+    if (seen.slot === undefined) {
       if (!wasThere) return false;
       throw new PostgresError(
         `the slot ${
@@ -59,13 +61,13 @@ export async function standBy(
       );
     }
     // One that is being made has confirmed nothing; without its maker it is gone again.
-    wasThere ||= row.confirmed_flush_lsn !== null;
-    if (row.active_pid === null) {
+    wasThere ||= seen.slot.confirmedFlushLsn !== undefined;
+    if (seen.holder === undefined) {
       if (clock.now() < lookout.graceEndsMs) continue;
       if (holder !== undefined) logger.info("the slot {slot} is free", { slot: slot.name });
       return wasThere && holder !== undefined;
     }
-    holder = holderOf(row);
+    holder = seen.holder;
     if (waiting.failed(holder) !== undefined) {
       logger.info("standing by: the slot {slot} is followed by {holder}", {
         slot: slot.name,
@@ -73,6 +75,13 @@ export async function standBy(
       });
     }
   }
+}
+
+interface Seen {
+  /** Undefined: there is none. */
+  readonly slot: SlotRow | undefined;
+  /** The client that follows it, for a person. */
+  readonly holder: string | undefined;
 }
 
 /** Examines the slot on an ordinary connection, which is reopened for as long as it takes. */
@@ -100,10 +109,9 @@ class Lookout implements Disposable {
   }
 
   /**
-   * A row of `pg_replication_slots`, of which all is null where there is no such slot.
    * @throws {PostgresError} what does not heal, and whatever comes at the first look.
    */
-  look(): Promise<TextRow> {
+  look(): Promise<Seen> {
     const backoff = new Backoff(this.random);
     const trouble = new LastingTrouble(this.clock, SAYING_RATE);
     let hasFailed = false;
@@ -125,12 +133,13 @@ class Lookout implements Disposable {
     }, { clock: this.clock, signal: this.signal, pauseMs: () => backoff.nextMs(), failed });
   }
 
-  async #ask(): Promise<TextRow> {
+  async #ask(): Promise<Seen> {
     const connection = this.#connection ??= await connect(this.postgres, "ordinary", this.signal);
     const asked = connection.query("look at the slot", SLOT_QUERY, [this.slotName]);
     const [row] = await bounded(connection, asked, ANSWER_TIMEOUT_MS, this.signal);
-    const isStandby = row!.in_recovery === "true";
-    const mayBeElsewhere = row!.slot_name === null || row!.synced === "t";
+    const slot = readSlotRow(row!);
+    const isStandby = isTrue(row!.in_recovery);
+    const mayBeElsewhere = slot === undefined || slot.isSynced;
     if (this.#hasLooked && this.#wasPrimary !== false && isStandby && mayBeElsewhere) {
       // One of several hosts, while the primary is away.
       const message = `${connection.place} is a standby, and the slot is on the primary`;
@@ -138,7 +147,7 @@ class Lookout implements Disposable {
     }
     this.#hasLooked = true;
     this.#wasPrimary = !isStandby;
-    return row!;
+    return { slot, holder: slot?.activePid === undefined ? undefined : holderOf(row!) };
   }
 
   [Symbol.dispose](): void {

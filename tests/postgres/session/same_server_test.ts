@@ -3,6 +3,7 @@ import type { Lsn } from "../../../src/base/lsn.ts";
 import { PostgresError } from "../../../src/postgres/connection/postgres_error.ts";
 import type { ServerIdentity } from "../../../src/postgres/session/replication_session.ts";
 import { Timelines } from "../../../src/base/timelines.ts";
+import { readSlotRow } from "../../../src/postgres/slot/slot_row.ts";
 import { whereToGoOn } from "../../../src/postgres/session/same_server.ts";
 
 const OPTIONS = {
@@ -29,7 +30,13 @@ function goOn(walEnd: Lsn, isStandby = false) {
     isStandby,
     senderPid: 1,
   };
-  const slot = { plugin: "pgoutput", database: "d", slot_type: "logical", active: "f" };
+  const slot = readSlotRow({
+    plugin: "pgoutput",
+    database: "d",
+    slot_type: "logical",
+    active: "f",
+    ...{ active_pid: null, confirmed_flush_lsn: null },
+  });
   return whereToGoOn("here:5432", server, slot, {
     options: OPTIONS,
     database: "d",
