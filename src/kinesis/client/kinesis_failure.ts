@@ -2,7 +2,7 @@ import { RunError } from "../../base/errors.ts";
 import { parseStreamArn } from "./stream_arn.ts";
 
 /** What an error of the service or the network means for what was asked. */
-export type Failure =
+export type KinesisFailure =
   /** The same request will do later. */
   | {
     readonly kind: "retry";
@@ -23,7 +23,7 @@ export type Failure =
     readonly doubt: "stream" | "shard" | "credentials" | undefined;
   };
 
-export type Refusal = Extract<Failure, { kind: "refused" }>;
+export type KinesisRefusal = Extract<KinesisFailure, { kind: "refused" }>;
 
 /** Where and how something was asked of Kinesis. */
 export interface Asked {
@@ -143,7 +143,7 @@ const ADVICE: Readonly<Record<string, (asked: Asked) => string>> = {
 };
 
 /** What an error means. Errors with a 4xx status that are not known are refusals. */
-export function classify(error: unknown, asked: Asked): Failure {
+export function classify(error: unknown, asked: Asked): KinesisFailure {
   const { name, status, code, message, passes } = readError(error);
   const isForeign = status !== undefined && FOREIGN.has(name);
   const detail = name === "ForeignAnswer"
@@ -182,7 +182,7 @@ export function classify(error: unknown, asked: Asked): Failure {
 
 /** The one line for the operator. */
 export function refusalError(
-  failure: Pick<Refusal, "detail" | "advice">,
+  failure: Pick<KinesisRefusal, "detail" | "advice">,
   asked: Asked,
   cause: unknown,
 ): RunError {

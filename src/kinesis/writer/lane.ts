@@ -3,7 +3,12 @@ import type { Backoff } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { LaneQueue, PutAmount, PutLimits, PutRequest } from "./lane_queue.ts";
 import type { Pacer } from "./pacing.ts";
-import { type Asked, classify, type Failure, type Refusal } from "../client/kinesis_failure.ts";
+import {
+  type Asked,
+  classify,
+  type KinesisFailure,
+  type KinesisRefusal,
+} from "../client/kinesis_failure.ts";
 import type { Shard } from "../stream/shard_map.ts";
 import { LaneStats } from "../../base/writer_stats.ts";
 import type { RequestTrouble } from "../client/request_trouble.ts";
@@ -19,7 +24,7 @@ export interface LaneOwner {
   /** Finds out, if that is possible soon, whether lanes' shards are closed, and calls their `stop`. */
   look(signal: AbortSignal): Promise<void>;
   /** A put was refused: is it to be tried again all the same? Otherwise the run is over. */
-  refused(lane: Lane, failure: Refusal, error: unknown): Promise<boolean>;
+  refused(lane: Lane, failure: KinesisRefusal, error: unknown): Promise<boolean>;
   /** The lane itself is broken. */
   broken(error: unknown): void;
 }
@@ -229,7 +234,7 @@ export class Lane {
     await this.#retry(failure);
   }
 
-  async #retry(failure: Failure): Promise<void> {
+  async #retry(failure: KinesisFailure): Promise<void> {
     this.trouble.failed(this.#what, failure.detail);
     await this.#pause(this.backoff.nextMs());
   }

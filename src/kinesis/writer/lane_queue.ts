@@ -25,10 +25,10 @@ export interface PutResult {
   /** A shard other than the lane's that now holds some of it. */
   readonly movedTo: string | undefined;
   /** What the service did not take, to be sent again. */
-  readonly refused: Refused | undefined;
+  readonly refused: RefusedPart | undefined;
 }
 
-export interface Refused extends PutAmount {
+export interface RefusedPart extends PutAmount {
   /** The first of them, as the service put it. */
   readonly code: string;
   readonly message: string;

@@ -2,7 +2,7 @@ import { plainRecordBytes } from "../aggregate/aggregate.ts";
 import type { PutRecordsResult } from "../client/kinesis_api.ts";
 import type { QueueContext } from "./aggregate_queue.ts";
 import { type Chained, KeyChains } from "./key_chains.ts";
-import type { LaneQueue, PutLimits, PutRequest, PutResult, Refused } from "./lane_queue.ts";
+import type { LaneQueue, PutLimits, PutRequest, PutResult, RefusedPart } from "./lane_queue.ts";
 import type { QueuedRecord } from "../aggregate/queued_record.ts";
 import { covers, type Shard } from "../stream/shard_map.ts";
 import type { Ticket } from "../../base/record_writer.ts";
@@ -210,7 +210,7 @@ function newStretch(): Stretch {
 function summarizeRefused(
   results: readonly PutRecordsResult[],
   records: readonly WaitingRecord[],
-): Refused | undefined {
+): RefusedPart | undefined {
   let first: { code: string; message: string } | undefined;
   let bytes = 0, count = 0;
   results.forEach((result, i) => {

@@ -15,7 +15,7 @@ import { Lane, type LaneContext } from "./lane.ts";
 import type { PutLimits } from "./lane_queue.ts";
 import { Pacer } from "./pacing.ts";
 import { fitPartitionKey } from "./fit_partition_key.ts";
-import { type Asked, type Refusal, refusalError } from "../client/kinesis_failure.ts";
+import { type Asked, type KinesisRefusal, refusalError } from "../client/kinesis_failure.ts";
 import { RecordQueue } from "./record_queue.ts";
 import { regroup } from "./reshard.ts";
 import { ShardFollower } from "./shard_follower.ts";
@@ -316,7 +316,7 @@ export class StreamWriter implements RecordTarget {
     });
   }
 
-  async #onRefused(lane: Lane, failure: Refusal, error: unknown): Promise<boolean> {
+  async #onRefused(lane: Lane, failure: KinesisRefusal, error: unknown): Promise<boolean> {
     if (failure.doubt === "credentials") {
       // Keys are replaced at several places, one after the other, and new ones take seconds to be known.
       if (lane.refusals <= MAX_DOUBTS) return true;

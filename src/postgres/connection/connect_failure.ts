@@ -5,7 +5,7 @@ import { isSocketFolder } from "../../libpq/tls.ts";
 import { StrangeAnswer } from "./login_bounds.ts";
 import { LoginRefused } from "./login_watch.ts";
 import { describe, errorCode, isTransient, PostgresError } from "./postgres_error.ts";
-import { AROUND_POOLER, raiseLimit, type Refusal, refusalOf } from "./server_refusal.ts";
+import { AROUND_POOLER, raiseLimit, refusalOf, type ServerRefusal } from "./server_refusal.ts";
 import { SocketRefused } from "../../libpq/socket_owner.ts";
 import { quoteIdentifier } from "./sql_text.ts";
 
@@ -35,7 +35,7 @@ export function placeOf({ host, port }: { host: string; port: number }): string 
 }
 
 /** Why an attempt failed and what to do, in one line; never shows the password. */
-export interface Failure {
+export interface FailedAttempt {
   readonly attempt: Attempt;
   readonly why: string;
   readonly transient: boolean;
@@ -46,7 +46,7 @@ export function explainFailure(
   cause: unknown,
   attempt: Attempt,
   options: PostgresOptions,
-): Failure {
+): FailedAttempt {
   const { why, transient } = cause instanceof pg.DatabaseError
     ? {
       why: explainServer(cause, attempt, options),
@@ -59,14 +59,16 @@ export function explainFailure(
 
 /** The error for one host, from the failures of the ways that were tried. */
 export function cannotConnect(
-  failures: readonly [Failure, ...Failure[]],
+  failures: readonly [FailedAttempt, ...FailedAttempt[]],
   options: PostgresOptions,
 ): PostgresError {
   // That a server has no TLS is no failure of a mode that goes on without it, unless TLS is needed.
   const told = options.channelBinding === "require"
     ? failures
     : failures.filter(({ cause }) => !hasNoTls(describe(cause)));
-  const [first, ...others] = told.length > 0 ? told as [Failure, ...Failure[]] : failures;
+  const [first, ...others] = told.length > 0
+    ? told as [FailedAttempt, ...FailedAttempt[]]
+    : failures;
   const start = `cannot connect to PostgreSQL at ${placeOf(first.attempt)} ` +
     `(database ${JSON.stringify(options.database)}, role ${JSON.stringify(options.user)})`;
   const rest = others.filter(({ why }) => why !== first.why).map(({ attempt, why }) => {
@@ -120,7 +122,7 @@ function explainToken(said: string, { host, kind }: Attempt, role: string): stri
 }
 
 function explainRefusal(
-  refusal: Refusal,
+  refusal: ServerRefusal,
   said: string,
   attempt: Attempt,
   role: string,

@@ -12,7 +12,7 @@ import {
   cannotConnect,
   ConnectTimeout,
   explainFailure,
-  type Failure,
+  type FailedAttempt,
   NoPassword,
   type Place,
   placeOf,
@@ -208,7 +208,7 @@ async function connectToHost(
   kind: ConnectionKind,
   signal: AbortSignal | undefined,
 ): Promise<Connection> {
-  const failures: Failure[] = [];
+  const failures: FailedAttempt[] = [];
   const note = (error: unknown, attempt: Attempt) => {
     signal?.throwIfAborted();
     failures.push(explainFailure(error, attempt, options));
@@ -244,7 +244,7 @@ async function connectToHost(
     failures.splice(0, unanswered);
     break;
   }
-  throw cannotConnect(failures as [Failure, ...Failure[]], options);
+  throw cannotConnect(failures as [FailedAttempt, ...FailedAttempt[]], options);
 }
 
 /** Work that has the connect timeout for itself, and ends when the caller wants no more. */

@@ -6,7 +6,7 @@ import type pg from "pg";
  * SQLSTATE stands for several things, the function of the server that raised it tells them apart: it is
  * sent with each error (field `R`) and the same in all releases from 10 on.
  */
-export type Refusal =
+export type ServerRefusal =
   | "max_wal_senders"
   | "max_connections"
   | "role limit"
@@ -28,7 +28,7 @@ const FEATURE_NOT_SUPPORTED = "0A000";
 export function refusalOf(
   { code, routine }: pg.DatabaseError,
   kind: "replication" | "ordinary",
-): Refusal | undefined {
+): ServerRefusal | undefined {
   switch (code) {
     case TOO_MANY_CONNECTIONS:
       switch (routine) {
