@@ -1,12 +1,12 @@
-import { createHash } from "node:crypto";
 import { didYouMean, nearest } from "../../base/did_you_mean.ts";
 import { RunError } from "../../base/errors.ts";
-import { type Column, UNCHANGED } from "../../decode/event.ts";
+import type { Column } from "../../decode/event.ts";
 import type { FormatOptions } from "../../options.ts";
 import type { Catalog } from "../../postgres/catalog/known_table.ts";
 import type { TableColumns } from "../../postgres/catalog/table_columns.ts";
 import { someOf } from "../../base/quantity.ts";
 import { withAllThatItWas } from "./ancestors.ts";
+import { maskColumn } from "./column_mask.ts";
 
 type ColumnOptions = Pick<FormatOptions, "excludeColumns" | "maskColumns" | "maskSalt">;
 
@@ -52,24 +52,15 @@ export class ColumnFilter {
     return undefined;
   }
 
-  /**
-   * The column as it may be published, or nothing. A masked value is the SHA-256, in hexadecimal, of
-   * the salt and PostgreSQL's text, both as UTF-8; its type is then `text`. NULL stays NULL.
-   */
+  /** The column as it may be published, or nothing. */
   show(column: Column, rules: ColumnRules): Column | undefined {
     switch (rules.get(column.name)) {
       case undefined:
         return column;
       case "exclude":
         return undefined;
-      case "mask": {
-        const { name, value } = column;
-        if (value === null || value === UNCHANGED) return { name, type: "text", value };
-        const hash = createHash("sha256").update(this.options.maskSalt!).update(value).digest(
-          "hex",
-        );
-        return { name, type: "text", value: hash };
-      }
+      case "mask":
+        return maskColumn(column, this.options.maskSalt!);
     }
   }
 
