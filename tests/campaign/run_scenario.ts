@@ -144,7 +144,10 @@ async function strike(
   if (blow.kind === "kill") return await supervisor.kill9();
   supervisor.excuseEnd();
   if (blow.kind === "failover") {
-    return await site.failOver(blow, (isHeld) => kinesis.stick(0, isHeld ? 8 : 0));
+    const before = supervisor.log.length;
+    await site.failOver(blow, (isHeld) => kinesis.stick(0, isHeld ? 8 : 0));
+    // A blow at once would meet a program that waits, with nothing of the new timeline.
+    return await supervisor.goesOn(before);
   }
   const { server } = site;
   const stopping = blow.mode === "kill9" ? server.kill9() : server.stop(blow.mode);

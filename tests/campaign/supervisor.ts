@@ -69,6 +69,18 @@ export class Supervisor implements AsyncDisposable {
     });
   }
 
+  /** Waits until it has connected again, or was started anew and follows, since its log was so long. */
+  async goesOn(logLength: number): Promise<void> {
+    await waitFor(async () => {
+      await this.revive();
+      return /connected again|following slot/.test(this.log.slice(logLength));
+    }, {
+      what: "pg2kinesis to go on",
+      timeoutMs: START_TIMEOUT_MS,
+      found: () => this.log.slice(logLength),
+    });
+  }
+
   /** Lets it run for so long. */
   async run(ms: number): Promise<void> {
     await sleep(ms);

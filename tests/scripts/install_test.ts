@@ -34,6 +34,18 @@ for (const downloader of ["curl", "wget"]) {
     assertEquals(await installed(release), { pg2kinesis: PROGRAM });
   });
 
+  Deno.test(`install.sh with ${downloader} is not led from this machine to plain http`, async () => {
+    await using release = await serve({ [NAME]: PROGRAM });
+    await using elsewhere = await serve({ [NAME]: PROGRAM });
+    for (const name of [NAME, "SHA256SUMS"]) {
+      release.redirects[name] = `${elsewhere.url}/${name}`;
+      const { code, stderr } = await install(release, { downloader });
+      assertEquals(code, 1, name);
+      assertStringIncludes(stderr, `install.sh: cannot download ${release.url}/${name}`);
+      assertEquals(await installed(release), {});
+    }
+  });
+
   Deno.test(`install.sh with ${downloader} says what it cannot download`, async () => {
     await using release = await serve({ [NAME]: PROGRAM });
     delete release.files[NAME];
