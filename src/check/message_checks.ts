@@ -1,5 +1,5 @@
 import { PLUGINS } from "../decode/plugins.ts";
-import { publishesMessages } from "../format/filter/message_filter.ts";
+import { formatTraits } from "../format/format_traits.ts";
 import { someOf } from "../base/quantity.ts";
 import type { ServerContext } from "./server_context.ts";
 
@@ -8,7 +8,7 @@ export async function checkMessages(context: ServerContext): Promise<void> {
   const { connection, facts, findings, options: { format, slot } } = context;
   if (format.messagePrefixes.length === 0) return;
   const asked = `--message-prefix ${someOf(format.messagePrefixes)}`;
-  if (!publishesMessages(format)) {
+  if (!formatTraits(format).hasMessages) {
     findings.warn(
       "messages",
       `${asked} has no effect: the format ${format.formatter} has no place for logical messages`,

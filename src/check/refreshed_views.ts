@@ -1,4 +1,5 @@
 import { PLUGINS } from "../decode/plugins.ts";
+import { formatTraits } from "../format/format_traits.ts";
 import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
 import { countOf, someOf } from "../base/quantity.ts";
 import type { ServerContext } from "./server_context.ts";
@@ -24,7 +25,7 @@ export async function checkRefreshedViews(context: ServerContext): Promise<void>
   const { connection, findings, wanted, options: { slot, format, policy } } = context;
   const { withoutIdentity } = PLUGINS[slot.plugin];
   const isStopped = withoutIdentity === "left out" ||
-    withoutIdentity === "row not named" && format.formatter === "JSON";
+    withoutIdentity === "row not named" && formatTraits(format).refusesUnnamedDeletes;
   if (!isStopped || !format.operations.has("delete")) return;
   const rows = await connection.query("look for materialized views", VIEWS_QUERY);
   const views = rows.filter(({ schema, name }) => wanted(`${schema}.${name}`));

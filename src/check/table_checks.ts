@@ -1,6 +1,7 @@
 import { RunError, UsageError } from "../base/errors.ts";
 import { PLUGINS } from "../decode/plugins.ts";
 import { ColumnFilter, ruledTables } from "../format/filter/column_filter.ts";
+import { formatTraits, publishesKeysOnly } from "../format/format_traits.ts";
 import { createFormatter } from "../format/formats.ts";
 import type { KnownTable } from "../postgres/catalog/known_table.ts";
 import {
@@ -48,7 +49,7 @@ export async function checkTables(context: ServerContext): Promise<void> {
   await checkRefreshedViews(context);
   await checkOtherPublications(context, tables);
   checkHiddenKeys(context, own);
-  if (usesPublications) await checkUnsentKeys(context, publishesKeysOnly(context));
+  if (usesPublications) await checkUnsentKeys(context, publishesKeysOnly(context.options.format));
 }
 
 async function rowTables({ connection, catalog }: ServerContext): Promise<Table[]> {
@@ -57,11 +58,6 @@ async function rowTables({ connection, catalog }: ServerContext): Promise<Table[
     const known = catalog.table(table.name);
     return known === undefined ? [] : [{ ...table, known }];
   });
-}
-
-/** CSV and CSVPayload publish the key alone. */
-function publishesKeysOnly({ options: { format } }: ServerContext): boolean {
-  return !format.fullChange && (format.formatter === "CSV" || format.formatter === "CSVPayload");
 }
 
 const primaryKey = ({ known }: Table): readonly string[] => known.keys[0] ?? [];
@@ -73,7 +69,7 @@ function checkPrimaryKeys(context: ServerContext, own: readonly Table[]): void {
     return findings.ok("primary_keys", "every table that is followed has a primary key");
   }
   const names = `${countOf(without.length, "table")} without primary key: ${someOf(without)}`;
-  if (!publishesKeysOnly(context)) {
+  if (!publishesKeysOnly(context.options.format)) {
     return findings.ok(
       "primary_keys",
       `${names}; changes there are published, in order of the table as a whole`,
@@ -81,9 +77,9 @@ function checkPrimaryKeys(context: ServerContext, own: readonly Table[]): void {
   }
   const remedy: Remedy = {
     kind: "options",
-    options: format.formatter === "CSV"
-      ? "--message-formatter CSVPayload --full-change"
-      : "--full-change",
+    options: formatTraits(format).fullChange === "taken"
+      ? "--full-change"
+      : "--message-formatter CSVPayload --full-change",
   };
   if (policy.onMissingPkey === "stop") {
     findings.stop("primary_keys", `${names}; a change of one stops the run`, remedy);
@@ -114,7 +110,7 @@ function sharingPartitionKeys(
   const { format: { partitionKey } } = context.options;
   switch (partitionKey.kind) {
     case "pkey": {
-      if (publishesKeysOnly(context)) return undefined;
+      if (publishesKeysOnly(context.options.format)) return undefined;
       const without = own.filter((table) => primaryKey(table).length === 0).map(({ name }) => name);
       return without.length === 0 ? undefined : "changes of a table without primary key share a " +
         `partition key (${someOf(without)})`;
@@ -149,7 +145,7 @@ async function checkIdentities(
     }
     case "row not named": {
       if (!options.format.operations.has("delete")) return;
-      const keysOnly = publishesKeysOnly(context);
+      const keysOnly = publishesKeysOnly(context.options.format);
       // Without any key the other policy counts.
       const affected = own.filter((table) =>
         !table.hasIdentity && (!keysOnly || primaryKey(table).length > 0)
@@ -260,7 +256,7 @@ function checkHiddenKeys(context: ServerContext, own: readonly Table[]): void {
     `${countOf(hidden.length, "table")} whose replica identity lacks the primary key: ` +
     someOf(hidden.map(({ name }) => name));
   const remedy = identityRemedy(hidden);
-  if (publishesKeysOnly(context) && format.operations.has("delete")) {
+  if (publishesKeysOnly(context.options.format) && format.operations.has("delete")) {
     const what = "a DELETE does not say which key it was";
     if (policy.onPluginSkip === "stop") {
       findings.stop("hidden_keys", `${found}; ${what}, which stops the run`, remedy);

@@ -1,6 +1,6 @@
 import { parseStreamArn } from "../kinesis/client/stream_arn.ts";
 import { PLUGINS } from "../decode/plugins.ts";
-import { publishesMessages } from "../format/filter/message_filter.ts";
+import { FORMAT_NAMES, FORMATS, formatTraits, publishesKeysOnly } from "../format/format_traits.ts";
 import type { RunOptions } from "../options.ts";
 import { UsageError } from "../base/errors.ts";
 import { type ConnectionLayer, resolveConnection } from "../libpq/resolve_connection.ts";
@@ -47,14 +47,14 @@ export function buildRunOptions(
     );
   }
 
-  if (values.fullChange && values.messageFormatter !== "CSVPayload") {
+  const { fullChange, messageFormatter: formatter } = values;
+  const traits = formatTraits({ formatter });
+  if (fullChange && traits.fullChange !== "taken") {
     throw new UsageError(
       `${
         settings.nameOf("fullChange")
       } goes with the message formatter CSVPayload only, not with ` +
-        (values.messageFormatter === "CSV"
-          ? "CSV, which has no place for columns"
-          : `${values.messageFormatter}, which gets all columns anyway`),
+        `${formatter}, ${traits.fullChange}`,
     );
   }
 
@@ -101,19 +101,18 @@ export function buildRunOptions(
   }
   if (values.messageFormatter !== "dms") idle("dms", "--message-formatter dms");
 
-  if (
-    values.messagePrefix.length > 0 && !publishesMessages({ formatter: values.messageFormatter })
-  ) {
+  if (values.messagePrefix.length > 0 && !traits.hasMessages) {
+    const others = FORMAT_NAMES.filter((name) => FORMATS[name].hasMessages);
     warnings.push(
-      `${
-        settings.nameOf("messagePrefix")
-      } has no effect: ${values.messageFormatter} has no place ` +
-        "for logical messages; JSON, debezium and modules of your own have",
+      `${settings.nameOf("messagePrefix")} has no effect: ${formatter} has no place for logical ` +
+        `messages; ${others.join(", ")} and modules of your own have`,
     );
   }
 
-  const keysOnly = !values.fullChange && /^CSV(Payload)?$/.test(values.messageFormatter);
-  if (!keysOnly && settings.originOf("onMissingPkey") !== "default") {
+  if (
+    !publishesKeysOnly({ formatter, fullChange }) &&
+    settings.originOf("onMissingPkey") !== "default"
+  ) {
     warnings.push(
       `${settings.nameOf("onMissingPkey")} has no effect: a format with all columns needs no key`,
     );

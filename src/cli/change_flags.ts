@@ -1,3 +1,4 @@
+import { FORMAT_NAMES, formatName } from "../format/format_traits.ts";
 import { isModulePath } from "../format/user/module_path.ts";
 import { OWN_PREFIXES } from "../format/filter/message_filter.ts";
 import type { Operation, PartitionKeyChoice } from "../options.ts";
@@ -7,8 +8,6 @@ import { defaultedFlag, type Flag, listFlag, optionalFlag, switchFlag } from "./
 import { choice, duration, regularExpression, text } from "../base/value_parsers.ts";
 
 export const OPERATIONS: readonly Operation[] = ["insert", "update", "delete", "truncate"];
-
-export const FORMATTERS = ["CSV", "CSVPayload", "JSON", "debezium", "dms"] as const;
 
 export const changeFlags = {
   messageFormatter: defaultedFlag({
@@ -22,7 +21,7 @@ export const changeFlags = {
       "`JSON` is one object per change with every column. `debezium` and `dms` are the records that " +
       "Debezium and AWS DMS write. Or the path of your own JavaScript module, such as " +
       "`./my-format.js`.",
-    suggestions: { words: FORMATTERS, files: true },
+    suggestions: { words: FORMAT_NAMES, files: true },
     parse: formatter,
   }),
   fullChange: switchFlag({
@@ -192,7 +191,7 @@ function operationsFlag(): Flag<ReadonlySet<Operation>> {
 
 /** A built-in format's name, or something that can only be a module's path. */
 function formatter(value: string): string {
-  if (FORMATTERS.some((name) => name === value)) return value;
+  if (formatName({ formatter: value }) !== undefined) return value;
   if (isModulePath(value)) return value;
   if (/\.m?ts$/.test(value)) {
     throw new UsageError(
@@ -203,8 +202,10 @@ function formatter(value: string): string {
     throw new UsageError(`${JSON.stringify(value)} is not a module; its name ends in .js or .mjs`);
   }
   throw new UsageError(
-    `${JSON.stringify(value)} is not one of ${FORMATTERS.join(", ")} or the path of a .js module` +
-      didYouMean(nearest(value, FORMATTERS)),
+    `${JSON.stringify(value)} is not one of ${
+      FORMAT_NAMES.join(", ")
+    } or the path of a .js module` +
+      didYouMean(nearest(value, FORMAT_NAMES)),
   );
 }
 

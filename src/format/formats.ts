@@ -8,12 +8,13 @@ import { CSV, CSV_PAYLOAD, KeyFormatter } from "./csv.ts";
 import { FilteringFormatter } from "./filter/filtering_formatter.ts";
 import { DebeziumFormatter } from "./debezium/debezium_formatter.ts";
 import { DmsFormatter } from "./dms/dms_formatter.ts";
+import { type FormatName, formatName, publishesKeysOnly } from "./format_traits.ts";
 import type { Formatter } from "./formatter.ts";
 import { FullChangeFormatter } from "./full_change.ts";
 import { JsonFormatter } from "./json.ts";
 import { drops } from "./filter/first_route.ts";
 import { namedTables, refuseBelowRoot } from "./filter/named_tables.ts";
-import { choosePartitionKey } from "./partition_key.ts";
+import { choosePartitionKey, type PartitionKeyOf } from "./partition_key.ts";
 import { RowKeys } from "./row_key.ts";
 import { checkTableFilter, createTableFilter } from "./filter/table_filter.ts";
 import { WithoutVirtualColumns } from "./virtual_columns.ts";
@@ -38,9 +39,9 @@ export async function createFormatter(
   for (const root of roots) refuseBelowRoot(root, catalog, tableFilter, columnFilter);
 
   const keys = new RowKeys(plugin, catalog);
-  const formatter = await createInner(options, plugin, catalog, keys);
-  const hasRows = !options.formatter.startsWith("CSV") || options.fullChange;
-  const inner = hasRows && plugin.printsVirtualAsNull
+  const partitionKey = choosePartitionKey(options.partitionKey);
+  const formatter = await createInner({ options, plugin, catalog, keys, partitionKey });
+  const inner = !publishesKeysOnly(options) && plugin.printsVirtualAsNull
     ? new WithoutVirtualColumns(formatter, catalog)
     : formatter;
   const filtersTables = options.tablePattern !== undefined ||
@@ -60,32 +61,38 @@ export async function createFormatter(
   );
 }
 
-async function createInner(
-  options: FormatOptions,
-  plugin: Plugin,
-  catalog: Catalog,
-  keys: RowKeys,
-): Promise<Formatter> {
-  const partitionKey = choosePartitionKey(options.partitionKey);
-  switch (options.formatter) {
-    case "CSV":
-      if (options.fullChange) {
-        throw new UsageError("--full-change needs --message-formatter CSVPayload, found CSV");
-      }
-      return new KeyFormatter(CSV, plugin, keys, partitionKey, catalog);
-    case "CSVPayload":
-      return options.fullChange
-        ? new FullChangeFormatter(plugin, keys, partitionKey, catalog)
-        : new KeyFormatter(CSV_PAYLOAD, plugin, keys, partitionKey, catalog);
-    case "JSON":
-      return new JsonFormatter(plugin, keys, options.partitionKey, catalog);
-    case "debezium":
-      return new DebeziumFormatter(plugin, keys, options.partitionKey, catalog, options.debezium);
-    case "dms":
-      return new DmsFormatter(plugin, keys, options.partitionKey, catalog, options.dms);
-    default: {
-      const formatter = await loadUserFormatter(options.formatter);
-      return new UserModuleFormatter(options.formatter, formatter, keys, partitionKey);
+interface FormatterParts {
+  readonly options: FormatOptions;
+  readonly plugin: Plugin;
+  readonly catalog: Catalog;
+  readonly keys: RowKeys;
+  readonly partitionKey: PartitionKeyOf;
+}
+
+/** How each built-in format is made; what else has to be known of it is in `format_traits.ts`. */
+const CREATE: Readonly<Record<FormatName, (parts: FormatterParts) => Formatter>> = {
+  CSV({ options, plugin, keys, partitionKey, catalog }) {
+    if (options.fullChange) {
+      throw new UsageError("--full-change needs --message-formatter CSVPayload, found CSV");
     }
-  }
+    return new KeyFormatter(CSV, plugin, keys, partitionKey, catalog);
+  },
+  CSVPayload: ({ options, plugin, keys, partitionKey, catalog }) =>
+    options.fullChange
+      ? new FullChangeFormatter(plugin, keys, partitionKey, catalog)
+      : new KeyFormatter(CSV_PAYLOAD, plugin, keys, partitionKey, catalog),
+  JSON: ({ options, plugin, keys, catalog }) =>
+    new JsonFormatter(plugin, keys, options.partitionKey, catalog),
+  debezium: ({ options, plugin, keys, catalog }) =>
+    new DebeziumFormatter(plugin, keys, options.partitionKey, catalog, options.debezium),
+  dms: ({ options, plugin, keys, catalog }) =>
+    new DmsFormatter(plugin, keys, options.partitionKey, catalog, options.dms),
+};
+
+async function createInner(parts: FormatterParts): Promise<Formatter> {
+  const { options, keys, partitionKey } = parts;
+  const name = formatName(options);
+  if (name !== undefined) return CREATE[name](parts);
+  const formatter = await loadUserFormatter(options.formatter);
+  return new UserModuleFormatter(options.formatter, formatter, keys, partitionKey);
 }

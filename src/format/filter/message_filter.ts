@@ -1,5 +1,6 @@
 import type { FormatOptions } from "../../options.ts";
 import { drops, Routes } from "./first_route.ts";
+import { formatTraits } from "../format_traits.ts";
 import { parseGlob } from "./glob.ts";
 
 /** Says of a logical message, by its prefix, whether it is published. */
@@ -8,16 +9,11 @@ export type MessageFilter = (prefix: string) => boolean;
 /** Messages of our own begin with this: heartbeats are. They are never published, whoever wrote them. */
 export const OWN_PREFIXES = "pg2kinesis.";
 
-/** The formats whose records have no place for a logical message. */
-export function publishesMessages({ formatter }: Pick<FormatOptions, "formatter">): boolean {
-  return formatter !== "CSV" && formatter !== "CSVPayload" && formatter !== "dms";
-}
-
 /** A prefix must match one of `--message-prefix`: anybody in the database may write messages. */
 export function createMessageFilter(
   options: Pick<FormatOptions, "formatter" | "messagePrefixes" | "routes">,
 ): MessageFilter {
-  if (!publishesMessages(options)) return () => false;
+  if (!formatTraits(options).hasMessages) return () => false;
   const globs = options.messagePrefixes.map(parseGlob);
   const routes = new Routes(options.routes);
   const isDropped = (prefix: string) => {
