@@ -1,6 +1,6 @@
 // @ts-types="@types/pg"
 import pg from "pg";
-import { connect } from "../postgres/connection/connection.ts";
+import { connect, type Connection } from "../postgres/connection/connection.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import { refusalOf } from "../postgres/connection/server_refusal.ts";
 import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
@@ -27,31 +27,31 @@ interface Timeout {
 
 /** Undefined if no walsender is available. */
 async function checkWalSender(
-  { connection, options, findings, signal }: ServerContext,
+  { connection, facts, options, findings, signal }: ServerContext,
 ): Promise<Timeout | undefined> {
+  // On a standby a run uses a second one to ask for the timeline.
+  const [needed, available] = facts.isStandby
+    ? [2, "two more are available"]
+    : [1, "another one is available"];
   const [row] = await connection.query(
     "count the walsenders",
     `SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication)::pg_catalog.text AS used,
             pg_catalog.current_setting('max_wal_senders') AS max`,
   );
   const max = Number(row!.max);
+  const opened: Connection[] = [];
   try {
-    const replication = await connect(options.postgres, "replication", signal);
-    try {
-      const [setting] = await replication.query(
-        "ask for wal_sender_timeout",
-        `SELECT setting, source FROM pg_catalog.pg_settings
-          WHERE name OPERATOR(pg_catalog.=) 'wal_sender_timeout'`,
-      );
-      findings.ok(
-        "wal_senders",
-        `${row!.used} of ${max} walsenders are in use; another one is available`,
-      );
-      const { setting: ms, source } = setting!;
-      return { ms: Number(ms), isOfRole: /^(user|database|database user)$/.test(source!) };
-    } finally {
-      replication.destroy();
+    while (opened.length < needed) {
+      opened.push(await connect(options.postgres, "replication", signal));
     }
+    const [setting] = await opened[0]!.query(
+      "ask for wal_sender_timeout",
+      `SELECT setting, source FROM pg_catalog.pg_settings
+        WHERE name OPERATOR(pg_catalog.=) 'wal_sender_timeout'`,
+    );
+    findings.ok("wal_senders", `${row!.used} of ${max} walsenders are in use; ${available}`);
+    const { setting: ms, source } = setting!;
+    return { ms: Number(ms), isOfRole: /^(user|database|database user)$/.test(source!) };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof PostgresError)) throw error;
@@ -67,6 +67,8 @@ async function checkWalSender(
       : connectionRemedy(error, options.postgres);
     findings.stop("wal_senders", error.message, remedy);
     return undefined;
+  } finally {
+    for (const replication of opened) replication.destroy();
   }
 }
 

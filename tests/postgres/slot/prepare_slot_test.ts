@@ -76,7 +76,11 @@ for (const each of [server, debian]) {
     { ignore },
     async () => {
       await using db = await freshDatabase(each!);
-      assert((await prepare(db, "test_decoding", { recreate: true })).created);
+      const lines = await logged(async () => {
+        assert((await prepare(db, "test_decoding", { recreate: true })).created);
+      });
+      // There is nothing that it gives up.
+      assertEquals(lines.filter(({ level }) => level === "warning"), []);
     },
   );
 
