@@ -12,7 +12,7 @@ import { EncodedObject, encodedShapes } from "../typed/encoded_object.ts";
 import { typeEncodings, UnreadTypeError } from "../typed/type_encodings.ts";
 import { Utf8Writer } from "../utf8_writer.ts";
 import { debeziumEncoder } from "./debezium_encoders.ts";
-import { ClockText, messageText, type Op, transactionId, writeTransaction } from "./envelope.ts";
+import { ClockText, messageText, type Op, writeTransaction } from "./envelope.ts";
 import { KeyWriter } from "./debezium_key.ts";
 import { placeholderOf } from "./placeholder.ts";
 import { sourceNames, SourceWriter } from "./debezium_source.ts";
@@ -81,11 +81,11 @@ export class DebeziumFormatter implements Formatter {
   }
 
   /** The transaction's END, and what the changes behind it tell of it. */
-  commit({ transaction, endLsn, commitTime }: Commit, emit: Emit): void {
+  commit({ endLsn, commitTime }: Commit, emit: Emit): void {
     this.#source.committed(endLsn);
+    const id = this.#counts?.id;
     const counts = this.#counts?.end();
     if (counts === undefined) return;
-    const id = transactionId(transaction, endLsn);
     const tables = counts.byTable.map(([table, count]) =>
       `{"data_collection":${JSON.stringify(table)},"event_count":${count}}`
     );
@@ -244,9 +244,9 @@ export class DebeziumFormatter implements Formatter {
   }
 
   /** The transaction's BEGIN, before the first of its records. */
-  #begin({ transaction, lsn }: Change, emit: Emit): void {
+  #begin({ transaction }: Change, emit: Emit): void {
     if (transaction === undefined || !this.#counts?.begin()) return;
-    const id = transactionId(transaction, lsn);
+    const { id } = this.#counts;
     emit(
       `{"id":"${id}"}`,
       `{"status":"BEGIN","id":"${id}","event_count":null,"data_collections":null,` +

@@ -1,4 +1,4 @@
-import type { LogicalMessage, RowChange, TransactionInfo, Truncate } from "../../decode/event.ts";
+import type { LogicalMessage, RowChange, Truncate } from "../../decode/event.ts";
 import { Buffer } from "node:buffer";
 import { refuseTooLarge } from "../record_limit.ts";
 import type { Utf8Writer } from "../utf8_writer.ts";
@@ -22,11 +22,6 @@ export class ClockText {
   }
 }
 
-/** The id of a transaction: the same in all its records, unlike Debezium's, where only the xid is. */
-export function transactionId(transaction: TransactionInfo, lsn: bigint): string {
-  return `${transaction.xid}:${transaction.commitLsn ?? lsn}`;
-}
-
 /** `,"transaction":…` of a record of this table. */
 export function writeTransaction(
   change: RowChange | Truncate | LogicalMessage,
@@ -34,11 +29,12 @@ export function writeTransaction(
   counts: TransactionCounts | undefined,
   out: Utf8Writer,
 ): void {
-  const { transaction, lsn } = change;
-  if (counts === undefined || transaction === undefined) return out.text(',"transaction":null');
+  if (counts === undefined || change.transaction === undefined) {
+    return out.text(',"transaction":null');
+  }
   const { total, ofTable } = counts.next(table);
   out.text(
-    `,"transaction":{"id":"${transactionId(transaction, lsn)}","total_order":${total},` +
+    `,"transaction":{"id":"${counts.id}","total_order":${total},` +
       `"data_collection_order":${ofTable}}`,
   );
 }

@@ -10,6 +10,7 @@ export const MESSAGES = "LOGICAL_DECODING_MESSAGE";
  */
 export class TransactionCounts {
   #transaction: TransactionInfo | undefined;
+  #id = "";
   #seq = -1;
   #total = 0;
   readonly #byTable = new Map<string, number>();
@@ -19,17 +20,24 @@ export class TransactionCounts {
   #isOpen = false;
 
   /** To be called before each change. */
-  enter({ transaction, seq }: Pick<Change, "transaction" | "seq">): void {
+  enter({ transaction, seq, lsn }: Pick<Change, "transaction" | "seq" | "lsn">): void {
     if (transaction === this.#transaction && seq === this.#seq) {
       for (const table of this.#counted) this.#add(table, -1);
       if (this.#beganHere) this.#isOpen = false;
     } else if (transaction !== this.#transaction) {
       this.#clear();
       this.#transaction = transaction;
+      // The first change is the same when the transaction is read again.
+      this.#id = `${transaction?.xid}:${transaction?.commitLsn ?? lsn}`;
     }
     this.#seq = seq;
     this.#counted = [];
     this.#beganHere = false;
+  }
+
+  /** The same in all records of a transaction, unlike Debezium's, of which only the xid is. */
+  get id(): string {
+    return this.#id;
   }
 
   /** True the first time in a transaction: its beginning is to be told before the record. */
