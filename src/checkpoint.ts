@@ -44,6 +44,7 @@ export class Checkpoint {
   #last: Entry | undefined;
   #open: Entry | undefined;
   #flushLsn: Lsn;
+  #hold: Lsn | undefined;
   #storedCommitMs = NaN;
   readonly #onAdvance: () => void;
   readonly #onStored: (commitMs: number) => void;
@@ -64,7 +65,20 @@ export class Checkpoint {
 
   /** What may be sent to PostgreSQL as flushed. */
   get flushLsn(): Lsn {
+    const hold = this.#hold;
+    return hold !== undefined && hold < this.#flushLsn ? hold : this.#flushLsn;
+  }
+
+  /** Up to here everything is stored, whatever is held back. */
+  get storedLsn(): Lsn {
     return this.#flushLsn;
+  }
+
+  /** Nothing behind `lsn` is confirmed, whatever is stored: it is to be sent again; undefined: no hold. */
+  hold(lsn: Lsn | undefined): void {
+    const before = this.flushLsn;
+    this.#hold = lsn;
+    if (this.flushLsn > before) this.#onAdvance();
   }
 
   /**
@@ -153,6 +167,7 @@ export class Checkpoint {
       if (entry.endLsn !== undefined && entry.endLsn > branch) entry.endLsn = branch;
     }
     if (this.#flushLsn > branch) this.#flushLsn = branch;
+    if (this.#hold !== undefined && this.#hold > branch) this.#hold = branch;
   }
 
   readonly #advance = (entry: Entry): void => {

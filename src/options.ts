@@ -95,6 +95,8 @@ export interface SlotOptions {
   readonly recreate: boolean;
   /** A slot that is made is to be synchronized to standby servers (PostgreSQL 17). */
   readonly failover: boolean;
+  /** A slot that is made begins with the request to read every table. */
+  readonly backfill: boolean;
   /** While another client holds the slot, wait for it. */
   readonly standby: boolean;
   /** How long the server may be silent before the connection counts as lost; 0: forever. */
@@ -200,6 +202,8 @@ export interface PolicyOptions {
   readonly refreshPkeysMs: number;
   /** How often a heartbeat is written into the WAL; 0: never. */
   readonly heartbeatMs: number;
+  /** Rows a second that a backfill reads, at most; undefined: no limit. */
+  readonly backfillRate: number | undefined;
 }
 
 export interface ListenAddress {

@@ -1,6 +1,7 @@
+import type { BackfillStage } from "./backfill/stage.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Decoder, UnknownTypeError } from "./decode/decoder.ts";
-import type { TransactionEvent } from "./decode/event.ts";
+import type { Commit, TransactionEvent } from "./decode/event.ts";
 import type { RecordWriter, Ticket } from "./base/record_writer.ts";
 import type { Catalog } from "./postgres/catalog/known_table.ts";
 import { formatLsn } from "./base/lsn.ts";
@@ -13,6 +14,10 @@ export interface Stages {
   readonly source: AsyncIterable<readonly ReplicationMessage[]>;
   readonly decoder: Decoder;
   readonly catalog: Catalog;
+  readonly backfill: Pick<
+    BackfillStage,
+    "restarted" | "begin" | "control" | "change" | "commit"
+  >;
   readonly publisher: Publisher;
   readonly writer: RecordWriter;
   readonly checkpoint: Checkpoint;
@@ -25,7 +30,7 @@ export interface Stages {
  * in the meantime.
  */
 export async function runPipeline(stages: Stages): Promise<void> {
-  const { source, decoder, catalog, publisher, writer, checkpoint, progress } = stages;
+  const { source, decoder, catalog, backfill, publisher, writer, checkpoint, progress } = stages;
   let ticket: Ticket | undefined;
   /** The last message that contained an event. */
   let last: XLogData | undefined;
@@ -45,6 +50,7 @@ export async function runPipeline(stages: Stages): Promise<void> {
     else if (message.kind === "timeline") {
       decoder.timelines = message.timelines;
       if (message.branch !== undefined) checkpoint.leaveAt(message.branch);
+      backfill.restarted(message.branch);
     } else {
       progress.bytes += message.length;
       let event: TransactionEvent | undefined;
@@ -63,19 +69,26 @@ export async function runPipeline(stages: Stages): Promise<void> {
   function pass(event: TransactionEvent | undefined): Promise<void> | undefined {
     if (event === undefined) return;
     if (event.kind === "begin") {
+      backfill.begin();
       ticket = checkpoint.begin(milliseconds(event.transaction.commitTime));
       progress.xid = event.transaction.xid;
     } else if (event.kind === "commit") {
-      if (ticket !== undefined) publisher.commit(event, ticket);
-      checkpoint.commit(event.endLsn, milliseconds(event.commitTime));
-      ticket = undefined;
-      progress.transactions++;
+      const waiting = backfill.commit(event, ticket!);
+      return waiting === undefined ? commit(event) : waiting.then(() => commit(event));
     } else if (event.kind === "ambiguous-message") {
-      publisher.leaveOutMessage(event);
-    } else {
+      if (!backfill.control(event)) publisher.leaveOutMessage(event);
+    } else if (event.kind !== "message" || !backfill.control(event)) {
       progress.changes++;
-      return publisher.publish(event, ticket ?? checkpoint.standalone());
+      return publisher.publish(backfill.change(event), ticket ?? checkpoint.standalone());
     }
+  }
+
+  function commit(event: Commit): undefined {
+    const { endLsn, commitTime } = event;
+    publisher.commit(event, ticket!);
+    checkpoint.commit(endLsn, milliseconds(commitTime));
+    ticket = undefined;
+    progress.transactions++;
   }
 
   /** Where the server is in the WAL, for messages that do not say so themselves. */

@@ -17,6 +17,13 @@ const logger = getLogger(["pg2kinesis", "publish"]);
 /** Before the catalog is read again for a transaction that it does not see yet: at first, doubled, and at most. */
 const NOT_VISIBLE_YET_MS = 5;
 const STILL_QUIET_MS = 100;
+/** For what a backfill read, which can be read again. */
+const READ_ATTEMPTS = 20;
+/** What an aggregate adds to one record. */
+const MAX_FRAMING_BYTES = 1024;
+
+const encoder = new TextEncoder();
+
 /** So often without a word; then it may take as long as a standby is away. */
 const PATIENT_ATTEMPTS = 20;
 const STILL_NOT_VISIBLE_MS = 2000;
@@ -135,6 +142,69 @@ export class Publisher {
           "go on without --transaction-records",
       );
     });
+  }
+
+  /**
+   * Publishes what a backfill read, or that it has ended. No policy stops the run for it: why it cannot be
+   * published comes back, for an operator.
+   */
+  publishRead(
+    change: Change,
+    ticket: Ticket,
+  ): string | undefined | Promise<string | undefined> {
+    const problem = this.#tryRead(change, ticket);
+    if (problem === undefined || typeof problem === "string") return problem;
+    return this.#publishReadLater(change, ticket, problem);
+  }
+
+  async #publishReadLater(
+    change: Change,
+    ticket: Ticket,
+    reason: FormatProblem | Detour,
+  ): Promise<string | undefined> {
+    let problem: string | FormatProblem | Detour | undefined = reason;
+    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+      if (attempt > 1) await this.#parts.clock.sleep(STILL_QUIET_MS);
+      if (problem.kind === "unopened") {
+        const failure = await problem.opening.then(() => undefined, (error) => error);
+        if (failure instanceof RunError) return failure.message;
+        if (failure !== undefined) throw failure;
+      } else if (problem.kind === "unread") await this.#parts.catalog.readAgain(problem.relation);
+      else if (problem.kind === "unknown-table") await this.#parts.catalog.refresh();
+      else break;
+      problem = this.#tryRead(change, ticket);
+      if (problem === undefined || typeof problem === "string") return problem;
+    }
+    return "reason" in problem
+      ? problem.reason
+      : "the catalog does not show yet what its table is a partition of";
+  }
+
+  #tryRead(change: Change, ticket: Ticket): string | FormatProblem | Detour | undefined {
+    try {
+      return this.#format(change, ticket);
+    } catch (error) {
+      if (!(error instanceof RunError)) throw error;
+      return error.message;
+    }
+  }
+
+  /** Whether every record of a change is one that the stream can take. */
+  fits(change: Change): boolean {
+    const target = this.#router === undefined ? this.#writer! : this.#router.targetOf(change);
+    if ("kind" in target) return false;
+    const { maxRecordBytes } = target;
+    let fits = true;
+    const measure: Emit = (partitionKey, data) => {
+      const bytes = typeof data === "string" ? encoder.encode(data).length : data.length;
+      fits &&= bytes + 4 * partitionKey.length + MAX_FRAMING_BYTES <= maxRecordBytes;
+    };
+    try {
+      return this.#parts.formatter.format(change, measure) === undefined && fits;
+    } catch (error) {
+      if (!(error instanceof TooLargeError || error instanceof RunError)) throw error;
+      return false;
+    }
   }
 
   /** The walsender says, behind what it sent at `place`, that it left something out (invariant 7). */
@@ -366,6 +436,8 @@ function describe(change: Change): string {
         `at LSN ${lsn}${xid}`;
     case "message":
       return `the logical message "${change.prefix}" at LSN ${lsn}${xid}`;
+    case "backfill":
+      return `the end of the backfill of ${change.relation.qualifiedName} at LSN ${lsn}${xid}`;
     default:
       return `the ${change.kind} of ${change.relation.qualifiedName} at LSN ${lsn}${xid}`;
   }

@@ -58,7 +58,20 @@ async function run(messages: readonly Uint8Array[], catalog: SlowCatalog, oids: 
     yield messages.map((data, i) => makeXLogData(BigInt(0x10 + i), data));
   })();
   const decoder = newDecoder("pgoutput", (oid) => oids.has(oid) ? "integer" : undefined);
-  await runPipeline({ source, decoder, catalog, publisher, writer, checkpoint, progress });
+  const backfill = {
+    ...{ restarted: () => {}, begin: () => {}, commit: () => undefined },
+    ...{ control: () => false, change: <T>(change: T) => change },
+  };
+  await runPipeline({
+    source,
+    decoder,
+    catalog,
+    backfill,
+    publisher,
+    writer,
+    checkpoint,
+    progress,
+  });
   const before = checkpoint.flushLsn;
   for (const ticket of tickets) ticket.acknowledge(1);
   return { arrived, confirmed: [before, checkpoint.flushLsn], progress };

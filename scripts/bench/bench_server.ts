@@ -19,6 +19,7 @@ export function benchSlot(name: string, plugin: OutputPlugin): SlotOptions {
     createPublication: false,
     partitionRoot: false,
     failover: false,
+    backfill: false,
   };
   const following = { standby: false, silenceMs: 60_000 };
   return { name, plugin, publications: [PUBLICATION], ...nothing, ...following };

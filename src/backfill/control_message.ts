@@ -1,17 +1,21 @@
+import { BACKFILL_PREFIX } from "../decode/event.ts";
+
 /**
  * The logical messages that carry a backfill: what is asked for, how far it has come, and what a later run
  * goes on from. They are transactional, so each has its place among the commits, and they are the only
  * state that there is. Anybody who may call `pg_logical_emit_message` can write them: nothing here is
  * believed before it was checked.
  */
-export const BACKFILL_PREFIX = "pg2kinesis.backfill";
+export { BACKFILL_PREFIX };
 
 /** Emits a control message, `$1`, in the open transaction. */
 export const EMIT_STATEMENT =
   `SELECT pg_catalog.pg_logical_emit_message(true, '${BACKFILL_PREFIX}', $1::pg_catalog.text)`;
 
-/** In UTF-8. A longer message is nobody's: what stands in a mark must not fill the memory. */
-export const MAX_CONTROL_BYTES = 64 * 1024;
+/** As a plugin writes it. A longer message is nobody's: what anybody may write must not fill the memory. */
+export const MAX_CONTROL_BYTES = 4 * 1024 * 1024;
+/** Units of a request or a stop, so that a mark with all that wait is never too long. */
+export const MAX_REQUEST_LENGTH = 16 * 1024;
 /** Of one request, and of all that a mark carries. */
 export const MAX_TABLES = 1000;
 /** Requests that wait; more are merged into the last one. */
@@ -144,6 +148,9 @@ function readMessage(text: string): ControlMessage {
   }
   const fields = value as Fields;
   const { kind = "request" } = fields;
+  if ((kind === "request" || kind === "stop") && text.length > MAX_REQUEST_LENGTH) {
+    throw new Fault(`has more than ${MAX_REQUEST_LENGTH} characters`);
+  }
   const slot = readText(fields, "slot");
   switch (kind) {
     case "request": {

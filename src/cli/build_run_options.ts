@@ -69,12 +69,20 @@ export function buildRunOptions(
   if (!values.createStream) idle("shardCount", "--create-stream");
   if (!values.createSlot && !values.recreateSlot) {
     idle("slotFailover", "--create-slot or --recreate-slot");
+    idle("backfill", "--create-slot or --recreate-slot");
   }
   if (values.standby && values.recreateSlot) {
     throw new UsageError(
       `${settings.nameOf("standby")} and ${settings.nameOf("recreateSlot")} exclude each other: ` +
         "the next host would drop what the other had not yet published; recreate the slot once, or " +
         "use --create-slot",
+    );
+  }
+  if (values.backfill && values.slotFailover) {
+    throw new UsageError(
+      `${settings.nameOf("backfill")} and ${settings.nameOf("slotFailover")} exclude each other, ` +
+        "since PostgreSQL does not copy a slot's failover property; create the slot, then run " +
+        "pg2kinesis backfill",
     );
   }
   if (values.metricsAddr === undefined) {
@@ -135,6 +143,7 @@ export function buildRunOptions(
         create: values.createSlot,
         recreate: values.recreateSlot,
         failover: values.slotFailover,
+        backfill: values.backfill,
         standby: values.standby,
         silenceMs: values.pgTimeout,
         publications: !usesPublications
@@ -183,6 +192,7 @@ export function buildRunOptions(
         onPluginSkip: values.onPluginSkip,
         refreshPkeysMs: values.refreshPkeys,
         heartbeatMs: values.heartbeat,
+        backfillRate: values.backfillRate,
       },
       telemetry: {
         metricsAddress: values.metricsAddr,

@@ -1,7 +1,7 @@
 import { OUTPUT_PLUGINS, SSL_MODES } from "../options.ts";
 import { UsageError } from "../base/errors.ts";
 import { defaultedFlag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
-import { choice, duration, text } from "../base/value_parsers.ts";
+import { choice, duration, integer, text } from "../base/value_parsers.ts";
 import { parseConnectionUri } from "../libpq/connection_uri.ts";
 
 export const connectionFlags = {
@@ -192,6 +192,25 @@ export const slotFlags = {
       "With `--create-slot` or `--recreate-slot`, create a slot that the server's standbys keep " +
       "a copy of (`failover`), so that it survives a failover. PostgreSQL 17 and newer. The " +
       "standbys need `sync_replication_slots`, the primary `synchronized_standby_slots`.",
+  }),
+  backfill: switchFlag({
+    name: "backfill",
+    category: "slot",
+    short: "publish existing rows too, with --create-slot",
+    long:
+      "With `--create-slot` or `--recreate-slot`, also publish the rows that the tables already " +
+      "hold: every row of every table that the filters let pass, once the slot is created, while " +
+      "changes go on. With a slot that exists it does nothing. Reading needs SELECT on the tables, " +
+      "PostgreSQL 12 or newer, and, with `pgoutput`, 14 or newer.",
+  }),
+  backfillRate: optionalFlag({
+    name: "backfill-rate",
+    category: "slot",
+    placeholder: "ROWS",
+    defaultText: "no limit",
+    short: "rows a backfill reads a second",
+    long: "The most rows a second that a backfill reads. Changes are published first in any case.",
+    parse: integer({ min: 1, max: 100_000_000 }),
   }),
   standby: switchFlag({
     name: "standby",

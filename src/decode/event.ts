@@ -69,7 +69,8 @@ export interface Begin {
  * a {@linkcode DecodeError} for what it reads then.
  */
 export interface RowChange {
-  readonly kind: "insert" | "update" | "delete";
+  /** `read`: the row as a backfill read it. */
+  readonly kind: "insert" | "update" | "delete" | "read";
   readonly lsn: Lsn;
   readonly transaction: TransactionInfo;
   /** Position among the changes of the transaction, from 0, counted before any filter. */
@@ -84,6 +85,8 @@ export interface RowChange {
   readonly definedBy: number;
   /** Names of the primary key's columns where the plugin sends them, in its order. */
   readonly keyNames: readonly string[] | undefined;
+  /** Of a `read`: what its backfill is called. */
+  readonly request?: string;
   /** The row after the change, in table order; undefined for a delete. */
   readonly newRow: readonly Column[] | undefined;
   /**
@@ -120,6 +123,23 @@ export interface Truncate {
 
 /** Logical messages with this prefix are heartbeats of `--heartbeat`. */
 export const HEARTBEAT_PREFIX = "pg2kinesis.heartbeat";
+
+/** The backfill of a table has ended: behind its last row. */
+export interface BackfillEnd {
+  readonly kind: "backfill";
+  readonly lsn: Lsn;
+  readonly transaction: TransactionInfo;
+  readonly seq: number;
+  readonly relation: Relation;
+  readonly request: string;
+  /** Rows that were published, those that were read again included. */
+  readonly rows: number;
+  /** False: it was given up, and the stream may lack rows. */
+  readonly complete: boolean;
+}
+
+/** A logical message with this prefix is a backfill's own. */
+export const BACKFILL_PREFIX = "pg2kinesis.backfill";
 
 /**
  * A logical message (`pg_logical_emit_message`) of a prefix that is published. A non-transactional one

@@ -15,7 +15,8 @@ import { keyText, type RowKey, type RowKeys } from "./row_key.ts";
  *
  * With test_decoding the original passed on the plugin's capitals and the xid as text, and found the
  * old key of an update first; with wal2json it had small letters, a number and the new key. pgoutput,
- * which it did not know, is like test_decoding. Logical messages have no place in either format.
+ * which it did not know, is like test_decoding. Logical messages have no place in either format; a row
+ * that a backfill read is an insert.
  */
 export class KeyFormatter implements Formatter {
   readonly #prefer: "old" | "new";
@@ -41,10 +42,12 @@ export class KeyFormatter implements Formatter {
       case "insert":
       case "update":
       case "delete":
+      case "read":
         return this.#formatRow(change, emit);
       case "truncate":
         return this.#formatTruncate(change, emit);
       case "message":
+      case "backfill":
         return undefined;
       default:
         return change satisfies never;
@@ -64,7 +67,8 @@ export class KeyFormatter implements Formatter {
     const published = this.#pythonTexts ? pythonText(key, text) : text;
     emit(
       this.partitionKey(relation.qualifiedName, transaction, text),
-      this.#headOf(transaction) + this.#tables.get(relation)[change.kind] +
+      this.#headOf(transaction) +
+        this.#tables.get(relation)[change.kind === "read" ? "insert" : change.kind] +
         this.syntax.key(published),
     );
     return undefined;

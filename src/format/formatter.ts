@@ -1,7 +1,14 @@
-import type { Commit, LogicalMessage, Relation, RowChange, Truncate } from "../decode/event.ts";
+import type {
+  BackfillEnd,
+  Commit,
+  LogicalMessage,
+  Relation,
+  RowChange,
+  Truncate,
+} from "../decode/event.ts";
 
 /** What can become a user record. */
-export type Change = RowChange | Truncate | LogicalMessage;
+export type Change = RowChange | Truncate | LogicalMessage | BackfillEnd;
 
 /**
  * Takes one user record. Text is stored as UTF-8; bytes are copied before it returns. Without an

@@ -21,7 +21,8 @@ const encoder = new TextEncoder();
  *       "oldkeys":{"keynames":["id"],"keytypes":["bigint"],"keyvalues":[1]}}}
  *
  * A delete has `oldkeys` alone. A TRUNCATE, which format 1 does not have, gives
- * `{"kind":"truncate","schema":…,"table":…}` for each table. Logical messages are left out.
+ * `{"kind":"truncate","schema":…,"table":…}` for each table. Logical messages are left out. A row that a
+ * backfill read is an insert.
  *
  * `oldkeys` are the columns of the old row that are not NULL; where PostgreSQL sent no old row, since
  * the update left the replica identity alone, the identity's columns of the new row: the primary key,
@@ -59,10 +60,12 @@ export class FullChangeFormatter implements Formatter {
       case "insert":
       case "update":
       case "delete":
+      case "read":
         return this.#formatRow(change, emit, "");
       case "truncate":
         return this.#formatTruncate(change, emit);
       case "message":
+      case "backfill":
         return undefined;
       default:
         return change satisfies never;
@@ -70,7 +73,9 @@ export class FullChangeFormatter implements Formatter {
   }
 
   formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined {
-    if (change.kind === "truncate" || change.kind === "message") return this.format(change, emit);
+    if (change.kind === "truncate" || change.kind === "message" || change.kind === "backfill") {
+      return this.format(change, emit);
+    }
     const key = this.keys.find(change, "new");
     if (key.kind === "unknown-table" || key.kind === "unread") return key;
     const names = key.kind === "key" ? key.columns.map((column) => column.name) : [];
@@ -79,7 +84,8 @@ export class FullChangeFormatter implements Formatter {
   }
 
   #formatRow(change: RowChange, emit: Emit, mark: string): FormatProblem | Unread | undefined {
-    const { kind, relation, transaction } = change;
+    const { relation, transaction } = change;
+    const kind = change.kind === "read" ? "insert" : change.kind;
     const key = this.keys.find(change, this.#prefer);
     if (key.kind === "unknown-table" || key.kind === "unread") return key;
     if (key.kind === "key-not-sent") this.#hiddenKey.warn(key);

@@ -1,5 +1,11 @@
 import { Buffer } from "node:buffer";
-import type { LogicalMessage, Relation, RowChange, Truncate } from "../decode/event.ts";
+import type {
+  BackfillEnd,
+  LogicalMessage,
+  Relation,
+  RowChange,
+  Truncate,
+} from "../decode/event.ts";
 import type { Plugin } from "../decode/plugin.ts";
 import type { PartitionKeyChoice } from "../options.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
@@ -22,7 +28,9 @@ import { Utf8Writer } from "./utf8_writer.ts";
  *      "ts":"2026-11-22T08:01:02.123456Z","schema":"public","table":"orders","key":{"id":1},
  *      "before":{…},"after":{…},"unchanged":["note"]}
  *
- * - `op`: insert, update, delete, truncate or message.
+ * - `op`: insert, update, delete, truncate or message; `read` for a row as a backfill read it, with the
+ *   backfill's `request`; `backfill` where that of a table has ended, in every shard, with `request`, the
+ *   number of `rows` and whether it is `complete`.
  * - `commit_lsn` and `ts` (the commit's time) are not known with test_decoding and left out there.
  * - `key`: whenever the table has a primary key; only a delete of a table with REPLICA IDENTITY USING
  *   INDEX has `before` alone where the index lacks the key. `before`: the old row or the old key when
@@ -71,11 +79,14 @@ export class JsonFormatter implements Formatter {
       case "insert":
       case "update":
       case "delete":
+      case "read":
         return this.#formatRow(change, emit, keyOnly);
       case "truncate":
         return this.#formatTruncate(change, emit);
       case "message":
         return this.#formatMessage(change, emit, keyOnly);
+      case "backfill":
+        return this.#formatBackfillEnd(change, emit);
       default:
         return change satisfies never;
     }
@@ -106,6 +117,7 @@ export class JsonFormatter implements Formatter {
     } else {
       this.#rowHead(change.kind, change);
     }
+    if (change.request !== undefined) out.text(',"request":' + JSON.stringify(change.request));
     if (key !== undefined) writeKey(',"key":', key, columns, out);
     if (movedFrom !== undefined) writeKey(',"moved_from":', movedFrom, columns, out);
     if (!keyOnly && !isSplit) this.#before(change);
@@ -166,6 +178,18 @@ export class JsonFormatter implements Formatter {
     });
   }
 
+  #formatBackfillEnd(change: BackfillEnd, emit: Emit): undefined {
+    const { relation, request, rows, complete } = change;
+    this.#head("backfill", change, change.seq);
+    this.#out.copy(this.#tables.get(relation).names);
+    this.#out.text(`,"request":${JSON.stringify(request)},"rows":${rows},"complete":${complete}}`);
+    emit(
+      this.#partitionKey(relation.qualifiedName, change.transaction, undefined),
+      this.#out.written,
+      "every shard",
+    );
+  }
+
   #formatMessage(change: LogicalMessage, emit: Emit, keyOnly: boolean): undefined {
     const { transaction, prefix } = change;
     const out = this.#out;
@@ -212,6 +236,8 @@ const HEADS: Readonly<Record<Operation, Uint8Array>> = {
   delete: encoder.encode('{"v":1,"op":"delete"'),
   truncate: encoder.encode('{"v":1,"op":"truncate"'),
   message: encoder.encode('{"v":1,"op":"message"'),
+  read: encoder.encode('{"v":1,"op":"read"'),
+  backfill: encoder.encode('{"v":1,"op":"backfill"'),
 };
 
 interface TableState {

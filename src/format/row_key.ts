@@ -53,6 +53,12 @@ export class RowKeys {
    * old one where its value was not sent; `old` takes them from the old row if it has all of them.
    */
   find(change: RowChange, prefer: KeyPreference): RowKey | FormatProblem | Unread {
+    // Its names were looked up together with the row.
+    if (change.kind === "read") {
+      const names = change.keyNames;
+      if (names === undefined) return noKey(change.relation);
+      return this.#readNew(change, names) ?? keyNotSent(change, names);
+    }
     const table = this.#tables.get(change.relation);
     const pluginNames = change.keyNames;
     const unsent = table.known?.generatedKey;

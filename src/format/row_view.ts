@@ -19,6 +19,10 @@ export class RowView implements RowChange {
     this.relation = change.relation;
   }
 
+  get request(): string | undefined {
+    return this.change.request;
+  }
+
   get definedBy(): number {
     return this.change.definedBy;
   }

@@ -24,7 +24,9 @@ export class WithoutVirtualColumns implements Formatter {
 
   #show(change: Change): Change {
     if (!this.catalog.hasVirtualColumns) return change;
-    if (change.kind === "truncate" || change.kind === "message") return change;
+    if (change.kind === "truncate" || change.kind === "message" || change.kind === "backfill") {
+      return change;
+    }
     const virtual = this.catalog.table(change.relation.qualifiedName)?.virtualColumns;
     if (virtual === undefined) return change;
     // One with a value was a stored column when the change was made.

@@ -1,6 +1,6 @@
 import { RunError } from "../base/errors.ts";
 import type { RecordTarget } from "../base/record_writer.ts";
-import type { Relation, RowChange, Truncate } from "../decode/event.ts";
+import type { LogicalMessage, Relation } from "../decode/event.ts";
 import type { Change, Unread } from "../format/formatter.ts";
 import { RelationCache } from "../format/relation_cache.ts";
 import type { OutputPlugin, Route } from "../options.ts";
@@ -88,11 +88,13 @@ export class Router implements ChoosesTarget {
    * A table's parents count as they are when the change is published. Of the plugins only wal2json shows
    * all DDL that may concern them.
    */
-  #isUnread({ qualifiedName }: Relation, known: Known, change: RowChange | Truncate): boolean {
+  #isUnread(
+    { qualifiedName }: Relation,
+    known: Known,
+    change: Exclude<Change, LogicalMessage>,
+  ): boolean {
     const { xid } = change.transaction;
-    const mustSee = this.plugin === "wal2json" && change.kind !== "truncate"
-      ? change.definedBy
-      : xid;
+    const mustSee = this.plugin === "wal2json" && "definedBy" in change ? change.definedBy : xid;
     if (mustSee === 0 || known.readFor === mustSee) return false;
     if (!this.catalog.isRead(qualifiedName, mustSee)) return true;
     known.readFor = mustSee;

@@ -38,7 +38,10 @@ export async function follow(
   const { slot, source, writer, checkpoint } = stages;
   const guard = new WalGuard(slot.name, telemetry, () => checkpoint.flushLsn, clock);
   parts.use(
-    observer.attach({ checkpoint, writer, source, onSlotState: (state) => guard.look(state) }),
+    observer.attach({
+      ...{ checkpoint, writer, source, backfill: { progress: stages.backfillProgress } },
+      onSlotState: (state) => guard.look(state),
+    }),
   );
   parts.use(reportRun(observer, options.log));
   logger.info("following slot {slot} ({plugin}) of database {database} from {lsn}, into {stream}", {

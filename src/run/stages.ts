@@ -1,9 +1,14 @@
 import { getLogger } from "@logtape/logtape";
+import { MAX_CONTROL_BYTES } from "../backfill/control_message.ts";
+import { openBackfill } from "../backfill/open_backfill.ts";
+import type { BackfillProgress } from "../backfill/progress.ts";
 import type { Clock } from "../base/clock.ts";
 import { Checkpoint } from "../checkpoint.ts";
+import { BACKFILL_PREFIX } from "../decode/event.ts";
+import type { PublishesMessage } from "../decode/message_prefix.ts";
 import { PLUGINS } from "../decode/plugins.ts";
 import { ColumnFilter, ruledTables } from "../format/filter/column_filter.ts";
-import { createMessageFilter } from "../format/filter/message_filter.ts";
+import { createMessageFilter, type MessageFilter } from "../format/filter/message_filter.ts";
 import { createTableFilter } from "../format/filter/table_filter.ts";
 import type { Formatter } from "../format/formatter.ts";
 import { createFormatter } from "../format/formats.ts";
@@ -31,6 +36,7 @@ const logger = getLogger(["pg2kinesis", "run"]);
 export interface OpenStages extends Stages {
   readonly source: ReplicationSource;
   readonly slot: SlotInfo;
+  readonly backfillProgress: () => BackfillProgress;
 }
 
 export interface Ends {
@@ -84,7 +90,7 @@ export async function openStages(
 
   const decoder = PLUGINS[slot.plugin].createDecoder({
     typeName: (oid, typmod) => catalog.typeName(oid, typmod),
-    publishesMessage: createMessageFilter(format),
+    publishesMessage: withControlMessages(createMessageFilter(format)),
   });
   const checkpoint = new Checkpoint(slot.confirmedFlushLsn, () => source!.confirm(), stored);
   const opened = source = await openSource({
@@ -107,16 +113,40 @@ export async function openStages(
     isWanted: (operation, table) => format.operations.has(operation) && isWantedTable(table),
     policy: { ...policy, onOversize: stream.onOversize },
   });
+  const columnFilter = new ColumnFilter(format);
+  const { stage: backfill, driver } = openBackfill({
+    ...{
+      options,
+      catalog,
+      publisher,
+      writer: streams,
+      checkpoint,
+      isWantedTable,
+      columnFilter,
+      clock,
+    },
+    random: Math.random,
+  });
+  parts.use(driver);
+  void driver.run();
   return {
     source: opened,
     slot,
     decoder,
     catalog,
+    backfill,
     publisher,
     writer: streams,
     checkpoint,
     progress,
+    backfillProgress: () => driver.report.progress,
   };
+}
+
+/** A backfill's own messages go as far as the pipeline. */
+function withControlMessages(isPublished: MessageFilter): PublishesMessage {
+  return (prefix, bytes) =>
+    prefix === BACKFILL_PREFIX ? bytes <= MAX_CONTROL_BYTES : isPublished(prefix);
 }
 
 /** The formatter with its filters, which have looked at the columns that their rules name. */

@@ -9,7 +9,10 @@ export type ChangeName =
     readonly timeline: number;
     readonly commitLsn: Lsn;
     readonly seq: number;
+    /** It is stored in every shard. */
     readonly isTruncate?: boolean;
+    /** What a backfill read, or its end: no change of the transaction. */
+    readonly isRead?: boolean;
   }
   /** test_decoding: a name for good, but xids do not grow in the order of the commits. */
   | {
@@ -17,6 +20,7 @@ export type ChangeName =
     readonly timeline: number;
     readonly xid: number;
     readonly seq: number;
+    readonly isRead?: boolean;
   }
   /** A message outside of any transaction: nothing names it. */
   | { readonly kind: "unnamed" };
@@ -63,10 +67,14 @@ function nameOf(
   commitLsn: string | undefined,
   seq: number,
 ): ChangeName | undefined {
-  if (commitLsn === undefined) return { kind: "unordered", timeline, xid, seq };
+  const isRead = op === "read" || op === "backfill";
+  if (commitLsn === undefined) {
+    return { kind: "unordered", timeline, xid, seq, ...isRead ? { isRead } : {} };
+  }
   try {
-    const isTruncate = op === "truncate";
-    return { kind: "ordered", timeline, commitLsn: parseLsn(commitLsn), seq, isTruncate };
+    const isTruncate = op === "truncate" || op === "backfill";
+    const name = { timeline, commitLsn: parseLsn(commitLsn), seq, isTruncate };
+    return { kind: "ordered", ...name, ...isRead ? { isRead } : {} };
   } catch {
     return undefined;
   }

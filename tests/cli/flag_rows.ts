@@ -149,6 +149,16 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
     ],
   },
   slotFailover: switchRow((o) => o.slot.failover, { PG2KINESIS_CREATE_SLOT: "1" }),
+  backfill: switchRow((o) => o.slot.backfill, { PG2KINESIS_CREATE_SLOT: "1" }),
+  backfillRate: {
+    see: (o) => o.policy.backfillRate,
+    unset: undefined,
+    good: [["1", 1], ["50000", 50_000]],
+    bad: [["0", /"0" is not a whole number from 1 to 100000000/], [
+      "fast",
+      /is not a whole number/,
+    ]],
+  },
   standby: switchRow((o) => o.slot.standby),
   heartbeat: {
     see: (o) => o.policy.heartbeatMs,

@@ -79,7 +79,9 @@ export function materialize(event: TransactionEvent): Record<string, unknown> {
     }
     case "insert":
     case "update":
-    case "delete": {
+    case "delete":
+    // No plugin gives it.
+    case "read": {
       const { kind, lsn, seq, relation, keyNames, newRow, oldRow } = event;
       const { schema, table } = relation;
       return {

@@ -229,6 +229,6 @@ export class PgoutputDecoder implements Decoder {
     }
     if (end === -1 || end - PREFIX > MAX_PREFIX_BYTES) return false;
     const prefix = decodeUtf8(payload, PREFIX, end);
-    return prefix !== undefined && this.publishesMessage(prefix);
+    return prefix !== undefined && this.publishesMessage(prefix, message.length);
   }
 }

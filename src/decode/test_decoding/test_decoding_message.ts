@@ -47,7 +47,7 @@ export function readTestDecodingMessage(
     if (contentStart === -1) continue;
     readings++;
     const prefix = decodeUtf8(bytes, PREFIX, at);
-    if (published === undefined && prefix !== undefined && publishes(prefix)) {
+    if (published === undefined && prefix !== undefined && publishes(prefix, message.length)) {
       published = { prefix, content: bytes.subarray(contentStart) };
     }
   }

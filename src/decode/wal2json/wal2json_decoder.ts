@@ -185,12 +185,12 @@ export class Wal2jsonDecoder implements Decoder {
   }
 
   /** The prefix that begins at `start`; undefined when it is none that is published. */
-  #publishedPrefix({ payload }: XLogData, start: number): string | undefined {
+  #publishedPrefix({ payload, length }: XLogData, start: number): string | undefined {
     const longest = payload.subarray(start, start + 2 + MAX_PREFIX_BYTES * BYTES_OF_ESCAPE);
     const end = scanJsonString(longest, 0);
     const prefix = end === -1 ? undefined : jsonStringText(longest, 1, end - 1);
     if (prefix === undefined || encoder.encode(prefix).length > MAX_PREFIX_BYTES) return undefined;
-    return this.publishesMessage(prefix) ? prefix : undefined;
+    return this.publishesMessage(prefix, length) ? prefix : undefined;
   }
 
   /** Checks that the message belongs to the open transaction; gives where its LSN begins. */

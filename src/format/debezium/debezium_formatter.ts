@@ -98,11 +98,13 @@ export class DebeziumFormatter implements Formatter {
   }
 
   #format(change: Change, emit: Emit, keyOnly: boolean): FormatProblem | Unread | undefined {
-    this.#counts?.enter(change);
+    // What a backfill reads is of no transaction.
+    if (change.kind !== "read" && change.kind !== "backfill") this.#counts?.enter(change);
     switch (change.kind) {
       case "insert":
       case "update":
       case "delete":
+      case "read":
         try {
           return this.#formatRow(change, emit, keyOnly);
         } catch (error) {
@@ -113,6 +115,8 @@ export class DebeziumFormatter implements Formatter {
         return this.#formatTruncate(change, emit);
       case "message":
         return this.#formatMessage(change, emit, keyOnly);
+      case "backfill":
+        return undefined;
       default:
         return change satisfies never;
     }
@@ -130,6 +134,8 @@ export class DebeziumFormatter implements Formatter {
     switch (change.kind) {
       case "insert":
         return this.#emitRow("c", change, key, emit, keyOnly);
+      case "read":
+        return this.#emitRow("r", change, key, emit, keyOnly);
       case "delete":
         return this.#emitDelete(change, key, emit, keyOnly);
       case "update":
@@ -170,7 +176,7 @@ export class DebeziumFormatter implements Formatter {
     if (keyOnly) out.text(',"oversize":true');
     out.text("}");
     const partitionKey = this.#keys.of(change, key);
-    this.#begin(change, emit);
+    if (op !== "r") this.#begin(change, emit);
     emit(partitionKey, out.written);
   }
 
@@ -234,13 +240,14 @@ export class DebeziumFormatter implements Formatter {
   #end(op: Op, change: RowChange | Truncate, names: Uint8Array, table: string): void {
     const nowMs = this.now();
     this.#writeSource(change, names, nowMs);
-    writeTransaction(change, table, this.#counts, this.#out);
+    writeTransaction(change, table, op === "r" ? undefined : this.#counts, this.#out);
     this.#clock.write(op, nowMs, this.#out);
   }
 
-  #writeSource({ lsn, transaction }: Change, names: Uint8Array, nowMs: number): void {
+  #writeSource({ kind, lsn, transaction }: Change, names: Uint8Array, nowMs: number): void {
     this.#out.text(',"source":');
-    this.#source.write({ lsn, transaction, snapshot: "false" }, names, nowMs, this.#out);
+    const snapshot = kind === "read" ? "incremental" : "false";
+    this.#source.write({ lsn, transaction, snapshot }, names, nowMs, this.#out);
   }
 
   /** The transaction's BEGIN, before the first of its records. */

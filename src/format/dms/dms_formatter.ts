@@ -88,6 +88,7 @@ export class DmsFormatter implements Formatter {
       case "insert":
       case "update":
       case "delete":
+      case "read":
         this.#metadata.enter(change);
         try {
           return this.#formatRow(change, emit, keyOnly);
@@ -98,6 +99,7 @@ export class DmsFormatter implements Formatter {
       case "truncate":
         return this.#leaveOut(change);
       case "message":
+      case "backfill":
         return undefined;
       default:
         return change satisfies never;
@@ -123,7 +125,7 @@ export class DmsFormatter implements Formatter {
       this.#write("insert", change, key, keyOnly);
       this.#emit(emit, change, key, undefined);
     } else {
-      this.#write(change.kind, change, key, keyOnly);
+      this.#write(change.kind === "read" ? "load" : change.kind, change, key, keyOnly);
       this.#emit(emit, change, key, control);
     }
     return undefined;
@@ -153,7 +155,8 @@ export class DmsFormatter implements Formatter {
     else if (keyOnly) out.text("{}");
     else if (operation === "delete") data.write(this.#deleted(change, key), out);
     else this.#writeNew(change, data);
-    if (!keyOnly && operation !== "insert" && this.settings.BeforeImage !== "none") {
+    const hasBefore = operation !== "insert" && operation !== "load";
+    if (!keyOnly && hasBefore && this.settings.BeforeImage !== "none") {
       out.text(',"before-image":');
       before.write(this.#beforeImage(change, key), out);
     }
@@ -218,7 +221,7 @@ export class DmsFormatter implements Formatter {
   /** The table's columns, where this change shows them all. */
   #wholeRow(change: RowChange): TableDefinition["columns"] | undefined {
     if (change.tableColumns !== undefined) return change.tableColumns;
-    const isWhole = change.kind === "insert" ||
+    const isWhole = change.kind === "insert" || change.kind === "read" ||
       change.kind === "update" && !this.plugin.omitsUnchanged;
     return isWhole ? change.newBytes?.()?.columns ?? change.newRow : undefined;
   }

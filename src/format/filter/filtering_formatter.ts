@@ -75,12 +75,15 @@ export class FilteringFormatter implements Formatter {
       case "insert":
       case "update":
       case "delete":
+      case "read":
         return this.#passRow(change, next);
       case "truncate":
         return this.#operations.has("truncate") ? this.#passTruncate(change, next) : undefined;
       case "message":
         // None of the operations, and chosen by its prefix before.
         return next(change);
+      case "backfill":
+        return this.#tables.get(change.relation).wanted ? next(change) : undefined;
       default:
         return change satisfies never;
     }
@@ -90,7 +93,7 @@ export class FilteringFormatter implements Formatter {
     change: RowChange,
     next: (shown: Change) => FormatProblem | Unread | undefined,
   ): FormatProblem | Unread | undefined {
-    if (!this.#operations.has(change.kind)) return undefined;
+    if (change.kind !== "read" && !this.#operations.has(change.kind)) return undefined;
     const unread = this.#unread(change.relation, change, change.definedBy);
     if (unread !== undefined) return unread;
     const { wanted, rules, columns, mayHaveRules } = this.#tables.get(change.relation);
@@ -144,7 +147,7 @@ export class FilteringFormatter implements Formatter {
   ): void {
     // An update may lack unchanged TOAST columns. An old row may be a key alone, and
     // without its NULLs, so only what is in it counts.
-    const isWhole = change.kind === "insert" ||
+    const isWhole = change.kind === "insert" || change.kind === "read" ||
       change.kind === "update" && !this.plugin.omitsUnchanged;
     const names = ((isWhole ? change.newRow : change.oldRow) ?? []).map(({ name }) => name);
     for (const [name, rule] of rules) {

@@ -1,4 +1,5 @@
 import {
+  type BackfillEnd,
   type Column,
   type LogicalMessage,
   type Relation,
@@ -11,6 +12,7 @@ import { formatLsn } from "../../base/lsn.ts";
 import type { RowKey } from "../row_key.ts";
 import { formatMicroseconds } from "../transaction_text.ts";
 import type {
+  UserBackfillEnd,
   UserColumn,
   UserMessage,
   UserRowChange,
@@ -30,7 +32,7 @@ export class RowForUser implements UserRowChange {
     readonly oversize: boolean,
   ) {}
 
-  get kind(): "insert" | "update" | "delete" {
+  get kind(): "insert" | "update" | "delete" | "read" {
     return this.change.kind;
   }
 
@@ -83,6 +85,13 @@ export function truncateForUser(
   const { schema, table } = relation;
   const lsn = formatLsn(change.lsn);
   return { kind: "truncate", lsn, seq, partitionKey, schema, table, cascade, restartIdentity };
+}
+
+export function backfillEndForUser(change: BackfillEnd, partitionKey: string): UserBackfillEnd {
+  const { seq, request, rows, complete } = change;
+  const { schema, table } = change.relation;
+  const lsn = formatLsn(change.lsn);
+  return { kind: "backfill", lsn, seq, partitionKey, schema, table, request, rows, complete };
 }
 
 export function messageForUser(

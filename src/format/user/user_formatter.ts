@@ -34,7 +34,7 @@ export type UserRecord = string | Uint8Array | {
   readonly partitionKey?: string;
 };
 
-export type UserChange = UserRowChange | UserTruncate | UserMessage;
+export type UserChange = UserRowChange | UserTruncate | UserMessage | UserBackfillEnd;
 
 /** What all changes have. */
 interface UserChangeBase {
@@ -46,9 +46,9 @@ interface UserChangeBase {
   readonly partitionKey: string;
 }
 
-/** An inserted, updated or deleted row. */
+/** An inserted, updated or deleted row, or one that a backfill read: an insert that may come twice. */
 export interface UserRowChange extends UserChangeBase {
-  readonly kind: "insert" | "update" | "delete";
+  readonly kind: "insert" | "update" | "delete" | "read";
   readonly schema: string;
   readonly table: string;
   /** The primary key in key order, for a delete the old one; undefined when the table has none. */
@@ -73,6 +73,17 @@ export interface UserTruncate extends UserChangeBase {
   /** Both undefined with wal2json, which does not send them. */
   readonly cascade: boolean | undefined;
   readonly restartIdentity: boolean | undefined;
+}
+
+/** The backfill of a table has ended; its record goes to every shard. */
+export interface UserBackfillEnd extends UserChangeBase {
+  readonly kind: "backfill";
+  readonly schema: string;
+  readonly table: string;
+  readonly request: string;
+  readonly rows: number;
+  /** False where it was given up. */
+  readonly complete: boolean;
 }
 
 /** A logical message (`pg_logical_emit_message`) of a prefix that `--message-prefix` names. */

@@ -8,7 +8,13 @@ import { isModulePath } from "./module_path.ts";
 import { messageName, type PartitionKeyOf } from "../partition_key.ts";
 import { keyText, type RowKeys } from "../row_key.ts";
 import { RowView } from "../row_view.ts";
-import { messageForUser, RowForUser, transactionForUser, truncateForUser } from "./user_change.ts";
+import {
+  backfillEndForUser,
+  messageForUser,
+  RowForUser,
+  transactionForUser,
+  truncateForUser,
+} from "./user_change.ts";
 import type { UserChange, UserFormatter, UserTransaction } from "./user_formatter.ts";
 
 /**
@@ -67,6 +73,7 @@ export class UserModuleFormatter implements Formatter {
       case "insert":
       case "update":
       case "delete":
+      case "read":
         return this.#formatRow(change, emit, keyOnly);
       case "truncate":
         change.relations.forEach((relation, index) => {
@@ -78,6 +85,11 @@ export class UserModuleFormatter implements Formatter {
       case "message": {
         const key = this.partitionKey(messageName(change.prefix), transaction, undefined);
         this.#call(messageForUser(change, key, keyOnly), change, emit, undefined);
+        return undefined;
+      }
+      case "backfill": {
+        const key = this.partitionKey(change.relation.qualifiedName, transaction, undefined);
+        this.#call(backfillEndForUser(change, key), change, emit, "every shard");
         return undefined;
       }
       default:

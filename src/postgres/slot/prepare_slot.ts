@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Lsn } from "../../base/lsn.ts";
+import { BACKFILL_PREFIX } from "../../decode/event.ts";
 import { PLUGINS } from "../../decode/plugins.ts";
 import type { OutputPlugin, SlotOptions } from "../../options.ts";
 import { formatBytes } from "../../base/quantity.ts";
@@ -55,6 +56,9 @@ export async function prepareSlot(
   const existing = await findSlot(connection, options.name);
   if (existing !== undefined && !options.recreate) {
     checkSlot(existing, server, options);
+    if (options.backfill) {
+      logger.info("the slot {name} exists, so --backfill reads nothing", { name: options.name });
+    }
     if (usesPublications) await checkPublications(connection, options, true, wanted);
     return { ...identity(existing, options), created: false, server };
   }
@@ -73,6 +77,7 @@ export async function prepareSlot(
         "out --slot-failover",
     );
   }
+  if (options.backfill) checkBackfill(server, options);
   if (existing !== undefined) await dropSlot(connection, existing, options);
   try {
     await createSlot(connection, options);
@@ -174,6 +179,7 @@ async function createSlot(
     );
   }, TELL_EVERY_MS);
   try {
+    if (options.backfill) return await createWithRequest(connection, options);
     await ask(connection, options, "create", {
       // The function asks for the same right as the replication command: REPLICATION.
       text: "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot($1, $2" +
@@ -183,6 +189,57 @@ async function createSlot(
   } finally {
     clearInterval(waiting);
   }
+}
+
+/** Slots can be copied since. */
+const COPY_VERSION = 120000;
+
+function checkBackfill(server: ServerFacts, { plugin }: SlotOptions): void {
+  const { place, versionName, version } = server;
+  if (version < COPY_VERSION) {
+    throw wrong(
+      `--backfill needs PostgreSQL 12, and ${place} is ${versionName}; create the slot without it, then ` +
+        "run pg2kinesis backfill",
+    );
+  }
+  if (!PLUGINS[plugin].sendsMessages(version)) {
+    throw wrong(
+      `--backfill needs PostgreSQL 14 with pgoutput, and ${place} is ${versionName}; use test_decoding ` +
+        "or wal2json",
+    );
+  }
+  if (server.isStandby) {
+    throw wrong(
+      `--backfill cannot write its request on ${place}, a standby; create the slot without it, then ` +
+        "run pg2kinesis backfill, which asks the primary",
+    );
+  }
+}
+
+/**
+ * Makes a slot that sends the request for a backfill first, by way of one that ends with the session: a
+ * crash leaves nothing behind, or all of it.
+ */
+async function createWithRequest(connection: Connection, options: SlotOptions): Promise<void> {
+  const { name, plugin } = options;
+  const temporary = `pg2kinesis_${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}`;
+  await ask(connection, options, "create", {
+    text: "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot($1, $2, true)",
+    values: [temporary, plugin],
+  });
+  await ask(connection, options, "create", {
+    text: "SELECT pg_catalog.set_config('synchronous_commit', 'local', false), " +
+      `pg_catalog.pg_logical_emit_message(true, '${BACKFILL_PREFIX}', $1::pg_catalog.text)`,
+    values: [JSON.stringify({ kind: "request", slot: name, id: "create-slot", tables: "all" })],
+  });
+  await ask(connection, options, "create", {
+    text: "SELECT lsn FROM pg_catalog.pg_copy_logical_replication_slot($1, $2, false)",
+    values: [temporary, name],
+  });
+  await ask(connection, options, "create", {
+    text: "SELECT pg_catalog.pg_drop_replication_slot($1)",
+    values: [temporary],
+  });
 }
 
 /**

@@ -12,6 +12,7 @@ const OPTIONS = {
   create: false,
   recreate: false,
   failover: false,
+  backfill: false,
   standby: false,
   silenceMs: 0,
   publications: [],

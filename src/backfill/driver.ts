@@ -1,0 +1,417 @@
+import { getLogger } from "@logtape/logtape";
+import { Backoff } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import type { RecordWriter } from "../base/record_writer.ts";
+import type { Checkpoint } from "../checkpoint.ts";
+import type { PostgresOptions } from "../options.ts";
+import { connect } from "../postgres/connection/connection.ts";
+import { PostgresError } from "../postgres/connection/postgres_error.ts";
+import type { BackfillState } from "./backfill_state.ts";
+import { Part } from "./chunk.ts";
+import { type OpenRequest, printControlMessage } from "./control_message.ts";
+import { doneMessage, markMessage } from "./mark.ts";
+import { Pace } from "./pace.ts";
+import { News } from "./news.ts";
+import { percentage, printReaderName } from "./progress.ts";
+import { isPlan } from "./read_plan.ts";
+import {
+  type ChunkRead,
+  FetchTooLarge,
+  type Job,
+  Reader,
+  type ReaderParts,
+  TableChanged,
+} from "./reader.ts";
+import { BackfillReport } from "./report.ts";
+import { giveUp, RequestTables, type RequestTablesParts } from "./request_tables.ts";
+import { FIRST_TIMEOUT_MS, type TableRead } from "./table_read.ts";
+import { lookForWriters } from "./writers.ts";
+
+const logger = getLogger(["pg2kinesis", "backfill"]);
+
+/** While anything waits, a mark is written this often, and a snapshot taken. */
+const MARK_EVERY_MS = 10_000;
+/** A mark or ping that took longer to come back: the run is behind, and nothing is read. */
+const BEHIND_MS = 10_000;
+/** Tables that may have begun and not ended: a mark names them. */
+const WINDOW = 16;
+/** A table with fewer rows is read together with others. */
+const SMALL_ROWS = 5_000;
+/** Keys that are read by themselves at a time. */
+const AGAIN_KEYS = 100;
+const LOOK_EVERY_MS = 1_000;
+const REMINDER_MS = 60_000;
+const MAX_TIMEOUT_MS = 600_000;
+
+const LOCKED = "55P03";
+const TIMED_OUT = "57014";
+const ENDED_BY_TIMEOUT = ["25P03", "25P04"];
+const UNDEFINED_TABLE = ["42P01", "3F000"];
+
+export interface DriverParts extends ReaderParts, RequestTablesParts {
+  readonly slot: string;
+  readonly postgres: PostgresOptions;
+  readonly state: BackfillState;
+  readonly writer: RecordWriter;
+  readonly checkpoint: Checkpoint;
+  /** Rows a second; undefined: no limit. */
+  readonly rate: number | undefined;
+  readonly clock: Clock;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+}
+
+/** Reads what is asked for, beside the stream, and never ends the run (B11). */
+export class BackfillDriver implements Disposable {
+  readonly #closing = new AbortController();
+  #reader: Reader | undefined;
+  readonly #pace: Pace;
+  readonly report: BackfillReport;
+  /** Found out for the last time. */
+  #lookedMs = -Infinity;
+  readonly #news: News;
+  readonly #tables: RequestTables;
+  #name = "";
+  #warnedMs = -Infinity;
+  readonly #backoff: Backoff;
+  /** Tables are read one by one, until the one that failed is known. */
+  #isAlone = false;
+
+  constructor(private readonly parts: DriverParts) {
+    this.#backoff = new Backoff(parts.random);
+    this.#pace = new Pace(parts.writer, parts.clock, parts.rate);
+    this.#news = new News(parts.slot);
+    this.#tables = new RequestTables(parts, this.#news);
+    this.report = new BackfillReport(parts.state, parts.clock);
+  }
+
+  [Symbol.dispose](): void {
+    this.#closing.abort();
+    this.#reader?.connection.destroy();
+  }
+
+  /** Ends when this is disposed. */
+  async run(): Promise<void> {
+    const { signal } = this.#closing;
+    const { state, checkpoint } = this.parts;
+    while (!signal.aborted) {
+      try {
+        checkpoint.hold(state.bound(checkpoint.storedLsn));
+        this.report.tick();
+        if (state.isIdle && state.mark === undefined) {
+          this.#letGo();
+          await state.wait(60_000, signal);
+          continue;
+        }
+        await this.#step(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        await this.#failed(error);
+      }
+    }
+  }
+
+  async #step(signal: AbortSignal): Promise<void> {
+    const { state, checkpoint, clock } = this.parts;
+    const reader = await this.#connect();
+    if (state.noted.areTooMany) state.beginEpoch();
+    if (!state.hasJoined) return await this.#join(reader, signal);
+    if (state.isPublishing || state.mark !== undefined) {
+      const isLate = state.mark !== undefined && clock.now() - state.mark.sentMs > BEHIND_MS;
+      if (isLate) state.waitFor("behind", clock.wall());
+      return await state.wait(200, signal);
+    }
+    const [request] = state.ledger.requests;
+    if (request === undefined) return await this.#mark(reader);
+    if (state.tablesOf !== request.id) return await this.#takeUp(reader, request);
+    this.#tables.stop(request);
+    const tables = state.tables!;
+    for (const table of tables) this.#news.tellEnd(table, request, checkpoint.storedLsn);
+    if (tables.every((table) => table.hasEndedBy(checkpoint.storedLsn))) {
+      return await this.#finish(reader, request);
+    }
+    if (tables.some(({ outcome }) => outcome !== undefined && outcome.endLsn === undefined)) {
+      return await this.#mark(reader);
+    }
+    const now = clock.now();
+    const isDue = now - state.lastMarkMs >= MARK_EVERY_MS || state.noted.areMany ||
+      state.ledger.hasUntaken && now - state.lastMarkMs >= LOOK_EVERY_MS;
+    if (state.roundTripMs > BEHIND_MS) {
+      state.waitFor("behind", clock.wall());
+      return await this.#mark(reader);
+    }
+    const cause = this.#pace.waitsFor(now);
+    state.waitFor(cause, clock.wall());
+    const jobs = cause === undefined ? await this.#choose(reader, now) : [];
+    await this.#showName(reader);
+    if (jobs.length > 0) await this.#read(reader, jobs);
+    else if (isDue) await this.#mark(reader);
+    else await state.wait(100, signal);
+  }
+
+  async #connect(): Promise<Reader> {
+    if (this.#reader !== undefined) return this.#reader;
+    const { postgres, state } = this.parts;
+    const { signal } = this.#closing;
+    // Where the stream comes from a standby too: snapshots there list no running transactions.
+    const connection = await connect(
+      { ...postgres, targetSessionAttrs: "primary" },
+      "ordinary",
+      signal,
+    );
+    connection.lost.then(() => {
+      if (this.#reader?.connection === connection) this.#letGo();
+    });
+    try {
+      const [row] = await connection.query(
+        "set up the connection of a backfill",
+        "SELECT pg_catalog.current_setting('server_version_num') AS version, current_user AS role",
+      );
+      const version = Number(row!.version);
+      // A frozen client that the server writes to is ended by nothing else.
+      if (version >= 120000) await connection.query("limit silence", "SET tcp_user_timeout = 8000");
+      this.#reader = new Reader(connection, version, row!.role!, this.parts, signal);
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+    state.beginEpoch();
+    state.waitFor(undefined, 0);
+    this.#name = "";
+    return this.#reader;
+  }
+
+  #letGo(): void {
+    this.#reader?.connection.destroy();
+    this.#reader = undefined;
+  }
+
+  /** Asks the stream whether it has come as far (B1). */
+  async #join(reader: Reader, signal: AbortSignal): Promise<void> {
+    const { state, slot, clock } = this.parts;
+    if (state.ping === undefined) {
+      const number = state.nextNumber++;
+      state.ping = { number, sentMs: clock.now() };
+      try {
+        await reader.emit(printControlMessage({ kind: "ping", slot, run: state.run, number }));
+      } catch (error) {
+        state.ping = undefined;
+        throw error;
+      }
+    }
+    if (!state.hasJoined) await state.wait(1000, signal);
+  }
+
+  async #takeUp(reader: Reader, request: OpenRequest): Promise<void> {
+    await this.#tables.lookUp(reader, request);
+    this.#isAlone = false;
+  }
+
+  /** All tables of the request have ended, if no more have come to it. */
+  async #finish(reader: Reader, request: OpenRequest): Promise<void> {
+    const { state, slot, clock } = this.parts;
+    if (await this.#tables.findMore(reader, request)) return;
+    const number = state.nextNumber++;
+    const givenUp = state.tables!.filter(({ outcome }) => outcome?.complete === false);
+    this.#news.tell(request, { news: "done", tables: givenUp.length });
+    state.mark = { number, sentMs: clock.now() };
+    state.lastMarkMs = clock.now();
+    try {
+      const message = printControlMessage(doneMessage(state, slot, number, request.id));
+      await reader.emit(message, this.#news.take());
+    } catch (error) {
+      if (state.mark?.number === number) state.mark = undefined;
+      throw error;
+    }
+    logger.info("backfill {request} has ended: {tables} tables, {givenUp} of them given up", {
+      request: request.id,
+      tables: state.tables?.length ?? 0,
+      givenUp: givenUp.length,
+    });
+  }
+
+  /** What can be read now, keys that are to be read by themselves first. */
+  async #choose(reader: Reader, now: number): Promise<Job[]> {
+    const { state, checkpoint, clock } = this.parts;
+    const window = state.tables!.filter((table) => !table.hasEndedBy(checkpoint.storedLsn))
+      .slice(0, WINDOW).filter(({ outcome }) => outcome === undefined);
+    const unclear = window.filter(({ clearedIn }) => clearedIn !== state.epoch);
+    if (unclear.length > 0 && now - this.#lookedMs >= LOOK_EVERY_MS) {
+      this.#lookedMs = now;
+      await lookForWriters(reader, unclear, state.epoch, clock.wall());
+    }
+    const ready = window.filter((table) =>
+      table.clearedIn === state.epoch && table.notBeforeMs <= now
+    );
+    for (const table of ready) {
+      if (table.again.size === 0 || table.againNotBeforeMs > now) continue;
+      table.againNotBeforeMs = now + LOOK_EVERY_MS;
+      return [{ table, again: [...table.again].slice(0, AGAIN_KEYS) }];
+    }
+    const jobs: Job[] = [];
+    for (const table of ready) {
+      if (table.isScanned) continue;
+      jobs.push({ table, again: undefined });
+      const isSmall = (table.expected ?? 0) < SMALL_ROWS && table.timeoutMs === FIRST_TIMEOUT_MS;
+      if (!isSmall || this.#isAlone) break;
+    }
+    return jobs;
+  }
+
+  async #read(reader: Reader, jobs: readonly Job[]): Promise<void> {
+    const { state, clock } = this.parts;
+    const beganMs = clock.wall();
+    for (const { table } of jobs) table.beganMs ??= beganMs;
+    const maxRows = this.#pace.rowsAtOnce;
+    const timeoutMs = Math.max(FIRST_TIMEOUT_MS, ...jobs.map(({ table }) => table.timeoutMs));
+    const limits = { maxBytes: this.#pace.chunkBytes(), maxRows, timeoutMs };
+    let number = 0;
+    try {
+      await reader.read(jobs, limits, (read) => {
+        const arrived = this.#arrived(read);
+        number = arrived.number;
+        return arrived;
+      });
+      this.#isAlone = false;
+      this.#backoff.reset();
+      // Larger rows may lie behind.
+      for (const { table } of jobs) table.maxRows *= 2;
+    } catch (error) {
+      // Rows are never published without their mark.
+      if (number > 0 && state.chunk?.number === number) state.chunk = undefined;
+      if (number > 0 && state.mark?.number === number) state.mark = undefined;
+      if (!await this.#settle(error, jobs, reader)) throw error;
+    }
+  }
+
+  /** Says in `pg_stat_activity` how far it is. */
+  async #showName(reader: Reader): Promise<void> {
+    const { state, slot } = this.parts;
+    const { progress } = this.report;
+    const current = progress.tables.find((table) => table.waiting !== undefined) ??
+      progress.tables.find((table) => table.state === "reading");
+    const name = printReaderName({
+      percentage: percentage(progress),
+      slot,
+      doing: state.waiting?.cause ?? current?.waiting?.cause ?? "reading",
+      table: current?.name ?? "",
+    });
+    if (name === this.#name) return;
+    await reader.query(
+      "show how far the backfill is",
+      "SELECT pg_catalog.set_config('application_name', $1, false)",
+      [name],
+    );
+    this.#name = name;
+  }
+
+  /** Writes a mark with no rows behind it. */
+  async #mark(reader: Reader): Promise<void> {
+    await this.#read(reader, []);
+  }
+
+  #arrived({ snapshot, parts }: ChunkRead) {
+    const { state, slot, checkpoint, clock } = this.parts;
+    state.noted.forget(snapshot);
+    const number = state.nextNumber++;
+    const [request] = state.ledger.requests;
+    const held = parts.map((part) =>
+      new Part(part, snapshot, state.noted.of(part.table.plan!.relation.qualifiedName))
+    );
+    for (const { table, isVoid, rows } of held) {
+      table.waiting = undefined;
+      if (isVoid) table.notBeforeMs = clock.now() + LOOK_EVERY_MS;
+      this.#pace.read(rows.size, clock.now());
+    }
+    state.chunk = { number, request: request?.id ?? "", snapshot, parts: held };
+    state.mark = { number, sentMs: clock.now() };
+    state.lastMarkMs = clock.now();
+    return {
+      number,
+      news: this.#news.take(),
+      mark: printControlMessage(markMessage(state, slot, number, checkpoint.storedLsn)),
+    };
+  }
+
+  /** What a read that failed means for its tables; false: it is the connection that failed. */
+  async #settle(error: unknown, jobs: readonly Job[], reader: Reader): Promise<boolean> {
+    const { clock } = this.parts;
+    if (jobs.length === 0) return false;
+    if (error instanceof TableChanged) return this.#changed(error);
+    const code = error instanceof PostgresError ? error.code : undefined;
+    if (error instanceof FetchTooLarge || ENDED_BY_TIMEOUT.includes(code ?? "")) this.#letGo();
+    else if (!(error instanceof PostgresError)) throw error;
+    const isTimeout = error instanceof FetchTooLarge || code === TIMED_OUT ||
+      ENDED_BY_TIMEOUT.includes(code ?? "");
+    if (!isTimeout && (error as PostgresError).transient) return false;
+    if (jobs.length > 1 && code !== LOCKED) {
+      this.#isAlone = true;
+      return true;
+    }
+    const table = code === LOCKED ? reader.locking! : jobs[0]!.table;
+    if (code === LOCKED) {
+      table.notBeforeMs = clock.now() + LOOK_EVERY_MS;
+      table.waiting = {
+        cause: "lock",
+        detail: undefined,
+        sinceMs: table.waiting?.cause === "lock" ? table.waiting.sinceMs : clock.wall(),
+      };
+    } else if (error instanceof FetchTooLarge) {
+      table.maxRows = error.rows;
+    } else if (isTimeout) {
+      this.#halve(table);
+    } else if (UNDEFINED_TABLE.includes(code ?? "")) {
+      // By its OID it may still be there, under another name.
+      const plan = (await reader.plan([table.oid])).get(table.oid);
+      if (plan === undefined) giveUp(table, "it was dropped");
+      else if (isPlan(plan)) this.#changed(new TableChanged(table, plan, undefined));
+      else giveUp(table, `${plan.found}; ${plan.advice}`);
+    } else {
+      giveUp(table, (error as Error).message);
+    }
+    return true;
+  }
+
+  #halve(table: TableRead): void {
+    if (table.maxRows > 1) {
+      table.maxRows = Math.max(1, Math.floor(Math.min(table.maxRows, 100_000) / 2));
+    } else if (table.timeoutMs < MAX_TIMEOUT_MS) {
+      table.timeoutMs = Math.min(2 * table.timeoutMs, MAX_TIMEOUT_MS);
+    } else {
+      giveUp(table, "one row could not be read within ten minutes");
+    }
+  }
+
+  #changed({ table, plan, reason }: TableChanged): boolean {
+    const { state } = this.parts;
+    if (plan !== undefined) {
+      logger.info("{table} was changed, and is read anew", { table: table.name });
+      table.plan = plan;
+      table.name = plan.facts.name;
+      state.beginAnew(table);
+      state.index();
+    } else {
+      giveUp(table, reason ?? "it was dropped");
+    }
+    return true;
+  }
+
+  /** The connection failed, or a mark could not be written: tried again, for as long as it takes. */
+  async #failed(error: unknown): Promise<void> {
+    const { clock, state } = this.parts;
+    this.#letGo();
+    state.waitFor("connection", clock.wall());
+    const message = error instanceof Error ? error.message : String(error);
+    if (!(error instanceof PostgresError)) {
+      logger.debug("a backfill failed: {error}", { error });
+    }
+    if (clock.now() - this.#warnedMs >= REMINDER_MS) {
+      this.#warnedMs = clock.now();
+      logger.error(
+        "a backfill cannot go on, and the slot keeps the WAL behind its last mark: {message}",
+        { message },
+      );
+    }
+    await clock.sleep(this.#backoff.nextMs(), this.#closing.signal);
+  }
+}

@@ -1,0 +1,126 @@
+import { formatLsn, type Lsn, parseLsn } from "../base/lsn.ts";
+import {
+  type DoneMessage,
+  type MarkMessage,
+  MAX_REQUESTS,
+  MAX_TABLES,
+  type OpenRequest,
+  type OpenTable,
+  type RequestMessage,
+  type StopMessage,
+} from "./control_message.ts";
+
+/** Where a control message stands in the stream. */
+export interface Place {
+  /** What may be confirmed so that its transaction is sent again. */
+  readonly before: Lsn;
+  /** Where its transaction ends. */
+  readonly endLsn: Lsn;
+}
+
+/** Where a run goes on with the first request. */
+export interface Resume {
+  readonly upTo: number;
+  readonly open: readonly OpenTable[];
+}
+
+const NOTHING: Resume = { upTo: 0, open: [] };
+const EVERY_TABLE = "*";
+
+type Asked = Place & { readonly message: RequestMessage | StopMessage };
+
+/**
+ * What is asked for, and from where a run goes on, by the control messages that the stream had so far.
+ * What other runs say counts until this run has joined: from then on it alone says where it stands.
+ */
+export class Ledger {
+  /** The first one is read. Grows and shrinks with the stream. */
+  requests: OpenRequest[] = [];
+  resume: Resume = NOTHING;
+  /** Of the mark that was found; -1: none. */
+  foundGeneration = -1;
+  #foundTaken: Lsn = 0n;
+  /** Before the newest mark that counts. */
+  #newest: Lsn | undefined;
+  /** Requests and stops behind what the newest mark contains. */
+  #asked: Asked[] = [];
+  /** Where the last transaction with a request or a stop ends. */
+  taken: Lsn = 0n;
+
+  /** What may be confirmed (B8): undefined where nothing is left. */
+  get bound(): Lsn | undefined {
+    const [first] = this.#asked;
+    const newest = this.requests.length > 0 ? this.#newest : undefined;
+    if (first === undefined) return newest;
+    return newest === undefined || first.before < newest ? first.before : newest;
+  }
+
+  /** Whether a mark of ours is due, which takes over what was asked. */
+  get hasUntaken(): boolean {
+    return this.#asked.length > 0;
+  }
+
+  ask(message: RequestMessage | StopMessage, place: Place): void {
+    this.#asked.push({ ...place, message });
+    this.taken = place.endLsn;
+    this.#apply(message, place);
+  }
+
+  /** A mark of another run, found before this one joined: gives whether it counts. */
+  find(mark: MarkMessage | DoneMessage, { before }: Place): boolean {
+    const taken = parseLsn(mark.taken);
+    const { generation } = mark;
+    const isOlder = generation < this.foundGeneration ||
+      generation === this.foundGeneration && taken < this.#foundTaken;
+    if (isOlder) return false;
+    this.foundGeneration = generation;
+    this.#foundTaken = taken;
+    this.#newest = before;
+    this.requests = [...mark.requests];
+    this.resume = mark.kind === "mark" ? { upTo: mark.upTo, open: mark.open } : NOTHING;
+    this.#asked = this.#asked.filter(({ endLsn }) => endLsn > taken);
+    if (taken > this.taken) this.taken = taken;
+    for (const { message, ...place } of this.#asked) this.#apply(message, place);
+    return true;
+  }
+
+  /** A mark of this run came back. */
+  cameBack(mark: MarkMessage | DoneMessage, { before }: Place): void {
+    const taken = parseLsn(mark.taken);
+    this.#newest = before;
+    this.#asked = this.#asked.filter(({ endLsn }) => endLsn > taken);
+    if (mark.kind === "done") {
+      this.requests = this.requests.filter(({ id }) => id !== mark.request);
+      this.resume = NOTHING;
+    }
+  }
+
+  #apply(message: RequestMessage | StopMessage, { endLsn }: Place): void {
+    if (message.kind === "stop") {
+      this.requests = this.requests.map((request) => without(request, message.tables));
+      return;
+    }
+    const { tables, id = formatLsn(endLsn) } = message;
+    if (this.requests.some((request) => request.id === id)) return;
+    const last = this.requests.at(-1);
+    if (this.requests.length < MAX_REQUESTS || last === undefined) {
+      this.requests.push({ id, tables });
+    } else {
+      this.requests[this.requests.length - 1] = merged(last, tables);
+    }
+  }
+}
+
+/** More requests than can wait, which only somebody sends who means no good, become one. */
+function merged(request: OpenRequest, tables: OpenRequest["tables"]): OpenRequest {
+  if (request.tables === "all" || tables === "all") return { ...request, tables: "all" };
+  const names = [...new Set([...request.tables, ...tables])];
+  return { ...request, tables: names.slice(0, MAX_TABLES) };
+}
+
+function without(request: OpenRequest, tables: StopMessage["tables"]): OpenRequest {
+  const names = [
+    ...new Set([...request.except ?? [], ...tables === "all" ? [EVERY_TABLE] : tables]),
+  ];
+  return { ...request, except: names.length > MAX_TABLES ? [EVERY_TABLE] : names };
+}

@@ -1,0 +1,247 @@
+import type { Connection } from "../postgres/connection/connection.ts";
+import type { TextRow } from "../postgres/connection/text_row.ts";
+
+/** What a read must know of a table, as one snapshot of the catalog shows it. */
+export interface TableFacts {
+  readonly oid: number;
+  readonly schema: string;
+  readonly table: string;
+  /** `schema.table`, unquoted. */
+  readonly name: string;
+  /** `pg_class.relkind`. */
+  readonly kind: string;
+  readonly isPermanent: boolean;
+  /** `pg_class.relreplident`: default, nothing, full, index. */
+  readonly replicaIdentity: string;
+  /** Rows by the last estimate; undefined where there is none. */
+  readonly expected: number | undefined;
+  /** Whether this role may use the schema, and read the whole table. */
+  readonly mayUse: boolean;
+  readonly maySelect: boolean;
+  /** Row level security would hide rows from this role. */
+  readonly isSecured: boolean;
+  /** What it is a partition of: the direct parent first. */
+  readonly ancestors: readonly Ancestor[];
+  /** In table order, without those that were dropped. */
+  readonly columns: readonly ColumnFacts[];
+  /** The primary key, and the index that is the replica identity. */
+  readonly indexes: readonly IndexFacts[];
+}
+
+export interface Ancestor {
+  readonly name: string;
+  /** Columns of its primary key, in key order; undefined without one, or with one that is deferrable. */
+  readonly key: readonly string[] | undefined;
+}
+
+export interface ColumnFacts {
+  readonly name: string;
+  /** `format_type` without and with its modifier, under the walsender's search path. */
+  readonly type: string;
+  readonly fullType: string;
+  /** `boolean` itself. */
+  readonly isBoolean: boolean;
+  /** It may print NaN or an infinity: a float or a numeric, not a domain of one. */
+  readonly isFloating: boolean;
+  readonly generated: "" | "stored" | "virtual";
+}
+
+export interface IndexFacts {
+  readonly isPrimary: boolean;
+  readonly isIdentity: boolean;
+  readonly isValid: boolean;
+  readonly isImmediate: boolean;
+  /** A btree of plain columns of all rows. */
+  readonly isPlain: boolean;
+  readonly columns: readonly IndexColumnFacts[];
+}
+
+export interface IndexColumnFacts {
+  readonly name: string;
+  readonly isNotNull: boolean;
+  /** Its operator class and collation are those by which the server orders the column. */
+  readonly isDefault: boolean;
+  readonly isDescending: boolean;
+  /** Schema and name of the operator that says whether a value comes later in the index. */
+  readonly later: readonly [schema: string, name: string] | undefined;
+  readonly equal: readonly [schema: string, name: string] | undefined;
+}
+
+const operatorOf = (strategy: string) =>
+  `(SELECT pg_catalog.json_build_array(opn.nspname, op.oprname)
+      FROM pg_catalog.pg_amop ap
+      JOIN pg_catalog.pg_operator op ON op.oid OPERATOR(pg_catalog.=) ap.amopopr
+      JOIN pg_catalog.pg_namespace opn ON opn.oid OPERATOR(pg_catalog.=) op.oprnamespace
+     WHERE ap.amopfamily OPERATOR(pg_catalog.=) oc.opcfamily
+       AND ap.amoplefttype OPERATOR(pg_catalog.=) oc.opcintype
+       AND ap.amoprighttype OPERATOR(pg_catalog.=) oc.opcintype
+       AND ap.amopstrategy OPERATOR(pg_catalog.=) (${strategy})::pg_catalog.int2)`;
+
+const IS_DESCENDING = `(i.indoption[k.place::pg_catalog.int4 OPERATOR(pg_catalog.-) 1]
+  OPERATOR(pg_catalog.&) 1::pg_catalog.int2) OPERATOR(pg_catalog.=) 1::pg_catalog.int2`;
+
+/** Columns of an index in key order, without those of INCLUDE, which 10 does not have. */
+const keyOf = (index: string, join = "") =>
+  `CROSS JOIN LATERAL pg_catalog.unnest(${index}.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, place)
+   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) ${index}.indrelid
+                                      AND a.attnum OPERATOR(pg_catalog.=) k.attnum
+   ${join}
+   WHERE k.place OPERATOR(pg_catalog.<=) COALESCE(
+           (pg_catalog.to_jsonb(${index}) OPERATOR(pg_catalog.->>) 'indnkeyatts')::pg_catalog.int4,
+           ${index}.indnatts)`;
+
+const PLACE = "k.place::pg_catalog.int4 OPERATOR(pg_catalog.-) 1";
+
+const INDEXES = `(SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+      'isPrimary', i.indisprimary, 'isIdentity', i.indisreplident, 'isValid', i.indisvalid,
+      'isImmediate', i.indimmediate,
+      'isPlain', am.amname OPERATOR(pg_catalog.=) 'btree' AND i.indisunique
+                 AND i.indpred IS NULL AND i.indexprs IS NULL,
+      'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+          'name', a.attname, 'isNotNull', COALESCE(a.attnotnull, false),
+          'isDefault', COALESCE(oc.opcdefault, false)
+             AND i.indcollation[${PLACE}] OPERATOR(pg_catalog.=) a.attcollation,
+          'isDescending', ${IS_DESCENDING},
+          'later', ${operatorOf(`CASE WHEN ${IS_DESCENDING} THEN 1 ELSE 5 END`)},
+          'equal', ${operatorOf("3")}) ORDER BY k.place)
+        FROM (SELECT) AS one
+        ${
+  keyOf(
+    "i",
+    `LEFT JOIN pg_catalog.pg_opclass oc ON oc.oid OPERATOR(pg_catalog.=) i.indclass[${PLACE}]`,
+  )
+})))
+    FROM pg_catalog.pg_index i
+    JOIN pg_catalog.pg_class ic ON ic.oid OPERATOR(pg_catalog.=) i.indexrelid
+    JOIN pg_catalog.pg_am am ON am.oid OPERATOR(pg_catalog.=) ic.relam
+   WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND (i.indisprimary OR i.indisreplident))`;
+
+/** `attgenerated` came with 12. */
+const COLUMNS = `(SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+      'name', a.attname,
+      'type', pg_catalog.format_type(a.atttypid, NULL),
+      'fullType', pg_catalog.format_type(a.atttypid, a.atttypmod),
+      'isBoolean', a.atttypid OPERATOR(pg_catalog.=) 16::pg_catalog.oid,
+      'isFloating', a.atttypid OPERATOR(pg_catalog.=) ANY ('{700,701,1700}'::pg_catalog.oid[]),
+      'generated', COALESCE(pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated', ''))
+      ORDER BY a.attnum)
+    FROM pg_catalog.pg_attribute a
+   WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0
+     AND NOT a.attisdropped)`;
+
+const ANCESTOR_KEY = `(SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)
+   FROM (SELECT pi.* FROM pg_catalog.pg_index pi
+          WHERE pi.indrelid OPERATOR(pg_catalog.=) pc.oid
+            AND pi.indisprimary AND pi.indimmediate) p
+   ${keyOf("p")})`;
+
+/** The tables that a partition lies below, the direct parent first. */
+const ancestors = (withKey: boolean) =>
+  `(WITH RECURSIVE up (oid, level) AS (
+      SELECT h.inhparent, 1 FROM pg_catalog.pg_inherits h
+       WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid AND c.relispartition
+       UNION ALL
+      SELECT h.inhparent, up.level OPERATOR(pg_catalog.+) 1 FROM up
+        JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) up.oid AND pc.relispartition
+        JOIN pg_catalog.pg_inherits h ON h.inhrelid OPERATOR(pg_catalog.=) up.oid)
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+             'name', pg_catalog.concat(pn.nspname, '.', pc.relname)${
+    withKey ? `, 'key', ${ANCESTOR_KEY}` : ""
+  })
+             ORDER BY up.level)
+      FROM up
+      JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) up.oid
+      JOIN pg_catalog.pg_namespace pn ON pn.oid OPERATOR(pg_catalog.=) pc.relnamespace)`;
+
+/** Of the tables whose OIDs are given as one array. To be run under the walsender's search path. */
+const FACTS_QUERY = `
+SELECT c.oid::pg_catalog.text AS oid, n.nspname AS schema, c.relname AS name,
+       c.relkind AS kind, c.relpersistence AS persistence, c.relreplident AS identity,
+       c.reltuples::pg_catalog.text AS expected,
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE')::pg_catalog.text AS may_use,
+       pg_catalog.has_table_privilege(c.oid, 'SELECT')::pg_catalog.text AS may_select,
+       (c.relkind OPERATOR(pg_catalog.=) 'r'
+         AND pg_catalog.row_security_active(c.oid))::pg_catalog.text AS secured,
+       ${ancestors(true)}::pg_catalog.text AS ancestors,
+       ${COLUMNS}::pg_catalog.text AS columns,
+       ${INDEXES}::pg_catalog.text AS indexes
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+ WHERE c.oid OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.oid[])`;
+
+/** Gives what is there of these tables, in no order. Takes no right on them. */
+export async function readTableFacts(
+  connection: Connection,
+  oids: readonly number[],
+): Promise<TableFacts[]> {
+  const rows = await connection.query("look up tables to read", FACTS_QUERY, [oids]);
+  return rows.map(factsOf);
+}
+
+function factsOf(row: TextRow): TableFacts {
+  const expected = Number(row.expected);
+  return {
+    oid: Number(row.oid),
+    schema: row.schema!,
+    table: row.name!,
+    name: `${row.schema}.${row.name}`,
+    kind: row.kind!,
+    isPermanent: row.persistence === "p",
+    replicaIdentity: row.identity!,
+    // Never analyzed: -1, and 0 before 14.
+    expected: expected > 0 ? expected : undefined,
+    mayUse: row.may_use === "true",
+    maySelect: row.may_select === "true",
+    isSecured: row.secured === "true",
+    ancestors: list<Ancestor>(row.ancestors).map(({ name, key }) => ({
+      name,
+      key: key ?? undefined,
+    })),
+    columns: list<Omit<ColumnFacts, "generated"> & { generated: string }>(row.columns)
+      .map((column) => ({ ...column, generated: GENERATED[column.generated] ?? "" })),
+    indexes: list<IndexFacts>(row.indexes),
+  };
+}
+
+const GENERATED: Readonly<Record<string, ColumnFacts["generated"]>> = {
+  s: "stored",
+  v: "virtual",
+};
+
+function list<T>(text: string | null | undefined): T[] {
+  return text === null || text === undefined ? [] : JSON.parse(text);
+}
+
+/** A table that a request may be about. */
+export interface Candidate {
+  readonly oid: number;
+  readonly name: string;
+  readonly kind: string;
+  readonly isPermanent: boolean;
+  /** By name, the direct parent first. */
+  readonly ancestors: readonly string[];
+  readonly expected: number;
+}
+
+const CANDIDATES_QUERY = `
+SELECT c.oid::pg_catalog.text AS oid, pg_catalog.concat(n.nspname, '.', c.relname) AS name,
+       c.relkind AS kind, c.relpersistence AS persistence, c.reltuples::pg_catalog.text AS expected,
+       CASE WHEN c.relispartition THEN ${ancestors(false)} END::pg_catalog.text AS ancestors
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+ WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m,v,f}'::pg_catalog."char"[])
+   AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema,pg_toast}'::pg_catalog.name[])
+ ORDER BY c.oid`;
+
+/** All that is called a table, by OID. */
+export async function readCandidates(connection: Connection): Promise<Candidate[]> {
+  const rows = await connection.query("look for tables to read", CANDIDATES_QUERY);
+  return rows.map((row) => ({
+    oid: Number(row.oid),
+    name: row.name!,
+    kind: row.kind!,
+    isPermanent: row.persistence === "p",
+    ancestors: list<Ancestor>(row.ancestors).map(({ name }) => name),
+    expected: Math.max(0, Number(row.expected)),
+  }));
+}

@@ -1,0 +1,106 @@
+import { quoteIdentifier, quoteLiteral } from "../postgres/connection/sql_text.ts";
+import { PRINTING_PATH } from "../postgres/connection/session_settings.ts";
+import type { ReadPlan } from "./read_plan.ts";
+
+/** Names are found here alone; values are printed as the walsender prints them. */
+export const FINDING_PATH = "SET LOCAL search_path = pg_catalog";
+export const PRINT_PATH = `SET LOCAL search_path = ${PRINTING_PATH}`;
+export const CURSOR = "backfill_rows";
+
+/** Opens a transaction in which nothing can hold up the database for long. */
+export function begin(version: number, timeoutMs: number): string {
+  const settings = [
+    "lock_timeout = '2s'",
+    `statement_timeout = ${timeoutMs}`,
+    "idle_in_transaction_session_timeout = '10s'",
+    ...version >= 170000 ? [`transaction_timeout = ${timeoutMs + 10_000}`] : [],
+    // An error in place of fewer rows.
+    "row_security = off",
+    "synchronous_commit = local",
+    // The index of the key, whatever the planner expects.
+    "enable_seqscan = off",
+    "enable_bitmapscan = off",
+    "enable_sort = off",
+    "max_parallel_workers_per_gather = 0",
+  ];
+  return ["BEGIN ISOLATION LEVEL REPEATABLE READ", ...settings.map((each) => `SET LOCAL ${each}`)]
+    .join("; ");
+}
+
+/** ONLY: what inherits from a table is a table for itself. */
+export function lock({ facts }: ReadPlan): string {
+  return `LOCK TABLE ONLY ${tableName(facts)} IN ACCESS SHARE MODE`;
+}
+
+/** Rows behind a key, or from the first one, in key order. */
+export function scanRows(
+  plan: ReadPlan,
+  excluded: ReadonlySet<string>,
+  after: readonly string[] | undefined,
+): string {
+  const where = after === undefined ? "" : ` WHERE ${isLater(plan, after)}`;
+  const direction = plan.key[0]!.isDescending ? "DESC" : "ASC";
+  const order = plan.key.map(({ name }) => `${columnName(name)} ${direction}`).join(", ");
+  return `${select(plan, excluded)}${where} ORDER BY ${order}`;
+}
+
+/** Rows of these keys, those that are there. */
+export function rowsOfKeys(
+  plan: ReadPlan,
+  excluded: ReadonlySet<string>,
+  keys: readonly (readonly string[])[],
+): string {
+  return keys.map((values) => `(${select(plan, excluded)} WHERE ${isEqual(plan, values)})`)
+    .join(" UNION ALL ");
+}
+
+export function declare(query: string): string {
+  return `${FINDING_PATH}; DECLARE ${CURSOR} NO SCROLL CURSOR FOR ${query}; ${PRINT_PATH}`;
+}
+
+/** The plan's columns, those of the key, and whether the row filter holds. */
+function select(plan: ReadPlan, excluded: ReadonlySet<string>): string {
+  const columns = plan.columns.map(({ name }) => excluded.has(name) ? "NULL" : columnName(name));
+  const key = plan.key.map(({ name }) => columnName(name));
+  const passes = plan.filter === undefined ? "true" : `COALESCE((${plan.filter}), false)`;
+  return `SELECT ${[...columns, ...key, passes].join(", ")} FROM ONLY ${
+    tableName(plan.facts)
+  } AS t`;
+}
+
+/** With one operator for all columns the server finds the place in the index by all of them. */
+function isLater({ key }: ReadPlan, after: readonly string[]): string {
+  const operators = key.map(({ later }) => operator(later!));
+  if (operators.every((each) => each === operators[0])) {
+    const names = key.map(({ name }) => columnName(name)).join(", ");
+    const values = after.map(quoteLiteral).join(", ");
+    return key.length === 1
+      ? `${names} ${operators[0]} ${values}`
+      : `ROW(${names}) ${operators[0]} ROW(${values})`;
+  }
+  return key.map(({ name }, index) => {
+    const same = key.slice(0, index).map((column, place) =>
+      `${columnName(column.name)} ${operator(column.equal!)} ${quoteLiteral(after[place]!)}`
+    );
+    const later = `${columnName(name)} ${operators[index]} ${quoteLiteral(after[index]!)}`;
+    return `(${[...same, later].join(" AND ")})`;
+  }).join(" OR ");
+}
+
+function isEqual({ key }: ReadPlan, values: readonly string[]): string {
+  return key.map(({ name, equal }, index) =>
+    `${columnName(name)} ${operator(equal!)} ${quoteLiteral(values[index]!)}`
+  ).join(" AND ");
+}
+
+function operator([schema, name]: readonly [string, string]): string {
+  return `OPERATOR(${quoteIdentifier(schema)}.${name})`;
+}
+
+function columnName(name: string): string {
+  return `t.${quoteIdentifier(name)}`;
+}
+
+function tableName({ schema, table }: ReadPlan["facts"]): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
+}

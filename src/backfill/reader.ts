@@ -1,0 +1,323 @@
+// @ts-types="@types/pg"
+import pg from "pg";
+import type { Clock } from "../base/clock.ts";
+import { PLUGINS } from "../decode/plugins.ts";
+import type { OutputPlugin } from "../options.ts";
+import { SNAPSHOT_QUERY } from "../postgres/catalog/catalog_queries.ts";
+import { parseSnapshot, type Snapshot } from "../postgres/catalog/transaction_snapshot.ts";
+import { bounded } from "../postgres/connection/bounded.ts";
+import type { Connection } from "../postgres/connection/connection.ts";
+import { failed } from "../postgres/connection/postgres_error.ts";
+import type { PartRead } from "./chunk.ts";
+import { EMIT_STATEMENT } from "./control_message.ts";
+import { NEWS_CHANNEL } from "./progress.ts";
+import { type PublishedTable, readPublishedTables } from "./publication_facts.ts";
+import { isPlan, planRead, type ReadPlan, sameNames } from "./read_plan.ts";
+import { bytesOf, ReadRow } from "./read_row.ts";
+import {
+  begin,
+  CURSOR,
+  declare,
+  FINDING_PATH,
+  lock,
+  PRINT_PATH,
+  rowsOfKeys,
+  scanRows,
+} from "./read_sql.ts";
+import { readTableFacts, type TableFacts } from "./read_facts.ts";
+import type { AgainEntry, TableRead } from "./table_read.ts";
+
+/** Of one FETCH. A client that stands still leaves the server writing no more than the sockets hold. */
+const FETCH_BYTES = 128 * 1024;
+/** A FETCH whose rows are so much larger than those before them is given up, and made smaller. */
+const MAX_FETCH_BYTES = 48 * 1024 * 1024;
+/** Beside the statements' own limits: the way to the server went silent. */
+const SILENCE_MS = 20_000;
+/** A read that takes longer is ended with what it has. */
+const LONG_READ_MS = 2_500;
+
+/** What is to be read of a table. */
+export interface Job {
+  readonly table: TableRead;
+  /** Keys to be read by themselves; undefined: the scan goes on. */
+  readonly again: readonly (readonly [key: string, entry: AgainEntry])[] | undefined;
+}
+
+export interface ReaderParts {
+  readonly plugin: OutputPlugin;
+  readonly publications: readonly string[];
+  readonly needsPrimaryKey: boolean;
+  /** Columns that are excluded, by the name that the plugin gives the table. */
+  readonly excludedOf: (qualifiedName: string) => ReadonlySet<string>;
+  readonly clock: Clock;
+}
+
+/** Somebody changed the table since it was looked up: its backfill goes on in another way. */
+export class TableChanged extends Error {
+  constructor(
+    readonly table: TableRead,
+    /** Undefined: it is gone. */
+    readonly plan: ReadPlan | undefined,
+    /** Why it cannot be read any more. */
+    readonly reason: string | undefined,
+  ) {
+    super(`the table ${table.name} was changed`);
+  }
+}
+
+/** A row is so much larger than those before it that it must be read by itself. */
+export class FetchTooLarge extends Error {
+  constructor(
+    /** Those before it. */
+    readonly rows: number,
+  ) {
+    super("rows are too large to be read together");
+  }
+}
+
+/** What a read of several tables gave, in one snapshot. */
+export interface ChunkRead {
+  readonly snapshot: Snapshot;
+  readonly parts: readonly PartRead[];
+}
+
+/** Reads tables on one connection, which is the primary's, and writes marks. */
+export class Reader {
+  /** The table whose lock was asked for last. */
+  locking: TableRead | undefined;
+
+  constructor(
+    readonly connection: Connection,
+    /** `server_version_num`. */
+    readonly version: number,
+    readonly role: string,
+    private readonly parts: ReaderParts,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  query(doing: string, text: string, values?: readonly unknown[], ms = SILENCE_MS) {
+    return bounded(this.connection, this.connection.query(doing, text, values), ms, this.signal);
+  }
+
+  /**
+   * Reads up to `maxBytes` of memory, `maxRows` rows, then calls `arrived`, and writes the mark that it gives
+   * in the same transaction.
+   */
+  async read(
+    jobs: readonly Job[],
+    limits: { readonly maxBytes: number; readonly maxRows: number; readonly timeoutMs: number },
+    arrived: (read: ChunkRead) => { readonly mark: string; readonly news: readonly string[] },
+  ): Promise<void> {
+    await this.query("begin to read", begin(this.version, limits.timeoutMs));
+    try {
+      // Before the snapshot: one from before a rewriting ALTER would find the table empty.
+      for (const { table } of jobs) {
+        this.locking = table;
+        await this.query(`lock ${table.name}`, lock(table.plan!));
+      }
+      const [seen] = await this.query("take a snapshot", SNAPSHOT_QUERY);
+      const snapshot = parseSnapshot(seen!.snapshot!);
+      const plans = await this.#lookUp(jobs.map(({ table }) => table));
+      const parts: PartRead[] = [];
+      const endMs = this.parts.clock.now() + LONG_READ_MS;
+      let { maxBytes, maxRows } = limits;
+      for (const job of jobs) {
+        if (parts.length > 0 && (maxBytes <= 0 || maxRows <= 0 || this.parts.clock.now() > endMs)) {
+          break;
+        }
+        const { part, bytes } = await this.#readPart(
+          job,
+          plans.get(job.table)!,
+          Math.max(1, maxBytes),
+          Math.max(1, maxRows),
+          limits.timeoutMs,
+          endMs,
+        );
+        parts.push(part);
+        maxBytes -= bytes;
+        maxRows -= part.rows.length;
+      }
+      const { mark, news } = arrived({ snapshot, parts });
+      await this.query("write a mark", EMIT_STATEMENT, [mark]);
+      for (const each of news) {
+        await this.query("notify", "SELECT pg_catalog.pg_notify($1, $2)", [NEWS_CHANNEL, each]);
+      }
+    } catch (error) {
+      await this.query("end the read", "ROLLBACK").catch(() => {});
+      throw error;
+    }
+    await this.query("commit a mark", "COMMIT");
+  }
+
+  /** Writes a message that ends no read. */
+  async emit(message: string, news: readonly string[] = []): Promise<void> {
+    await this.query("begin to write", begin(this.version, 5000));
+    try {
+      await this.query("write a control message", EMIT_STATEMENT, [message]);
+      for (const each of news) {
+        await this.query("notify", "SELECT pg_catalog.pg_notify($1, $2)", [NEWS_CHANNEL, each]);
+      }
+    } catch (error) {
+      await this.query("give up writing", "ROLLBACK").catch(() => {});
+      throw error;
+    }
+    await this.query("commit a control message", "COMMIT");
+  }
+
+  /** How tables can be read now, or why not, outside of any read. */
+  async plan(oids: readonly number[]): Promise<Map<number, ReturnType<typeof planRead>>> {
+    await this.query("begin to look up tables", begin(this.version, 60_000));
+    try {
+      const found = await this.#plans(oids, 60_000);
+      return found;
+    } finally {
+      await this.query("end of looking up tables", "ROLLBACK");
+    }
+  }
+
+  async #plans(
+    oids: readonly number[],
+    ms = SILENCE_MS,
+  ): Promise<Map<number, ReturnType<typeof planRead>>> {
+    const { plugin, publications, needsPrimaryKey } = this.parts;
+    await this.query("print as the walsender", PRINT_PATH);
+    const facts = await bounded(
+      this.connection,
+      readTableFacts(this.connection, oids),
+      ms,
+      this.signal,
+    );
+    const published = PLUGINS[plugin].usesPublications && facts.length > 0
+      ? await this.#published(publications, facts, ms)
+      : () => [];
+    const { version, role } = this;
+    return new Map(facts.map((each) => [
+      each.oid,
+      planRead(each, { plugin, version, role, needsPrimaryKey, published: published(each) }),
+    ]));
+  }
+
+  async #published(publications: readonly string[], facts: readonly TableFacts[], ms: number) {
+    const namesOf = ({ name, ancestors }: TableFacts) => [
+      name,
+      ...ancestors.map((ancestor) => ancestor.name),
+    ];
+    await this.query("find names in the catalog", FINDING_PATH);
+    const all = await bounded(
+      this.connection,
+      readPublishedTables(this.connection, publications, [...new Set(facts.flatMap(namesOf))]),
+      ms,
+      this.signal,
+    );
+    const byName = new Map<string, PublishedTable[]>();
+    for (const entry of all) {
+      const others = byName.get(entry.name);
+      if (others === undefined) byName.set(entry.name, [entry]);
+      else others.push(entry);
+    }
+    return (each: TableFacts) => namesOf(each).flatMap((name) => byName.get(name) ?? []);
+  }
+
+  /** Under the lock: what a table is now. */
+  async #lookUp(tables: readonly TableRead[]): Promise<Map<TableRead, ReadPlan>> {
+    const plans = await this.#plans(tables.map(({ oid }) => oid));
+    const found = new Map<TableRead, ReadPlan>();
+    for (const table of tables) {
+      const plan = plans.get(table.oid);
+      const before = table.plan!;
+      if (plan === undefined) throw new TableChanged(table, undefined, undefined);
+      if (!isPlan(plan)) {
+        throw new TableChanged(table, undefined, `${plan.found}; ${plan.advice}`);
+      }
+      const names = (each: ReadPlan) => each.key.map(({ name }) => name);
+      const isSame = plan.facts.name === before.facts.name &&
+        plan.relation.qualifiedName === before.relation.qualifiedName &&
+        sameNames(names(plan), names(before));
+      if (!isSame) throw new TableChanged(table, plan, undefined);
+      found.set(table, plan);
+    }
+    return found;
+  }
+
+  async #readPart(
+    { table, again }: Job,
+    plan: ReadPlan,
+    maxBytes: number,
+    maxRows: number,
+    timeoutMs: number,
+    endMs: number,
+  ): Promise<{ readonly part: PartRead; readonly bytes: number }> {
+    const { plugin, excludedOf, clock } = this.parts;
+    const excluded = excludedOf(plan.relation.qualifiedName);
+    const query = again === undefined
+      ? scanRows(plan, excluded, table.after)
+      : rowsOfKeys(plan, excluded, again.map(([, { values }]) => values));
+    await this.query(`read ${table.name}`, declare(query), undefined, timeoutMs + SILENCE_MS);
+    const rows: ReadRow[] = [];
+    let bytes = 0;
+    let isScanned = false;
+    for (let count = 1; !isScanned;) {
+      const left = Math.min(maxRows, table.maxRows) - rows.length;
+      if (again === undefined && (left <= 0 || bytes >= maxBytes || clock.now() > endMs)) break;
+      if (again === undefined) count = Math.min(count, left);
+      const fetched = await this.#fetch(table.name, count, timeoutMs, (values) => {
+        const columns = plan.columns.length, keys = plan.key.length;
+        bytes += bytesOf(values);
+        rows.push(
+          new ReadRow(
+            plan,
+            values.slice(0, columns),
+            values.slice(columns, columns + keys) as string[],
+            values[columns + keys] === "t",
+            plugin,
+          ),
+        );
+      });
+      isScanned = fetched.rows < count;
+      const fit = Math.floor(FETCH_BYTES / Math.max(1, fetched.bytes / Math.max(1, fetched.rows)));
+      count = Math.max(1, Math.min(count * 2, fit));
+    }
+    await this.query("close the cursor", `CLOSE ${CURSOR}`);
+    return { part: { table, rows, isScanned: again === undefined && isScanned, again }, bytes };
+  }
+
+  /** Rows are counted as they come, so that those which are far larger than the last do not fill the memory. */
+  async #fetch(
+    name: string,
+    count: number,
+    timeoutMs: number,
+    take: (values: (string | null)[]) => void,
+  ): Promise<{ readonly rows: number; readonly bytes: number }> {
+    let rows = 0, bytes = 0;
+    const { connection } = this;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const query = new pg.Query<(string | null)[]>({
+      text: `FETCH ${count} FROM ${CURSOR}`,
+      rowMode: "array",
+    } as pg.QueryConfig);
+    query.on("row", (values) => {
+      bytes += bytesOf(values as (string | null)[]);
+      if (rows > 0 && bytes > MAX_FETCH_BYTES) {
+        reject(new FetchTooLarge(rows));
+        connection.destroy();
+        return;
+      }
+      rows++;
+      take(values as (string | null)[]);
+    });
+    query.on("end", () => resolve());
+    query.on("error", (error) => reject(error));
+    connection.client.query(query);
+    try {
+      await bounded(
+        connection,
+        connection.untilDestroyed(promise),
+        timeoutMs + SILENCE_MS,
+        this.signal,
+      );
+    } catch (error) {
+      throw error instanceof FetchTooLarge ? error : failed(`cannot read ${name}`, error);
+    }
+    return { rows, bytes };
+  }
+}

@@ -1,0 +1,137 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../base/clock.ts";
+import type { BackfillState } from "./backfill_state.ts";
+import {
+  type BackfillProgress,
+  MAX_LISTED_TABLES,
+  percentage,
+  type TableProgress,
+  type WaitCause,
+  type Waiting,
+} from "./progress.ts";
+import type { TableRead } from "./table_read.ts";
+
+const logger = getLogger(["pg2kinesis", "backfill"]);
+
+const LINE_EVERY_MS = 10_000;
+/** A wait that is shorter is none of the log's. */
+const WORTH_TELLING_MS = 10_000;
+
+const WAITS_FOR: Readonly<Record<WaitCause, string>> = {
+  writer: "a transaction that wrote to it before",
+  behind: "the run to catch up",
+  kinesis: "Kinesis",
+  lock: "a lock on it",
+  rate: "--backfill-rate",
+  connection: "a connection to the primary",
+};
+
+/** Tells how backfills go: to the log every ten seconds, and to whoever asks. */
+export class BackfillReport {
+  readonly #waited: Record<WaitCause, number> = {
+    ...{ writer: 0, behind: 0, kinesis: 0, lock: 0, rate: 0, connection: 0 },
+  };
+  #tickMs: number;
+  #toldMs: number;
+  #toldRows = 0;
+
+  constructor(private readonly state: BackfillState, private readonly clock: Clock) {
+    this.#tickMs = this.#toldMs = clock.now();
+  }
+
+  /** To be called often. */
+  tick(): void {
+    const now = this.clock.now();
+    const cause = this.#waiting?.cause;
+    if (cause !== undefined && this.state.isActive) {
+      this.#waited[cause] += (now - this.#tickMs) / 1000;
+    }
+    this.#tickMs = now;
+    if (now - this.#toldMs < LINE_EVERY_MS) return;
+    const { progress, state } = this;
+    const rate = (state.totals.rows - this.#toldRows) * 1000 / (now - this.#toldMs);
+    this.#toldMs = now;
+    this.#toldRows = state.totals.rows;
+    if (!state.isActive) return;
+    logger.info(
+      "backfill {request}: {percentage} %, {rows} of about {expected} rows, {rate} rows a second",
+      {
+        request: progress.requests[0],
+        percentage: percentage(progress),
+        rows: progress.rows,
+        expected: progress.expected,
+        rate: Math.round(rate),
+      },
+    );
+    for (const table of progress.tables) this.#tellWait(table.name, table.waiting);
+    this.#tellWait("every table", state.waiting);
+  }
+
+  #tellWait(table: string, waiting: Waiting | undefined): void {
+    if (waiting === undefined) return;
+    const ms = this.clock.wall() - waiting.sinceMs;
+    if (ms < WORTH_TELLING_MS) return;
+    logger.info("the backfill of {table} waits for {cause}{detail} since {seconds} s", {
+      table,
+      cause: WAITS_FOR[waiting.cause],
+      detail: waiting.detail === undefined ? "" : ` (${waiting.detail})`,
+      seconds: Math.round(ms / 1000),
+    });
+  }
+
+  get #waiting(): Waiting | undefined {
+    const { waiting, tables = [] } = this.state;
+    if (waiting !== undefined) return waiting;
+    // What others wait for delays nobody while one is read.
+    const open = tables.filter(({ outcome, isScanned }) => outcome === undefined && !isScanned);
+    return open.find((table) => table.waiting === undefined && table.beganMs !== undefined)
+      ? undefined
+      : open.find((table) => table.waiting !== undefined)?.waiting;
+  }
+
+  get progress(): BackfillProgress {
+    const { tables = [], ledger, totals, malformed } = this.state;
+    const request = ledger.requests[0]?.id ?? "";
+    const open = tables.filter(({ outcome }) => outcome === undefined);
+    const listed = [
+      ...open.filter(({ beganMs }) => beganMs !== undefined),
+      ...open.filter(({ beganMs }) => beganMs === undefined),
+      ...tables.filter(({ outcome }) => outcome !== undefined).toReversed(),
+    ];
+    return {
+      requests: ledger.requests.map(({ id }) => id),
+      tables: listed.slice(0, MAX_LISTED_TABLES).map((table) => progressOf(table, request)),
+      tablesPending: open.length,
+      tablesEnded: tables.filter(({ outcome }) => outcome?.complete === true).length,
+      tablesGivenUp: tables.filter(({ outcome }) => outcome?.complete === false).length,
+      rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+      expected: tables.reduce((sum, table) => sum + (expectedOf(table) ?? 0), 0),
+      totals: {
+        rows: totals.rows,
+        readAgain: totals.readAgain,
+        tablesGivenUp: totals.givenUp,
+        malformedMessages: malformed,
+        waited: this.#waited,
+      },
+    };
+  }
+}
+
+/** Of one that has ended it is known. */
+function expectedOf({ outcome, rows, expected }: TableRead): number | undefined {
+  return outcome === undefined ? expected : rows;
+}
+
+function progressOf(table: TableRead, request: string): TableProgress {
+  const { name, rows, readAgain, waiting, beganMs, outcome } = table;
+  return {
+    ...{ name, request, rows, readAgain, waiting, beganMs },
+    state: outcome !== undefined
+      ? outcome.complete ? "ended" : "given up"
+      : beganMs === undefined
+      ? "pending"
+      : "reading",
+    expected: expectedOf(table),
+    reason: outcome?.reason,
+  };
+}

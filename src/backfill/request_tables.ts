@@ -1,0 +1,155 @@
+import { getLogger } from "@logtape/logtape";
+import type { Catalog } from "../postgres/catalog/known_table.ts";
+import type { BackfillState } from "./backfill_state.ts";
+import { keyText } from "./changed_keys.ts";
+import { chooseTables, isStopped } from "./choose_tables.ts";
+import type { OpenRequest } from "./control_message.ts";
+import type { News } from "./news.ts";
+import { readCandidates } from "./read_facts.ts";
+import { isPlan, sameNames } from "./read_plan.ts";
+import type { Reader } from "./reader.ts";
+import { TableRead } from "./table_read.ts";
+
+const logger = getLogger(["pg2kinesis", "backfill"]);
+
+/** Tables that are looked up by one statement. */
+const FACTS_AT_ONCE = 500;
+
+export interface RequestTablesParts {
+  readonly state: BackfillState;
+  readonly catalog: Catalog;
+  readonly isWantedTable: (qualifiedName: string) => boolean;
+  /** Columns that are masked or excluded, by the name that the plugin gives the table. */
+  readonly hiddenOf: (qualifiedName: string) => ReadonlySet<string>;
+}
+
+/** Finds the tables of a request, and what became of them. */
+export class RequestTables {
+  constructor(private readonly parts: RequestTablesParts, private readonly news: News) {}
+
+  /** Takes a request in hand: looks up its tables, and goes on where the last mark says. */
+  async lookUp(reader: Reader, request: OpenRequest): Promise<void> {
+    const { state, catalog, isWantedTable } = this.parts;
+    await catalog.refresh();
+    const { tables, unmatched, filtered } = chooseTables(
+      request,
+      await readCandidates(reader.connection),
+      isWantedTable,
+    );
+    const { upTo, open } = state.ledger.resume;
+    const openOf = (oid: number) => open.find((each) => each.oid === oid);
+    const known = await this.#plan(
+      reader,
+      tables.filter(({ oid }) => oid > upTo || openOf(oid) !== undefined).map((each) =>
+        new TableRead(each.oid, each.name, each.expected || undefined, openOf(each.oid))
+      ),
+      request,
+    );
+    for (const glob of unmatched) this.#refuse(request, glob, "there is no such table");
+    for (const name of filtered) this.#refuse(request, name, "the filters of the run leave it out");
+    this.#takeEarlyKeys(known);
+    state.setTables(known, request.id);
+    this.news.tell(request, { news: "taken", tables: known.length });
+    logger.info("backfill {request}: {tables} tables with about {rows} rows are to be read", {
+      request: request.id,
+      tables: known.length,
+      rows: known.reduce((sum, { expected = 0 }) => sum + expected, 0),
+    });
+  }
+
+  /** Partitions that were attached meanwhile: whether there are any that can be read. */
+  async findMore(reader: Reader, request: OpenRequest): Promise<boolean> {
+    const { state, isWantedTable } = this.parts;
+    const { tables } = chooseTables(
+      request,
+      await readCandidates(reader.connection),
+      isWantedTable,
+    );
+    const { upTo } = state.ledger.resume;
+    const isKnown = new Set(state.tables!.map(({ oid }) => oid));
+    // Any other table that is made now has all its rows in the stream.
+    const more = tables.filter(({ oid, ancestors }) =>
+      ancestors.length > 0 && !isKnown.has(oid) && oid > upTo
+    );
+    if (more.length === 0) return false;
+    const reads = more.map(({ oid, name, expected }) =>
+      new TableRead(oid, name, expected || undefined, undefined)
+    );
+    const known = await this.#plan(reader, reads, request);
+    if (known.length === 0) return false;
+    const all = [...state.tables!, ...known].sort((left, right) => left.oid - right.oid);
+    state.setTables(all, request.id);
+    return true;
+  }
+
+  /** Ends the tables that were stopped meanwhile. */
+  stop(request: OpenRequest): void {
+    if (request.except === undefined) return;
+    for (const table of this.parts.state.tables!) {
+      if (table.outcome !== undefined) continue;
+      const ancestors = table.plan?.facts.ancestors.map(({ name }) => name) ?? [];
+      if (!isStopped(request, [table.name, ...ancestors])) continue;
+      logger.info("the backfill of {table} was stopped", { table: table.name });
+      table.end(false, "it was stopped");
+    }
+  }
+
+  /** Gives those that are there; the ones that cannot be read have ended. */
+  async #plan(
+    reader: Reader,
+    reads: readonly TableRead[],
+    request: OpenRequest,
+  ): Promise<TableRead[]> {
+    const { hiddenOf } = this.parts;
+    const known: TableRead[] = [];
+    for (let from = 0; from < reads.length; from += FACTS_AT_ONCE) {
+      const some = reads.slice(from, from + FACTS_AT_ONCE);
+      const plans = await reader.plan(some.map(({ oid }) => oid));
+      for (const table of some) {
+        const plan = plans.get(table.oid);
+        // Dropped since.
+        if (plan === undefined) continue;
+        if (isPlan(plan)) {
+          table.plan = plan;
+          const hidden = hiddenOf(plan.relation.qualifiedName);
+          table.hidesKey = plan.key.some(({ name }) => hidden.has(name));
+          known.push(table);
+        } else if (request.tables === "all" && plan.isUnpublished) {
+          logger.debug("{table} is not read: {reason}", { table: table.name, reason: plan.found });
+        } else {
+          giveUp(table, `${plan.found}; ${plan.advice}`);
+          known.push(table);
+        }
+      }
+    }
+    return known;
+  }
+
+  /** Keys that changes left without values before the tables were known (B7). */
+  #takeEarlyKeys(tables: readonly TableRead[]): void {
+    const { state } = this.parts;
+    const { early } = state;
+    state.forgetEarly();
+    for (const table of tables) {
+      // What is read from the beginning is read late enough.
+      if (table.after === undefined) continue;
+      const keys = early?.get(table.plan!.relation.qualifiedName);
+      if (early === undefined || keys?.some(({ names }) => !sameNames(names, table.keyNames!))) {
+        state.beginAnew(table);
+        continue;
+      }
+      for (const { entry } of keys ?? []) table.again.set(keyText(entry.values), entry);
+    }
+  }
+
+  #refuse(request: OpenRequest, name: string, reason: string): void {
+    logger.error("nothing of {table} is read: {reason}", { table: name, reason });
+    this.news.tell(request, { news: "table", table: name, rows: 0, reason });
+  }
+}
+
+/** The table ends without all its rows; the run goes on (B11). */
+export function giveUp(table: TableRead, reason: string): void {
+  logger.error("the backfill of {table} is given up: {reason}", { table: table.name, reason });
+  table.end(false, reason);
+}

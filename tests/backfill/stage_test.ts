@@ -1,0 +1,287 @@
+import { assertEquals } from "@std/assert";
+import { BackfillState } from "../../src/backfill/backfill_state.ts";
+import { Part } from "../../src/backfill/chunk.ts";
+import {
+  type ControlMessage,
+  parseControlMessage,
+  printControlMessage,
+} from "../../src/backfill/control_message.ts";
+import { doneMessage, markMessage } from "../../src/backfill/mark.ts";
+import type { ReadPlan } from "../../src/backfill/read_plan.ts";
+import { ReadRow } from "../../src/backfill/read_row.ts";
+import { BackfillStage } from "../../src/backfill/stage.ts";
+import { TableRead } from "../../src/backfill/table_read.ts";
+import type { Lsn } from "../../src/base/lsn.ts";
+import type { RecordWriter, Ticket } from "../../src/base/record_writer.ts";
+import { Checkpoint } from "../../src/checkpoint.ts";
+import {
+  BACKFILL_PREFIX,
+  type Column,
+  type RowChange,
+  type TransactionInfo,
+  UNCHANGED,
+} from "../../src/decode/event.ts";
+import type { Change } from "../../src/format/formatter.ts";
+import type { Catalog } from "../../src/postgres/catalog/known_table.ts";
+import type { Publisher } from "../../src/publisher.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+
+const RELATION = { schema: "public", table: "t", qualifiedName: "public.t" };
+const COLUMN = { type: "text", fullType: "text", isBoolean: false, isFloating: false };
+const PLAN = {
+  facts: { name: "public.t", ancestors: [] },
+  relation: RELATION,
+  key: [{ name: "id" }],
+  primaryKey: ["id"],
+  columns: ["id", "v", "big"].map((name) => (
+    { ...COLUMN, name, generated: "", shownType: "text" }
+  )),
+  filter: undefined,
+} as unknown as ReadPlan;
+
+/** A stream of transactions through the stage, with a table whose rows can be laid in its hand. */
+class Stream {
+  readonly state = new BackfillState();
+  readonly checkpoint = new Checkpoint(0n);
+  readonly table = new TableRead(16384, "public.t", undefined, undefined);
+  /** What was published, as text, in order. */
+  readonly published: string[] = [];
+  readonly stage: BackfillStage;
+  #lsn = 100n;
+
+  constructor(options: { readonly fits?: boolean } = {}) {
+    this.table.plan = PLAN;
+    this.stage = new BackfillStage({
+      slot: "s",
+      plugin: "test_decoding",
+      state: this.state,
+      catalog: { version: 1, table: () => undefined } as unknown as Catalog,
+      publisher: {
+        publishRead: (change: Change) => void this.published.push(show(change)),
+        fits: () => options.fits ?? true,
+      } as unknown as Publisher,
+      writer: { flush: () => Promise.resolve() } as unknown as RecordWriter,
+      checkpoint: this.checkpoint,
+      isWanted: () => true,
+      clock: new VirtualClock(),
+    });
+    this.stage.restarted(undefined);
+  }
+
+  /** One transaction, all of which is stored at once; gives where it ended. */
+  async transaction(
+    xid: number,
+    changes: readonly ((transaction: TransactionInfo) => RowChange | ControlMessage)[],
+  ): Promise<Lsn> {
+    const transaction = { xid, timeline: 1, commitLsn: this.#lsn, commitTime: 0n };
+    this.stage.begin();
+    const ticket: Ticket = this.checkpoint.begin();
+    for (const make of changes) {
+      const change = make(transaction);
+      if ("slot" in change) {
+        const content = new TextEncoder().encode(printControlMessage(change));
+        this.stage.control({
+          ...{ kind: "message", lsn: this.#lsn, transaction, seq: 0, content },
+          prefix: BACKFILL_PREFIX,
+        });
+      } else {
+        this.published.push(show(this.stage.change(change)));
+      }
+    }
+    const endLsn = this.#lsn += 10n;
+    await this.stage.commit({ kind: "commit", transaction, endLsn, commitTime: 0n }, ticket);
+    this.checkpoint.commit(endLsn);
+    return endLsn;
+  }
+
+  /** Asks for the table, with the run joined and the table looked up. */
+  async begin(): Promise<void> {
+    await this.transaction(1, [() => REQUEST]);
+    this.state.hasJoined = true;
+    this.state.setTables([this.table], "r");
+  }
+
+  /** Lays rows in hand as if they were read by a snapshot that sees xids below `seenBelow`. */
+  read(seenBelow: number, rows: readonly (readonly string[])[], isScanned = false): number {
+    const { state, table } = this;
+    const snapshot = (xid: number) => xid < seenBelow;
+    state.noted.forget(snapshot);
+    const number = state.nextNumber++;
+    const read = rows.map((values) =>
+      new ReadRow(PLAN, values, [values[0]!], true, "test_decoding")
+    );
+    const part = new Part(
+      { table, rows: read, isScanned, again: undefined },
+      snapshot,
+      state.noted.of("public.t"),
+    );
+    table.beganMs = 0;
+    state.chunk = { number, request: "r", snapshot, parts: [part] };
+    return number;
+  }
+
+  mark(xid: number, number: number): Promise<Lsn> {
+    const message = markMessage(this.state, "s", number, this.checkpoint.storedLsn);
+    return this.transaction(xid, [() => message]);
+  }
+}
+
+const REQUEST: ControlMessage = { kind: "request", slot: "s", id: "r", tables: ["public.t"] };
+
+function row(
+  kind: "insert" | "update" | "delete",
+  values: readonly (string | typeof UNCHANGED)[] | undefined,
+  oldKey?: string,
+) {
+  return (transaction: TransactionInfo): RowChange => {
+    const newRow = values?.map((value, index): Column => (
+      { name: PLAN.columns[index]!.name, type: "text", value }
+    ));
+    const oldRow = oldKey === undefined ? undefined : [{ name: "id", type: "text", value: oldKey }];
+    return {
+      ...{ kind, transaction, lsn: 0n, seq: 0, relation: RELATION, definedBy: 0 },
+      ...{ keyNames: undefined, newRow, oldRow },
+      newColumn: (name) => newRow?.find((column) => column.name === name),
+      oldColumn: (name) => oldRow?.find((column) => column.name === name),
+    };
+  };
+}
+
+function show(change: Change): string {
+  if (change.kind === "backfill") return `end ${change.rows} ${change.complete}`;
+  if (change.kind === "truncate" || change.kind === "message") return change.kind;
+  const values = change.newRow?.map(({ value }) => value === UNCHANGED ? "?" : value).join(" ");
+  return `${change.kind} ${values ?? String(change.oldRow![0]!.value)}`;
+}
+
+Deno.test("BackfillStage publishes rows where their mark comes back, and the end behind them", async () => {
+  const stream = new Stream();
+  await stream.begin();
+  const number = stream.read(10, [["1", "a", "x"], ["2", "b", "y"]], true);
+  await stream.transaction(11, [row("insert", ["3", "c", "z"])]);
+  await stream.mark(12, number);
+  assertEquals(stream.published, ["insert 3 c z", "read 1 a x", "read 2 b y", "end 2 true"]);
+});
+
+Deno.test("BackfillStage lets an unseen change take its row out, whole (B5)", async () => {
+  const stream = new Stream();
+  await stream.begin();
+  const number = stream.read(10, [["1", "a", "x"], ["2", "b", "y"], ["3", "c", "z"]]);
+  await stream.transaction(11, [
+    row("update", ["1", "new", UNCHANGED]),
+    row("delete", undefined, "2"),
+  ]);
+  await stream.mark(12, number);
+  assertEquals(stream.published, ["update 1 new x", "delete 2", "read 3 c z"]);
+});
+
+Deno.test("BackfillStage leaves a row alone whose change the snapshot sees", async () => {
+  const stream = new Stream();
+  await stream.begin();
+  const number = stream.read(10, [["1", "new", "x"]]);
+  await stream.transaction(9, [row("update", ["1", "new", UNCHANGED])]);
+  await stream.mark(12, number);
+  assertEquals(stream.published, ["update 1 new ?", "read 1 new x"]);
+});
+
+Deno.test("BackfillStage reads a row again that an unseen change touched before it arrived (B4)", async () => {
+  const stream = new Stream();
+  await stream.begin();
+  await stream.transaction(11, [row("update", ["1", "new", UNCHANGED])]);
+  const number = stream.read(10, [["1", "old", "x"], ["2", "b", "y"]], true);
+  await stream.mark(12, number);
+  assertEquals(stream.published, ["update 1 new ?", "read 2 b y"]);
+  assertEquals([...stream.table.again.keys()], ["1"]);
+});
+
+Deno.test("BackfillStage writes a moved key down that lacks values (B7)", async () => {
+  const stream = new Stream();
+  await stream.begin();
+  await stream.transaction(11, [row("update", ["5", "new", UNCHANGED], "1")]);
+  await stream.transaction(12, [row("update", ["6", "new", "whole"], "2")]);
+  assertEquals([...stream.table.again.keys()], ["5"]);
+});
+
+Deno.test("BackfillStage leaves a change unfilled that would be too large, and reads its row again", async () => {
+  const stream = new Stream({ fits: false });
+  await stream.begin();
+  const number = stream.read(10, [["1", "a", "x"]]);
+  await stream.transaction(11, [row("update", ["1", "new", UNCHANGED])]);
+  await stream.mark(12, number);
+  assertEquals(stream.published, ["update 1 new ?"]);
+  assertEquals([...stream.table.again.keys()], ["1"]);
+});
+
+Deno.test("BackfillStage keeps what a restart needs from being confirmed (B8)", async () => {
+  const stream = new Stream();
+  const { checkpoint } = stream;
+  const before = await stream.transaction(5, [row("insert", ["9", "", ""])]);
+  await stream.begin();
+  assertEquals(checkpoint.flushLsn, before, "the request is held");
+  checkpoint.mark(125n);
+  assertEquals(checkpoint.flushLsn, before, "against a keepalive, too");
+  await stream.transaction(7, [row("insert", ["8", "", ""])]);
+  const number = stream.read(10, [["1", "a", "x"]]);
+  await stream.mark(12, number);
+  const held = checkpoint.flushLsn;
+  assertEquals(held > before, true, "the mark took it over");
+  // A moved key that lacks values needs the mark that is the newest now.
+  await stream.transaction(13, [row("update", ["5", "new", UNCHANGED], "1")]);
+  await stream.mark(14, stream.read(11, []));
+  assertEquals(checkpoint.flushLsn, held, "until the key was read");
+  stream.table.again.clear();
+  await stream.mark(15, stream.read(14, []));
+  assertEquals(checkpoint.flushLsn > held, true);
+  const done = doneMessage(stream.state, "s", stream.state.nextNumber++, "r");
+  const last = await stream.transaction(16, [() => done]);
+  assertEquals(checkpoint.flushLsn, last, "done frees it");
+});
+
+Deno.test("markMessage claims nothing that is not stored", async () => {
+  const stream = new Stream();
+  await stream.begin();
+  const { state, table } = stream;
+  await stream.transaction(11, [row("update", ["2", "new", UNCHANGED])]);
+  const endLsn = await stream.mark(12, stream.read(10, [["1", "a", "x"], ["2", "b", "y"]]));
+  const after = (storedLsn: Lsn) => markMessage(state, "s", 99, storedLsn).open[0]?.after;
+  assertEquals(table.after, ["2"]);
+  assertEquals(after(endLsn), undefined, "a row of it is to be read again");
+  table.steps[0]!.again.clear();
+  assertEquals(after(endLsn - 1n), undefined, "its rows are on their way");
+  assertEquals(after(endLsn), ["2"]);
+});
+
+Deno.test("BackfillStage goes on from the mark of the highest generation, and from the newest of those", async () => {
+  const stream = new Stream();
+  const mark = (generation: number, upTo: number, run: string): ControlMessage => ({
+    ...{ kind: "mark", slot: "s", generation, run, number: 1, taken: "0/5", upTo, open: [] },
+    requests: [{ id: "r", tables: "all" }],
+  });
+  await stream.transaction(1, [() => mark(2, 100, "a")]);
+  await stream.transaction(2, [() => mark(2, 200, "a")]);
+  // A run that stood still wakes up behind its successor's first mark.
+  await stream.transaction(3, [() => mark(1, 150, "frozen")]);
+  assertEquals(stream.state.ledger.resume.upTo, 200);
+  assertEquals(stream.state.ledger.requests.map(({ id }) => id), ["r"]);
+});
+
+Deno.test("BackfillStage obeys a stop that it finds before anything is read", async () => {
+  const stream = new Stream();
+  await stream.transaction(1, [() => REQUEST]);
+  await stream.transaction(2, [() => ({ kind: "stop", slot: "s", tables: "all" })]);
+  assertEquals(stream.state.ledger.requests, [{ id: "r", tables: ["public.t"], except: ["*"] }]);
+});
+
+Deno.test("BackfillStage ignores messages of other slots and malformed ones", async () => {
+  const stream = new Stream();
+  await stream.transaction(1, [() => ({ ...REQUEST, slot: "other" })]);
+  assertEquals(stream.state.isIdle, true);
+  assertEquals(stream.checkpoint.flushLsn, stream.checkpoint.storedLsn);
+  const transaction = { xid: 2, timeline: 1, commitLsn: 1n, commitTime: 0n };
+  const content = new TextEncoder().encode("{}");
+  stream.stage.control({
+    ...{ kind: "message", lsn: 1n, transaction, seq: 0, content, prefix: BACKFILL_PREFIX },
+  });
+  assertEquals(stream.state.malformed, 1);
+  assertEquals("fault" in parseControlMessage("{}"), true);
+});
