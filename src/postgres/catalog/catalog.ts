@@ -10,7 +10,8 @@ import { connect, type Connection } from "../connection/connection.ts";
 import type { TextRow } from "../connection/text_row.ts";
 import type { Catalog, KnownTable, TableName } from "./known_table.ts";
 import { KnownTables } from "./known_tables.ts";
-import { PostgresError } from "../connection/postgres_error.ts";
+import { Healing } from "../connection/healing.ts";
+import type { PostgresError } from "../connection/postgres_error.ts";
 import { RecentReads } from "./recent_reads.ts";
 import { PRINTING_PATH } from "../connection/session_settings.ts";
 import { parseSnapshot, type Snapshot } from "./transaction_snapshot.ts";
@@ -64,6 +65,7 @@ export async function loadCatalog(
 class LoadedCatalog implements PgCatalog {
   version = 0;
   #connection: Connection | undefined;
+  readonly #healing: Healing;
   readonly #closing = new AbortController();
   readonly #stop: AbortSignal;
   /** What was seen when all tables were read. */
@@ -86,6 +88,7 @@ class LoadedCatalog implements PgCatalog {
     private readonly random: () => number,
     signal?: AbortSignal,
   ) {
+    this.#healing = new Healing(clock);
     const { signal: closing } = this.#closing;
     this.#stop = signal === undefined ? closing : AbortSignal.any([signal, closing]);
   }
@@ -113,7 +116,6 @@ class LoadedCatalog implements PgCatalog {
   loadTypes(): Promise<void> {
     return this.#read(
       (connection) => asPrinted(connection, () => this.#types.readWanted(connection)),
-      isTransient,
     );
   }
 
@@ -166,7 +168,6 @@ class LoadedCatalog implements PgCatalog {
         }
         return readSome(connection, asked, this.clock);
       },
-      isTransient,
     );
     const changed = this.#tables.update(
       asked.map(({ schema, table }) => `${schema}.${table}`),
@@ -191,7 +192,7 @@ class LoadedCatalog implements PgCatalog {
   async #refresh(): Promise<void> {
     const { snapshot, tables } = await this.#read(
       (connection) => this.#ask(connection),
-      (error) => isTransient(error) && error.code !== TIMED_OUT,
+      (error) => error.code !== TIMED_OUT,
     );
     this.#tables.replace(tables, snapshot, this.#readBefore);
     this.#snapshot = snapshot;
@@ -201,9 +202,9 @@ class LoadedCatalog implements PgCatalog {
 
   #read<T>(
     ask: (connection: Connection) => Promise<T>,
-    heals: (error: PostgresError) => boolean,
+    isWorthIt: (error: PostgresError) => boolean = () => true,
   ): Promise<T> {
-    const reading = this.#turn.then(() => this.#readInTurn(ask, heals));
+    const reading = this.#turn.then(() => this.#readInTurn(ask, isWorthIt));
     this.#turn = reading.catch(() => {});
     return reading;
   }
@@ -214,7 +215,7 @@ class LoadedCatalog implements PgCatalog {
    */
   #readInTurn<T>(
     ask: (connection: Connection) => Promise<T>,
-    heals: (error: PostgresError) => boolean,
+    isWorthIt: (error: PostgresError) => boolean,
   ): Promise<T> {
     const backoff = new Backoff(this.random);
     const trouble = new LastingTrouble(this.clock, SAYING_RATE);
@@ -222,7 +223,7 @@ class LoadedCatalog implements PgCatalog {
     const failed = (error: unknown) => {
       this.#connection?.destroy();
       this.#connection = undefined;
-      if (!(error instanceof PostgresError && heals(error)) || this.version === 0) throw error;
+      if (!this.#healing.heals(error) || !isWorthIt(error) || this.version === 0) throw error;
       failures++;
       const { message: why } = error;
       logger.debug("the catalog's connection is reopened: {why}", { why });
@@ -289,8 +290,4 @@ async function readSome(connection: Connection, asked: readonly TableName[], clo
     rows: rows.filter(({ oid }) => oid !== null),
     tookMs: clock.now() - beganMs,
   };
-}
-
-function isTransient(error: PostgresError): boolean {
-  return error.transient;
 }

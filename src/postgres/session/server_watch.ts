@@ -6,13 +6,11 @@ import { LastingTrouble } from "../../base/lasting_trouble.ts";
 import { bounded } from "../connection/bounded.ts";
 import { connect, type Connection } from "../connection/connection.ts";
 import type { TextRow } from "../connection/text_row.ts";
+import { saysItStops } from "../connection/healing.ts";
 import { errorCode, failed, PostgresError } from "../connection/postgres_error.ts";
 import { readSlotState, SLOT_STATE_QUERY, type SlotState } from "../slot/slot_state.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
-
-/** A server in a stop or a crash says one of these to its ordinary connections. */
-const SHUTDOWN_CODES = new Set(["57P01", "57P02", "57P03"]);
 
 /** For an answer to a question about our walsender. */
 const ANSWER_TIMEOUT_MS = 5000;
@@ -111,7 +109,7 @@ export class ServerWatch {
         const reason = await gone.promise;
         this.#connection = undefined;
         connection.destroy();
-        if (SHUTDOWN_CODES.has(errorCode(reason) ?? "")) {
+        if (saysItStops({ code: errorCode(reason) })) {
           return this.onShutdown(failed(`the server at ${connection.place} stops`, reason));
         }
         backoff.reset();
@@ -121,7 +119,7 @@ export class ServerWatch {
       } catch (error) {
         if (signal.aborted) return;
         // Nobody else is let in any more: the server waits for our replication connection.
-        if (error instanceof PostgresError && SHUTDOWN_CODES.has(error.code ?? "")) {
+        if (error instanceof PostgresError && saysItStops(error)) {
           return this.onShutdown(error);
         }
         const why = error instanceof Error ? error.message : String(error);

@@ -1,8 +1,6 @@
 import { getLogger } from "@logtape/logtape";
-import { Backoff } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
-import { LastingTrouble } from "../../base/lasting_trouble.ts";
-import { formatLsn, type Lsn } from "../../base/lsn.ts";
+import type { Lsn } from "../../base/lsn.ts";
 import { PLUGINS } from "../../decode/plugins.ts";
 import type { PostgresOptions, SlotOptions } from "../../options.ts";
 import { BatchQueue } from "./batch_queue.ts";
@@ -12,6 +10,7 @@ import { failed, PostgresError } from "../connection/postgres_error.ts";
 import type { ReplicationMessage, XLogData } from "../../base/replication_message.ts";
 import { ReplicationSession, type ServerIdentity } from "./replication_session.ts";
 import type { ReplicationSource, SourceStats } from "./replication_source.ts";
+import { reconnect } from "./reconnect.ts";
 import { ResumePoint } from "./resume_point.ts";
 import { SLOT_TAKEN, whereToGoOn } from "./same_server.ts";
 import { ServerWatch } from "./server_watch.ts";
@@ -30,8 +29,6 @@ const logger = getLogger(["pg2kinesis", "postgres"]);
 const MAX_WAITING_BYTES = 512 * 1024;
 /** Process ids of our own earlier walsenders; the server lets the last ones go soon. */
 const MAX_OWN_PIDS = 100;
-/** While the server cannot be reached, the log says so this often. */
-const SAYING_RATE = { repeatMs: 60_000 };
 
 export interface SourceOptions {
   readonly postgres: PostgresOptions;
@@ -344,33 +341,16 @@ class Source implements ReplicationSource {
   }
 
   async #reconnect(loss: PostgresError): Promise<void> {
-    const backoff = new Backoff(this.options.random);
-    const trouble = new LastingTrouble(this.#clock, SAYING_RATE);
-    trouble.failed(loss.message);
-    this.#lossReason = loss.message;
-    logger.warn("{loss}; connecting again", { loss: loss.message });
-    for (;;) {
-      await this.#clock.sleep(backoff.nextMs(), this.#ended);
-      if (this.#ended.aborted) return;
-      try {
-        await this.connect();
-        logger.info("connected again after {seconds} s; continuing from {lsn}", {
-          seconds: Math.round(trouble.over()!.lastsMs) / 1000,
-          lsn: formatLsn(this.#resume!.lsn),
-        });
-        return;
-      } catch (error) {
-        if (this.#ended.aborted) return;
-        if (!(error instanceof PostgresError && error.transient)) return this.#fail(error);
-        this.#lossReason = error.message;
-        logger.debug("not connected: {why}", { why: error.message });
-        const lasted = trouble.failed(error.message);
-        if (lasted === undefined) continue;
-        logger.warn("not connected since {since}: {why}", {
-          since: lasted.since,
-          why: error.message,
-        });
-      }
+    try {
+      await reconnect(loss, {
+        clock: this.#clock,
+        random: this.options.random,
+        signal: this.#ended,
+        connect: () => this.connect().then(() => this.#resume!.lsn),
+        lost: (why) => this.#lossReason = why,
+      });
+    } catch (error) {
+      if (!this.#ended.aborted) this.#fail(error);
     }
   }
 

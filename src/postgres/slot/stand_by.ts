@@ -7,6 +7,7 @@ import type { PostgresOptions, SlotOptions } from "../../options.ts";
 import { bounded } from "../connection/bounded.ts";
 import { connect, type Connection } from "../connection/connection.ts";
 import { isTrue, type TextRow } from "../connection/text_row.ts";
+import { Healing } from "../connection/healing.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
 import { readSlotRow, type SlotRow } from "./slot_row.ts";
 
@@ -90,6 +91,7 @@ class Lookout implements Disposable {
   graceEndsMs = -Infinity;
   #connection: Connection | undefined;
   #hasLooked: boolean;
+  readonly #healing: Healing;
   /** Whether the slot was on a primary; undefined: not known yet. */
   #wasPrimary: boolean | undefined;
 
@@ -102,6 +104,7 @@ class Lookout implements Disposable {
     private readonly random: () => number,
   ) {
     this.#hasLooked = isKnown;
+    this.#healing = new Healing(clock);
   }
 
   get place(): string {
@@ -117,8 +120,7 @@ class Lookout implements Disposable {
     let hasFailed = false;
     const failed = (error: unknown) => {
       this[Symbol.dispose]();
-      const heals = error instanceof PostgresError && error.transient;
-      if (!heals || !this.#hasLooked) throw error;
+      if (!this.#healing.heals(error) || !this.#hasLooked) throw error;
       hasFailed = true;
       const lasted = trouble.failed(error.message);
       if (lasted === undefined) return;
