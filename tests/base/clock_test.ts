@@ -67,9 +67,9 @@ Deno.test("there is one sleep, and one account of when a trouble was said last",
 });
 
 Deno.test("stages are given their clock: only what wires them has the system's", async () => {
-  const stages = /^(?:postgres|kinesis|decode|format|checkpoint|publisher|pipeline)\b/;
+  const stages = /^(?:postgres|kinesis|decode|checkpoint|publisher|pipeline)\b/;
   const found = (await filesWith(/\bsystemClock\b/)).filter((path) => stages.test(path));
-  assertEquals(found, ["kinesis/writer/open_writer.ts"]);
+  assertEquals(found, ["kinesis/client/kinesis_client.ts", "kinesis/writer/open_streams.ts"]);
 });
 
 /** The files of src/, from there, in which the pattern is found. */

@@ -1,3 +1,4 @@
+import { systemClock } from "../../base/clock.ts";
 import type { Column, Commit, LogicalMessage, RowChange, Truncate } from "../../decode/event.ts";
 import type { Plugin } from "../../decode/plugin.ts";
 import type { DebeziumOptions, PartitionKeyChoice } from "../../options.ts";
@@ -46,7 +47,7 @@ export class DebeziumFormatter implements Formatter {
     partitionKey: PartitionKeyChoice,
     private readonly catalog: Catalog,
     private readonly settings: DebeziumOptions,
-    private readonly now: () => number = Date.now,
+    private readonly now: () => number = systemClock.wall,
   ) {
     const encodingOf = typeEncodings(catalog, (type) => ({
       encoder: debeziumEncoder(type, settings.decimals),

@@ -1,3 +1,4 @@
+import { systemClock } from "../../base/clock.ts";
 import { getLogger } from "@logtape/logtape";
 import type { Column, RowChange, Truncate } from "../../decode/event.ts";
 import type { Plugin } from "../../decode/plugin.ts";
@@ -50,7 +51,7 @@ export class DmsFormatter implements Formatter {
     partitionKey: PartitionKeyChoice,
     private readonly catalog: Catalog,
     private readonly settings: DmsOptions,
-    private readonly now: () => number = Date.now,
+    private readonly now: () => number = systemClock.wall,
   ) {
     const encodingOf = typeEncodings(catalog, (type) => ({
       encoder: dmsEncoder(type, settings.NoHexPrefix),
