@@ -202,7 +202,7 @@ function reportYounger(
 
 /** `--partition-root` counts for a publication that a run makes. */
 function reportNotRoot({ findings, options: { slot } }: ServerContext, row: TextRow): void {
-  if (!slot.partitionRoot || row.via_root === "true") return;
+  if (!slot.partitionRoot || isTrue(row.via_root)) return;
   findings.warn(
     "publication",
     `${

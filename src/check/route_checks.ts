@@ -1,3 +1,4 @@
+import { PLUGINS } from "../decode/plugins.ts";
 import { withAncestors } from "../format/filter/ancestors.ts";
 import type { Route } from "../options.ts";
 import type { Relation } from "../decode/event.ts";
@@ -23,7 +24,7 @@ export async function checkRoutes(context: ServerContext): Promise<StreamTables>
   for (const { route, why } of idleRoutes(format.routes, catalog)) {
     findings.warn("routes", `--route ${route} takes no table now: ${why}`);
   }
-  const roots = slot.plugin === "pgoutput"
+  const roots = PLUGINS[slot.plugin].usesPublications
     ? await publishedRoots(connection, slot.publications)
     : [];
   const destinations = new Destinations(format.routes, context.options.stream.name, catalog);

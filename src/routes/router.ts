@@ -1,6 +1,7 @@
 import { RunError } from "../base/errors.ts";
 import type { RecordTarget } from "../base/record_writer.ts";
 import type { LogicalMessage, Relation } from "../decode/event.ts";
+import { PLUGINS } from "../decode/plugins.ts";
 import type { Change, Unread } from "../format/formatter.ts";
 import { RelationCache } from "../format/relation_cache.ts";
 import type { OutputPlugin, Route } from "../options.ts";
@@ -85,8 +86,8 @@ export class Router implements ChoosesTarget {
   }
 
   /**
-   * A table's parents count as they are when the change is published. Of the plugins only wal2json shows
-   * all DDL that may concern them.
+   * A table's parents count as they are when the change is published. Only some plugins show all
+   * DDL that may concern them.
    */
   #isUnread(
     { qualifiedName }: Relation,
@@ -94,7 +95,9 @@ export class Router implements ChoosesTarget {
     change: Exclude<Change, LogicalMessage>,
   ): boolean {
     const { xid } = change.transaction;
-    const mustSee = this.plugin === "wal2json" && "definedBy" in change ? change.definedBy : xid;
+    const mustSee = PLUGINS[this.plugin].shownDdl === "all" && "definedBy" in change
+      ? change.definedBy
+      : xid;
     if (mustSee === 0 || known.readFor === mustSee) return false;
     if (!this.catalog.isRead(qualifiedName, mustSee)) return true;
     known.readFor = mustSee;
