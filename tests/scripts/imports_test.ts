@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Imports, readImports, wrongArrows } from "../../scripts/imports.ts";
 
@@ -69,4 +70,13 @@ Deno.test("two modules of the program have one name", () => {
     "one name twice: src/check/report.ts, src/telemetry/report.ts",
   ]);
   assertEquals(wrong({ "tests/check/setup.ts": [], "tests/tail/setup.ts": [] }), []);
+});
+
+Deno.test("CONTRIBUTING.md says of every room what is in it", async () => {
+  const text = await Deno.readTextFile(join(ROOT, "CONTRIBUTING.md"));
+  const missing: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(join(ROOT, "src"))) {
+    if (isDirectory && !text.includes(`| \`${name}/\` `)) missing.push(name);
+  }
+  assertEquals(missing, []);
 });
