@@ -94,6 +94,8 @@ export const DRAIN_GROUPS: readonly DrainGroup[] = [
       program("JSON, 16 shards", JSON_FORMAT, against("JSON", 1.15), { shards: 16 }),
       program("JSON, TLS", JSON_FORMAT, against("JSON", 1.2), { tls: true }),
       program("JSON, CBOR wire", [...JSON_FORMAT, "--kinesis-wire", "cbor"]),
+      program("debezium", ["-f", "debezium"]),
+      program("dms", ["-f", "dms"]),
       program("key", KEY),
     ],
   },

@@ -57,16 +57,22 @@ export class KeyWriter {
   }
 
   #partsOf(columns: RowKey["columns"]): readonly KeyPart[] {
-    const isSame = columns.length === this.#parts.length &&
-      columns.every(({ name, type }, i) =>
-        this.#parts[i]!.column === name && this.#parts[i]!.type === type
-      );
-    return isSame ? this.#parts : this.#parts = columns.map(({ name, type }) => ({
+    return this.#fits(columns) ? this.#parts : this.#parts = columns.map(({ name, type }) => ({
       column: name,
       type,
       name: JSON.stringify(name) + ":",
       encoder: this.encodingOf(type).encoder,
     }));
+  }
+
+  #fits(columns: RowKey["columns"]): boolean {
+    const parts = this.#parts;
+    if (columns.length !== parts.length) return false;
+    for (let i = 0; i < parts.length; i++) {
+      const { name, type } = columns[i]!;
+      if (parts[i]!.column !== name || parts[i]!.type !== type) return false;
+    }
+    return true;
   }
 }
 

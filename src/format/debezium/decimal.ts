@@ -2,7 +2,8 @@ import type { DebeziumOptions } from "../../options.ts";
 import { fromText, TEXT, type ValueEncoder } from "../typed/encoder.ts";
 import { plainMoney } from "../typed/money.ts";
 import { floatJson } from "./float.ts";
-import { integerBase64 } from "./integer_base64.ts";
+import type { Utf8Writer } from "../utf8_writer.ts";
+import { integerBase64, safeIntegerBase64 } from "./integer_base64.ts";
 
 /** `decimal.handling.mode` */
 export type DecimalMode = DebeziumOptions["decimals"];
@@ -26,9 +27,11 @@ export function numericEncoder(mode: DecimalMode, modifiers: readonly number[]):
       return fromText(floatJson);
     case "precise": {
       const [precision, scale = 0] = modifiers;
-      return precision === undefined
-        ? fromText((text) => SPECIAL[text] ?? variableScale(text))
-        : fromText((text) => SPECIAL[text] ?? fixedScale(text, scale));
+      if (precision === undefined) return fromText((text) => SPECIAL[text] ?? variableScale(text));
+      return {
+        json: (text) => SPECIAL[text] ?? fixedScale(text, scale),
+        copy: (bytes, start, end, out) => copyFixed(bytes, start, end, scale, out),
+      };
     }
   }
 }
@@ -67,6 +70,29 @@ function fixedScale(text: string, scale: number): string {
   return base64String(sign + (digits.slice(0, Math.max(0, kept)) || "0"));
 }
 
+/** Few digits, as many behind the point as the column has; anything else is read as text. */
+function copyFixed(
+  ...[bytes, start, end, scale, out]: [Uint8Array, number, number, number, Utf8Writer]
+): boolean {
+  if (end - start > SAFE_CHARACTERS) return false;
+  const isNegative = bytes[start] === MINUS;
+  let value = 0;
+  let point = end;
+  for (let at = isNegative ? start + 1 : start; at < end; at++) {
+    const digit = bytes[at]! - ZERO;
+    if (digit >= 0 && digit <= 9) value = value * 10 + digit;
+    else if (bytes[at] === DOT && point === end) point = at;
+    else return false;
+  }
+  if ((point === end ? 0 : end - point - 1) !== scale) return false;
+  out.text(`"${safeIntegerBase64(isNegative ? -value : value)}"`);
+  return true;
+}
+
+const MINUS = 0x2D, DOT = 0x2E, ZERO = 0x30;
+/** A decimal number of so many characters has a safe integer as its digits. */
+const SAFE_CHARACTERS = 16;
+
 /** `{"scale":4,"value":"AYr3"}`, without zeros at the end. */
 function variableScale(text: string): string {
   const match = DECIMAL.exec(text);
@@ -82,7 +108,7 @@ function base64String(integer: string): string {
 
 function copyFinite(...[bytes, start, end, out]: Parameters<ValueEncoder["copy"]>): boolean {
   const first = bytes[start]!;
-  const isDigit = (code: number) => code >= 0x30 && code <= 0x39;
-  const isFinite = isDigit(first) || (first === 0x2D && isDigit(bytes[start + 1]!));
+  const isDigit = (code: number) => code >= ZERO && code <= ZERO + 9;
+  const isFinite = isDigit(first) || (first === MINUS && isDigit(bytes[start + 1]!));
   return isFinite && out.jsonString(bytes, start, end);
 }

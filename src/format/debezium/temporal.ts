@@ -1,4 +1,5 @@
 import { fromText, type ValueEncoder } from "../typed/encoder.ts";
+import type { Utf8Writer } from "../utf8_writer.ts";
 import {
   isoTime,
   isoTimestamp,
@@ -54,12 +55,40 @@ const INFINITE_MILLISECONDS: Readonly<Record<string, string>> = {
 /** `"2026-11-28T12:00:00.123456Z"`, with as many decimals as the column has. */
 export function timestampTzEncoder([precision]: readonly number[]): ValueEncoder {
   const decimals = precision ?? 6;
-  return understood((text) => {
+  const { json } = understood((text) => {
     if (text === "infinity" || text === "-infinity") return `"${text}"`;
     const moment = parseTimestamp(text);
     return moment && `"${isoTimestamp(moment, decimals)}Z"`;
   });
+  return { json, copy: (bytes, start, end, out) => copyUtc(bytes, start, end, decimals, out) };
 }
+
+/** What most times are like: `2026-11-28 12:00:00.123+00`; anything else is read as text. */
+function copyUtc(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  decimals: number,
+  out: Utf8Writer,
+): boolean {
+  const time = start + DATE_LENGTH, fraction = time + TIME_LENGTH, zone = end - UTC.length;
+  if (zone < fraction || bytes[time] !== SPACE || bytes[fraction - 3] !== COLON) return false;
+  for (let i = 0; i < UTC.length; i++) if (bytes[zone + i] !== UTC[i]) return false;
+  const digits = zone === fraction ? 0 : zone - fraction - 1;
+  if (digits > 0 && bytes[fraction] !== DOT || digits > decimals) return false;
+  out.text('"');
+  out.copy(bytes, start, time);
+  out.text("T");
+  out.copy(bytes, time + 1, zone);
+  if (decimals > 0) out.text((digits === 0 ? "." : "") + ZEROS.slice(0, decimals - digits) + 'Z"');
+  else out.text('Z"');
+  return true;
+}
+
+const SPACE = 0x20, DOT = 0x2E, COLON = 0x3A;
+const DATE_LENGTH = "2026-11-28".length, TIME_LENGTH = " 12:00:00".length;
+const UTC = new TextEncoder().encode("+00");
+const ZEROS = "000000";
 
 /** `"11:51:30.123789Z"`. */
 export const TIME_TZ: ValueEncoder = understood((text) => {

@@ -83,8 +83,15 @@ export function controlMetadata(
     `"table-name":${JSON.stringify(table)}}`;
 }
 
+let lastMs = -1;
+let lastText = "";
+
 function now(nowMs: number): string {
-  return formatMicroseconds(BigInt(nowMs) * 1000n);
+  if (nowMs !== lastMs) {
+    lastMs = nowMs;
+    lastText = formatMicroseconds(BigInt(nowMs) * 1000n);
+  }
+  return lastText;
 }
 
 /** Both halves with eight digits. */

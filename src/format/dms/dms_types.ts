@@ -1,4 +1,4 @@
-import { isNotFinite } from "../column_type.ts";
+import { areNotFinite, isNotFinite } from "../column_type.ts";
 import { BOOLEAN, fromText, INTEGER, TEXT, type ValueEncoder } from "../typed/encoder.ts";
 import { isoTimestamp, parseTimestamp } from "../typed/moment.ts";
 import { plainMoney } from "../typed/money.ts";
@@ -52,7 +52,10 @@ function lengthOf(name: string, [length]: readonly number[]): number {
 }
 
 /** Numbers keep PostgreSQL's digits, unlike DMS's, which loses those of a numeric and of a bigint. */
-const NUMBER: ValueEncoder = fromText((text) => isNotFinite(text) ? JSON.stringify(text) : text);
+const NUMBER: ValueEncoder = {
+  json: (text) => isNotFinite(text) ? JSON.stringify(text) : text,
+  copy: (bytes, start, end, out) => !areNotFinite(bytes, start) && out.onOneLine(bytes, start, end),
+};
 
 const MONEY: ValueEncoder = fromText((text) => plainMoney(text) ?? JSON.stringify(text));
 

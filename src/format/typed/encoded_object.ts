@@ -91,7 +91,10 @@ export class EncodedObject {
     for (let i = 0; i < ends.length; i++) {
       const form = row.forms[i]!;
       const from = row.places[2 * i]!, to = row.places[2 * i + 1]!;
-      if (this.leave !== "nothing" && (form === NO_VALUE || from === to)) continue;
+      if (this.leave !== "nothing") {
+        // wal2json writes an empty bytea as nothing, too.
+        if (form === NO_VALUE || (from === to && row.text(i) === "")) continue;
+      }
       out.text(isFirst ? "{" : ",");
       isFirst = false;
       out.copy(names, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
