@@ -27,13 +27,21 @@ export class Resharding {
   }
 }
 
-/** Refuses all puts into a part of the hash space for a while, again and again. */
+/**
+ * Refuses all puts into a part of the hash space for a while, again and again; all the time into most of
+ * it where much is written, so that it would have to be held somewhere.
+ */
 export class StickingLane {
   #isOver = false;
   readonly #running: Promise<void>;
 
-  constructor(kinesis: FaultServerProcess, { seed, hasStuckLane }: Scenario) {
-    this.#running = hasStuckLane ? this.#run(kinesis, randomFrom(seed + 11)) : Promise.resolve();
+  constructor(private readonly kinesis: FaultServerProcess, scenario: Scenario) {
+    const { seed, hasStuckLane, extras } = scenario;
+    this.#running = extras.includes("bulk")
+      ? kinesis.stick(0, 12)
+      : hasStuckLane
+      ? this.#run(kinesis, randomFrom(seed + 11))
+      : Promise.resolve();
   }
 
   async #run(kinesis: FaultServerProcess, random: () => number): Promise<void> {
@@ -48,5 +56,6 @@ export class StickingLane {
   async stop(): Promise<void> {
     this.#isOver = true;
     await this.#running;
+    await this.kinesis.stick(0, 0);
   }
 }

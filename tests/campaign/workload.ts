@@ -9,7 +9,7 @@ export const TABLES = ["accounts", "orders"] as const;
 /** A few transactions have so many rows. */
 const LARGE = 300;
 /** Much for a buffer of 10 MiB: transactions of large rows, as often as they get through. */
-const BULK = { rows: 2_000, bytes: 1_900, transactions: 25 };
+const BULK = { rows: 2_000, bytes: 1_900, transactions: 15 };
 
 export async function createTables(server: TestPostgres, database: string): Promise<void> {
   for (const table of TABLES) {
@@ -114,7 +114,7 @@ class Writer {
         : [`alter table ${table} drop column if exists ${column}`];
     }
     if (has("messages", 0.1)) return [`select ${this.#message(false)}`];
-    if (has("bulk", 0.2) && this.#bulks++ < BULK.transactions) return [this.#bulk(table)];
+    if (has("bulk", 0.5) && this.#bulks++ < BULK.transactions) return [this.#bulk(table)];
     let transaction = this.#transaction();
     if (has("messages", 0.2)) {
       // In a transaction that is rolled back, one that is not transactional stays.
