@@ -255,6 +255,9 @@ Deno.test("AWS settings that cannot be meant are one line each", async () => {
         "[profile sso]\nsso_session = gone\nsso_account_id = 1\nsso_role_name = a\n",
     );
     const keys = { AWS_ACCESS_KEY_ID: "AKIA", AWS_SECRET_ACCESS_KEY: "secret" };
+    await using imds = serveRaw(async (connection) => {
+      while (await connection.next()) await connection.write(answer(200, "evil.example/"));
+    });
     const said: [Record<string, string>, RegExp][] = [
       [
         { ...keys, AWS_ACCESS_KEY_ID: "AKIA\n" },
@@ -282,6 +285,14 @@ Deno.test("AWS settings that cannot be meant are one line each", async () => {
       [{ AWS_PROFILE: "circle" }, /leads back to itself/],
       [{ AWS_PROFILE: "sso" }, /leads to no section \[sso-session gone\] in/],
       [{ AWS_REGION: "", ...keys }, /no AWS region found: set AWS_REGION/],
+      // It would name a host.
+      [
+        {
+          ...{ AWS_REGION: "", ...keys, AWS_EC2_METADATA_DISABLED: "false" },
+          AWS_EC2_METADATA_SERVICE_ENDPOINT: imds.endpoint,
+        },
+        /no AWS region found: .* gives "evil\.example\/"/,
+      ],
       [
         { HOME: "", AWS_CONTAINER_CREDENTIALS_FULL_URI: "http://10.0.0.1/" },
         /must be https, this machine/,

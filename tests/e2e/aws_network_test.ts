@@ -175,6 +175,9 @@ Deno.test("the hosts that are asked are those that docs/aws.md names", async () 
     HTTPS_PROXY: proxy.endpoint,
   };
   const account = { ...keys, AWS_ACCOUNT_ID: "123456789012" };
+  const config = await Deno.makeTempFile({ prefix: "pg2k_aws_" });
+  await Deno.writeTextFile(config, "[default]\nuse_fips_endpoint = True\n");
+  const profile = { ...keys, AWS_CONFIG_FILE: config };
   const arn = "arn:aws:kinesis:eu-west-1:210987654321:stream/changes";
   const asked: [Record<string, string>, string, string][] = [
     [keys, "changes", "kinesis.us-east-1.amazonaws.com"],
@@ -192,6 +195,8 @@ Deno.test("the hosts that are asked are those that docs/aws.md names", async () 
     ],
     [{ ...keys, AWS_USE_FIPS_ENDPOINT: "TRUE" }, "changes", "kinesis-fips.us-east-1.amazonaws.com"],
     [{ ...keys, AWS_USE_DUALSTACK_ENDPOINT: "True" }, "changes", "kinesis.us-east-1.api.aws"],
+    [profile, "changes", "kinesis-fips.us-east-1.amazonaws.com"],
+    [{ ...profile, AWS_USE_FIPS_ENDPOINT: "false" }, "changes", "kinesis.us-east-1.amazonaws.com"],
   ];
   const flags = "-d none -u none -h 127.0.0.1 -p 1 -k".split(" ");
   for (const [env, stream, host] of asked) {
@@ -201,4 +206,5 @@ Deno.test("the hosts that are asked are those that docs/aws.md names", async () 
     const kinesis = [...hosts].filter((host) => host.includes("kinesis"));
     assertEquals(kinesis, [host], stdout);
   }
+  await Deno.remove(config);
 });
