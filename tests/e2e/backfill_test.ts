@@ -150,7 +150,7 @@ Deno.test("a frozen reader does not keep an ALTER TABLE waiting", async () => {
   await using db = await freshDatabase(server);
   await db.sql(`
     create table t (id int primary key, big text); alter table t alter big set storage external;
-    insert into t select n, repeat('x', 100000) from generate_series(1, 1500) n`);
+    insert into t select n, repeat('x', 20000) from generate_series(1, 400) n`);
   await using follower = await Follower.create("test_decoding", db, kinesis);
   await follower.start(["-f", "JSON"]);
   await ask(follower.db, ["public.t"], "r");

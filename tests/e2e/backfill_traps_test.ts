@@ -35,6 +35,7 @@ const CASES: readonly Case[] = [
   ],
   { name: "pgoutput, 18", server: embedded, plugin: "pgoutput" },
 ];
+const ONE_OF_EACH_SERVER = CASES.length === 1 ? CASES : [CASES[0]!, CASES.at(-1)!];
 const WITH_FILTERS = CASES.slice(-1);
 
 /** Rows that are read in about three seconds, a hundred at a time. */
@@ -137,21 +138,6 @@ for (const each of CASES) {
     await assertWhole(stage, each.plugin);
   });
 
-  Deno.test(`after a restart, too, such a row is read late enough (${each.name})`, async () => {
-    await using stage = await scene(each, TABLE);
-    await ask(stage.db, ["public.t"], "r");
-    await stored(stage, "a first row", ({ op }) => op === "read");
-    const commit = await hang(stage, "update t set v = 'new' where id = 290");
-    await stored(stage, "the change", ({ op }) => op === "update");
-    // Beyond which the change does not come again.
-    await stage.follower.catchUp();
-    await stage.follower.program.kill9();
-    await stage.follower.start(SLOWLY);
-    await waitsOrEnds(stage, /waits for a transaction that wrote to it before \(process \d+\)/);
-    await commit.release();
-    await assertWhole(stage, each.plugin);
-  });
-
   Deno.test(`a key that moved and left values in TOAST arrives whole (${each.name})`, async () => {
     await using stage = await scene(each, TABLE);
     await ask(stage.db, ["public.t"], "r");
@@ -168,6 +154,24 @@ for (const each of CASES) {
     const commit = await hang(stage, "update t set id = -5 where id = 290");
     await stored(stage, "the change", ({ key }) => key?.id === "-5");
     await stored(stage, "the last row", ({ op, key }) => op === "read" && key.id === "300");
+    await commit.release();
+    await assertWhole(stage, each.plugin);
+  });
+}
+
+// What a plugin has no part in.
+for (const each of ONE_OF_EACH_SERVER) {
+  Deno.test(`after a restart, too, such a row is read late enough (${each.name})`, async () => {
+    await using stage = await scene(each, TABLE);
+    await ask(stage.db, ["public.t"], "r");
+    await stored(stage, "a first row", ({ op }) => op === "read");
+    const commit = await hang(stage, "update t set v = 'new' where id = 290");
+    await stored(stage, "the change", ({ op }) => op === "update");
+    // Beyond which the change does not come again.
+    await stage.follower.catchUp();
+    await stage.follower.program.kill9();
+    await stage.follower.start(SLOWLY);
+    await waitsOrEnds(stage, /waits for a transaction that wrote to it before \(process \d+\)/);
     await commit.release();
     await assertWhole(stage, each.plugin);
   });
