@@ -45,7 +45,8 @@ export class BackfillState {
   roundTripMs = 0;
   lastMarkMs = -Infinity;
   generation = 0;
-  nextNumber = 1;
+  /** Of the last message. */
+  #number = 0;
   malformed = 0;
   readonly holds: Hold[] = [];
   /** The number of the last mark that came back. */
@@ -119,8 +120,8 @@ export class BackfillState {
 
   /** Nothing behind `lsn` is confirmed before a mark that is yet to be sent has come back. */
   holdUntilNextMark(lsn: Lsn): void {
-    const number = this.nextNumber;
-    this.holds.push({ lsn, isOver: () => this.cameBack >= number });
+    const number = this.#number;
+    this.holds.push({ lsn, isOver: () => this.cameBack > number });
   }
 
   /** Nothing behind `lsn` is confirmed before everything up to `endLsn` is stored. */
@@ -143,8 +144,15 @@ export class BackfillState {
     }
   }
 
+  /** Of a new message of this run: nobody can know it, and so write a mark in its name, before it is written. */
+  takeNumber(): number {
+    const [step] = crypto.getRandomValues(new Uint16Array(1));
+    return this.#number += 1 + step!;
+  }
+
   /** The table is read from its beginning. */
   beginAnew(table: TableRead): void {
+    for (const part of this.chunk?.parts ?? []) if (part.table === table) part.isVoid = true;
     for (const { bound } of table.again.values()) {
       if (bound !== undefined) this.holdUntilNextMark(bound);
     }

@@ -12,6 +12,8 @@ export interface PartRead {
   readonly isScanned: boolean;
   /** These keys were read, by themselves; undefined for a part of the scan. */
   readonly again: readonly (readonly [key: string, entry: AgainEntry])[] | undefined;
+  /** That of the table when the read began. */
+  readonly round: number;
 }
 
 /** Rows of one table that wait for their mark. */
@@ -35,6 +37,7 @@ export class Part {
     const { table, rows, again } = read;
     this.table = table;
     this.isScanned = read.isScanned;
+    this.isVoid = read.round !== table.round;
     this.isAgain = again !== undefined;
     this.after = this.isAgain ? undefined : rows.at(-1)?.keyValues;
     this.settled = (again ?? []).filter(([, { xid }]) => snapshot(xid));

@@ -37,8 +37,6 @@ const BEHIND_MS = 10_000;
 const WINDOW = 16;
 /** A table with fewer rows is read together with others. */
 const SMALL_ROWS = 5_000;
-/** Keys that are read by themselves at a time. */
-const AGAIN_KEYS = 100;
 const LOOK_EVERY_MS = 1_000;
 const REMINDER_MS = 60_000;
 const MAX_TIMEOUT_MS = 600_000;
@@ -60,6 +58,9 @@ export interface DriverParts extends ReaderParts, RequestTablesParts {
   /** Numbers in [0, 1). */
   readonly random: () => number;
 }
+
+/** A read that began before the stream or a connection was begun anew. */
+class StaleRead extends Error {}
 
 /** Reads what is asked for, beside the stream, and never ends the run (B11). */
 export class BackfillDriver implements Disposable {
@@ -190,7 +191,7 @@ export class BackfillDriver implements Disposable {
   async #join(reader: Reader, signal: AbortSignal): Promise<void> {
     const { state, slot, clock } = this.parts;
     if (state.ping === undefined) {
-      const number = state.nextNumber++;
+      const number = state.takeNumber();
       state.ping = { number, sentMs: clock.now() };
       try {
         await reader.emit(printControlMessage({ kind: "ping", slot, run: state.run, number }));
@@ -211,7 +212,7 @@ export class BackfillDriver implements Disposable {
   async #finish(reader: Reader, request: OpenRequest): Promise<void> {
     const { state, slot, clock } = this.parts;
     if (await this.#tables.findMore(reader, request)) return;
-    const number = state.nextNumber++;
+    const number = state.takeNumber();
     const givenUp = state.tables!.filter(({ outcome }) => outcome?.complete === false);
     this.#news.tell(request, { news: "done", tables: givenUp.length });
     state.mark = { number, sentMs: clock.now() };
@@ -246,7 +247,7 @@ export class BackfillDriver implements Disposable {
     for (const table of ready) {
       if (table.again.size === 0 || table.againNotBeforeMs > now) continue;
       table.againNotBeforeMs = now + LOOK_EVERY_MS;
-      return [{ table, again: [...table.again].slice(0, AGAIN_KEYS) }];
+      return [{ table, again: [...table.again].slice(0, table.againAtOnce) }];
     }
     const jobs: Job[] = [];
     for (const table of ready) {
@@ -266,8 +267,11 @@ export class BackfillDriver implements Disposable {
     const timeoutMs = Math.max(FIRST_TIMEOUT_MS, ...jobs.map(({ table }) => table.timeoutMs));
     const limits = { maxBytes: this.#pace.chunkBytes(), maxRows, timeoutMs };
     let number = 0;
+    const { epoch } = state;
     try {
       await reader.read(jobs, limits, (read) => {
+        // What was noted since the snapshot was forgotten meanwhile.
+        if (state.epoch !== epoch) throw new StaleRead();
         const arrived = this.#arrived(read);
         number = arrived.number;
         return arrived;
@@ -313,7 +317,7 @@ export class BackfillDriver implements Disposable {
   #arrived({ snapshot, parts }: ChunkRead) {
     const { state, slot, checkpoint, clock } = this.parts;
     state.noted.forget(snapshot);
-    const number = state.nextNumber++;
+    const number = state.takeNumber();
     const [request] = state.ledger.requests;
     const held = parts.map((part) =>
       new Part(part, snapshot, state.noted.of(part.table.plan!.relation.qualifiedName))
@@ -336,6 +340,7 @@ export class BackfillDriver implements Disposable {
   /** What a read that failed means for its tables; false: it is the connection that failed. */
   async #settle(error: unknown, jobs: readonly Job[], reader: Reader): Promise<boolean> {
     const { clock } = this.parts;
+    if (error instanceof StaleRead) return true;
     if (jobs.length === 0) return false;
     if (error instanceof TableChanged) return this.#changed(error);
     const code = error instanceof PostgresError ? error.code : undefined;
@@ -357,7 +362,8 @@ export class BackfillDriver implements Disposable {
         sinceMs: table.waiting?.cause === "lock" ? table.waiting.sinceMs : clock.wall(),
       };
     } else if (error instanceof FetchTooLarge) {
-      table.maxRows = error.rows;
+      if (jobs[0]!.again === undefined) table.maxRows = error.rows;
+      else table.againAtOnce = Math.max(1, Math.floor(table.againAtOnce / 4));
     } else if (isTimeout) {
       this.#halve(table);
     } else if (UNDEFINED_TABLE.includes(code ?? "")) {

@@ -24,7 +24,7 @@ import {
   rowsOfKeys,
   scanRows,
 } from "./read_sql.ts";
-import { readTableFacts, type TableFacts } from "./read_facts.ts";
+import { type Candidate, readCandidates, readTableFacts, type TableFacts } from "./read_facts.ts";
 import type { AgainEntry, TableRead } from "./table_read.ts";
 
 /** Of one FETCH. A client that stands still leaves the server writing no more than the sockets hold. */
@@ -33,6 +33,8 @@ const FETCH_BYTES = 128 * 1024;
 const MAX_FETCH_BYTES = 48 * 1024 * 1024;
 /** Beside the statements' own limits: the way to the server went silent. */
 const SILENCE_MS = 20_000;
+/** A database may have many tables. */
+const LOOK_UP_MS = 60_000;
 /** A read that takes longer is ended with what it has. */
 const LONG_READ_MS = 2_500;
 
@@ -164,6 +166,11 @@ export class Reader {
     await this.query("commit a control message", "COMMIT");
   }
 
+  /** All that is called a table. */
+  candidates(): Promise<Candidate[]> {
+    return bounded(this.connection, readCandidates(this.connection), LOOK_UP_MS, this.signal);
+  }
+
   /** How tables can be read now, or why not, outside of any read. */
   async plan(oids: readonly number[]): Promise<Map<number, ReturnType<typeof planRead>>> {
     await this.query("begin to look up tables", begin(this.version, 60_000));
@@ -248,6 +255,7 @@ export class Reader {
     endMs: number,
   ): Promise<{ readonly part: PartRead; readonly bytes: number }> {
     const { plugin, excludedOf, clock } = this.parts;
+    const { round } = table;
     const excluded = excludedOf(plan.relation.qualifiedName);
     const query = again === undefined
       ? scanRows(plan, excluded, table.after)
@@ -274,11 +282,18 @@ export class Reader {
         );
       });
       isScanned = fetched.rows < count;
+      // Which keys have no row is known only at the end.
+      if (again !== undefined && again.length > 1 && bytes > MAX_FETCH_BYTES) {
+        throw new FetchTooLarge(rows.length);
+      }
       const fit = Math.floor(FETCH_BYTES / Math.max(1, fetched.bytes / Math.max(1, fetched.rows)));
       count = Math.max(1, Math.min(count * 2, fit));
     }
     await this.query("close the cursor", `CLOSE ${CURSOR}`);
-    return { part: { table, rows, isScanned: again === undefined && isScanned, again }, bytes };
+    return {
+      part: { table, rows, isScanned: again === undefined && isScanned, again, round },
+      bytes,
+    };
   }
 
   /** Rows are counted as they come, so that those which are far larger than the last do not fill the memory. */

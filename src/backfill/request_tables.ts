@@ -5,7 +5,6 @@ import { keyText } from "./changed_keys.ts";
 import { chooseTables, isStopped } from "./choose_tables.ts";
 import type { OpenRequest } from "./control_message.ts";
 import type { News } from "./news.ts";
-import { readCandidates } from "./read_facts.ts";
 import { isPlan, sameNames } from "./read_plan.ts";
 import type { Reader } from "./reader.ts";
 import { TableRead } from "./table_read.ts";
@@ -33,7 +32,7 @@ export class RequestTables {
     await catalog.refresh();
     const { tables, unmatched, filtered } = chooseTables(
       request,
-      await readCandidates(reader.connection),
+      await reader.candidates(),
       isWantedTable,
     );
     const { upTo, open } = state.ledger.resume;
@@ -62,7 +61,7 @@ export class RequestTables {
     const { state, isWantedTable } = this.parts;
     const { tables } = chooseTables(
       request,
-      await readCandidates(reader.connection),
+      await reader.candidates(),
       isWantedTable,
     );
     const { upTo } = state.ledger.resume;

@@ -177,6 +177,11 @@ export class BackfillStage {
         case "ping":
           if (message.run !== state.run || message.number !== state.ping?.number) break;
           state.roundTripMs = clock.now() - state.ping.sentMs;
+          // It was written before the ping, and would have come back before it.
+          if (state.mark !== undefined && state.mark.number < message.number) {
+            state.mark = undefined;
+            state.chunk = undefined;
+          }
           state.hasJoined = true;
           state.generation = Math.max(state.generation, state.ledger.foundGeneration + 1);
           break;
@@ -274,6 +279,7 @@ export class BackfillStage {
 
   #enter(table: TableRead, values: readonly string[], xid: number): void {
     const { state } = this.parts;
+    if (table.outcome !== undefined) return;
     const key = keyText(values);
     const earlier = table.again.get(key);
     const bound = earlier?.bound ?? state.ledger.bound;

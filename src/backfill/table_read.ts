@@ -34,6 +34,7 @@ export interface Outcome {
   endLsn: Lsn | undefined;
 }
 
+const AGAIN_AT_ONCE = 100;
 export const FIRST_TIMEOUT_MS = 5_000;
 /** Keys to be read again; beyond it the table is read anew. */
 export const MAX_AGAIN = 64 * 1024;
@@ -62,6 +63,10 @@ export class TableRead {
     | undefined;
   /** Rows of one read, at most. */
   maxRows = Infinity;
+  /** Keys that are read by themselves at a time. */
+  againAtOnce = AGAIN_AT_ONCE;
+  /** How often it was begun anew. */
+  round = 0;
   timeoutMs = FIRST_TIMEOUT_MS;
   notBeforeMs = -Infinity;
   againNotBeforeMs = -Infinity;
@@ -82,6 +87,7 @@ export class TableRead {
 
   /** Reads it from the beginning. */
   beginAnew(): void {
+    this.round++;
     this.after = undefined;
     this.claimed = { after: undefined, rows: this.rows };
     this.isScanned = false;

@@ -106,12 +106,12 @@ class Stream {
     const { state, table } = this;
     const snapshot = (xid: number) => xid < seenBelow;
     state.noted.forget(snapshot);
-    const number = state.nextNumber++;
+    const number = state.takeNumber();
     const read = rows.map((values) =>
       new ReadRow(PLAN, values, [values[0]!], true, "test_decoding")
     );
     const part = new Part(
-      { table, rows: read, isScanned, again: undefined },
+      { table, rows: read, isScanned, again: undefined, round: table.round },
       snapshot,
       state.noted.of("public.t"),
     );
@@ -232,7 +232,7 @@ Deno.test("BackfillStage keeps what a restart needs from being confirmed (B8)", 
   stream.table.again.clear();
   await stream.mark(15, stream.read(14, []));
   assertEquals(checkpoint.flushLsn > held, true);
-  const done = doneMessage(stream.state, "s", stream.state.nextNumber++, "r");
+  const done = doneMessage(stream.state, "s", stream.state.takeNumber(), "r");
   const last = await stream.transaction(16, [() => done]);
   assertEquals(checkpoint.flushLsn, last, "done frees it");
 });
@@ -249,6 +249,42 @@ Deno.test("markMessage claims nothing that is not stored", async () => {
   table.steps[0]!.again.clear();
   assertEquals(after(endLsn - 1n), undefined, "its rows are on their way");
   assertEquals(after(endLsn), ["2"]);
+});
+
+Deno.test("BackfillStage drops what was read of a table that is begun anew meanwhile", async () => {
+  const stream = new Stream();
+  await stream.begin();
+  const number = stream.read(10, [["1", "a", "x"], ["2", "b", "y"]], true);
+  stream.state.beginAnew(stream.table);
+  await stream.mark(12, number);
+  assertEquals([stream.published, stream.table.after, stream.table.isScanned], [
+    [],
+    undefined,
+    false,
+  ]);
+  // Of a read that had begun before.
+  const { round } = stream.table;
+  const late = new Part(
+    { table: stream.table, rows: [], isScanned: true, again: undefined, round: round - 1 },
+    () => true,
+    [],
+  );
+  assertEquals(late.isVoid, true);
+});
+
+Deno.test("BackfillStage gives up a mark that a ping has overtaken", async () => {
+  const stream = new Stream();
+  await stream.begin();
+  const { state } = stream;
+  const number = stream.read(10, [["1", "a", "x"]]);
+  state.mark = { number, sentMs: 0 };
+  state.hasJoined = false;
+  state.ping = { number: state.takeNumber(), sentMs: 0 };
+  const ping: ControlMessage = {
+    ...{ kind: "ping", slot: "s", run: state.run, number: state.ping.number },
+  };
+  await stream.transaction(12, [() => ping]);
+  assertEquals([state.mark, state.chunk, state.hasJoined], [undefined, undefined, true]);
 });
 
 Deno.test("BackfillStage goes on from the mark of the highest generation, and from the newest of those", async () => {
