@@ -4,12 +4,12 @@ import type { Clock } from "../base/clock.ts";
 import type { RecordWriter } from "../base/record_writer.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import type { PostgresOptions } from "../options.ts";
-import { connect } from "../postgres/connection/connection.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import { Part } from "./chunk.ts";
 import { type OpenRequest, printControlMessage } from "./control_message.ts";
 import { doneMessage, markMessage } from "./mark.ts";
+import { openReader } from "./open_reader.ts";
 import { Pace } from "./pace.ts";
 import { News } from "./news.ts";
 import { percentage, printReaderName } from "./progress.ts";
@@ -18,7 +18,7 @@ import {
   type ChunkRead,
   FetchTooLarge,
   type Job,
-  Reader,
+  type Reader,
   type ReaderParts,
   TableChanged,
 } from "./reader.ts";
@@ -153,33 +153,15 @@ export class BackfillDriver implements Disposable {
   async #connect(): Promise<Reader> {
     if (this.#reader !== undefined) return this.#reader;
     const { postgres, state } = this.parts;
-    const { signal } = this.#closing;
-    // Where the stream comes from a standby too: snapshots there list no running transactions.
-    const connection = await connect(
-      { ...postgres, targetSessionAttrs: "primary" },
-      "ordinary",
-      signal,
-    );
-    connection.lost.then(() => {
-      if (this.#reader?.connection === connection) this.#letGo();
+    const reader = await openReader(postgres, this.parts, this.#closing.signal);
+    this.#reader = reader;
+    reader.connection.lost.then(() => {
+      if (this.#reader === reader) this.#letGo();
     });
-    try {
-      const [row] = await connection.query(
-        "set up the connection of a backfill",
-        "SELECT pg_catalog.current_setting('server_version_num') AS version, current_user AS role",
-      );
-      const version = Number(row!.version);
-      // A frozen client that the server writes to is ended by nothing else.
-      if (version >= 120000) await connection.query("limit silence", "SET tcp_user_timeout = 8000");
-      this.#reader = new Reader(connection, version, row!.role!, this.parts, signal);
-    } catch (error) {
-      connection.destroy();
-      throw error;
-    }
     state.beginEpoch();
     state.waitFor(undefined, 0);
     this.#name = "";
-    return this.#reader;
+    return reader;
   }
 
   #letGo(): void {
