@@ -23,7 +23,7 @@ const ROOMS: readonly Level[] = [
   "format",
   "kinesis",
   "routes",
-  ["run_progress.ts", "checkpoint.ts"],
+  ["run_progress.ts", "checkpoint.ts", "transaction_totals.ts"],
   "publisher.ts",
   "backfill",
   "pipeline.ts",

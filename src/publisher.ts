@@ -2,7 +2,7 @@ import type { Clock } from "./base/clock.ts";
 import { getLogger } from "@logtape/logtape";
 import type { AmbiguousMessage, Commit, Truncate } from "./decode/event.ts";
 import { RunError, TooLargeError } from "./base/errors.ts";
-import type { Change, Emit, FormatProblem, Formatter } from "./format/formatter.ts";
+import type { Change, Emit, EmitRoute, FormatProblem, Formatter } from "./format/formatter.ts";
 import type { RecordTarget, Ticket } from "./base/record_writer.ts";
 import { formatLsn } from "./base/lsn.ts";
 import type { PolicyOptions, StreamOptions } from "./options.ts";
@@ -10,6 +10,7 @@ import type { Catalog } from "./postgres/catalog/known_table.ts";
 import type { ServerWarning } from "./base/replication_message.ts";
 import { type IsWanted, mayBeWanted } from "./decode/wal2json/left_out_row.ts";
 import type { Progress, SkipReason } from "./run_progress.ts";
+import { TransactionTotals } from "./transaction_totals.ts";
 import type { ChoosesTarget, Detour } from "./routes/router.ts";
 
 const logger = getLogger(["pg2kinesis", "publish"]);
@@ -58,6 +59,8 @@ export interface PublisherParts {
   readonly writer: RecordTarget | ChoosesTarget;
   /** The stream of a transaction's beginning and end; undefined: there is one stream, or no such record. */
   readonly transactions?: RecordTarget | undefined;
+  /** Whether a record goes to each shard that has some of a transaction, behind it. */
+  readonly marksCommits?: boolean;
   readonly catalog: Catalog;
   readonly progress: Progress;
   /** Whether the filters let an operation on a table pass, by `schema.table`. */
@@ -84,6 +87,9 @@ export class Publisher {
   #change: Change | undefined;
   #ticket: Ticket | undefined;
   #emitted = 0;
+  /** Of those, what the stream took. */
+  #taken = 0;
+  readonly #totals: TransactionTotals | undefined;
   /** Problem and table: reported once. */
   readonly #warned = new Set<string>();
   /** Tables that the catalog did not have when it was read for them. */
@@ -94,6 +100,7 @@ export class Publisher {
     if ("targetOf" in parts.writer) this.#router = parts.writer;
     else this.#writer = parts.writer;
     this.#transactions = parts.transactions ?? this.#writer;
+    this.#totals = parts.marksCommits ? new TransactionTotals() : undefined;
   }
 
   /**
@@ -101,6 +108,7 @@ export class Publisher {
    * stream opened.
    */
   publish(change: Change, ticket: Ticket): Promise<void> | undefined {
+    this.#totals?.receive(change);
     if (this.#router !== undefined && change.kind === "truncate" && change.relations.length > 1) {
       return this.#publishTables(change, 0, ticket);
     }
@@ -120,28 +128,39 @@ export class Publisher {
 
   #publish(change: Change, ticket: Ticket): Promise<void> | undefined {
     const problem = this.#format(change, ticket);
-    if (problem === undefined) {
-      if (this.#emitted === 0) this.#parts.progress.filtered++;
-      return undefined;
-    }
+    if (problem === undefined) return this.#published(change);
     if (this.#mayFormatLater(change, problem)) {
       return this.#publishAfterReading(change, ticket, problem);
     }
     this.#leaveOut(change, problem);
   }
 
+  #published(change: Change): undefined {
+    if (this.#emitted === 0) this.#parts.progress.filtered++;
+    if (this.#taken > 0) this.#totals?.publish(change);
+    return undefined;
+  }
+
   /** The end of a transaction, whose records have the same ticket as those of its changes. */
   commit(commit: Commit, ticket: Ticket): void {
-    this.#parts.formatter.commit?.(commit, (partitionKey, data) => {
-      const writer = this.#transactions!;
-      const bytes = writer.add(partitionKey, data, ticket);
-      if (bytes === 0) return;
-      throw new RunError(
-        `the record of the end of the transaction ${commit.transaction.xid} has ${bytes} bytes, and ` +
-          `the stream takes ${writer.maxRecordBytes}; raise its MaxRecordSizeInKiB (up to 10240), or ` +
-          "go on without --transaction-records",
-      );
-    });
+    const totals = this.#totals;
+    this.#parts.formatter.commit?.(commit, (partitionKey, data, route) => {
+      const targets = route === "shards of the transaction"
+        ? totals!.targets
+        : [this.#transactions!];
+      for (const target of targets) {
+        const bytes = route === "shards of the transaction"
+          ? target.add(partitionKey, data, ticket, "noted shards")
+          : target.add(partitionKey, data, ticket);
+        if (bytes === 0) continue;
+        throw new RunError(
+          `the record of the end of the transaction ${commit.transaction.xid} has ${bytes} bytes, and ` +
+            `the stream takes ${target.maxRecordBytes}; raise its MaxRecordSizeInKiB (up to 10240), or ` +
+            "go on without --transaction-records",
+        );
+      }
+    }, totals?.published);
+    totals?.clear();
   }
 
   /**
@@ -259,10 +278,7 @@ export class Publisher {
       else if (wait.kind === "unread") await this.#parts.catalog.readAgain(wait.relation);
       else await this.#parts.catalog.refresh();
       const problem = this.#format(change, ticket);
-      if (problem === undefined) {
-        if (this.#emitted === 0) this.#parts.progress.filtered++;
-        return;
-      }
+      if (problem === undefined) return this.#published(change);
       if (problem.kind === "unknown-table") remember(this.#unknown, problem.table);
       if (!this.#mayFormatLater(change, problem)) return this.#leaveOut(change, problem);
       const isOpening = wait.kind === "unopened" || problem.kind === "unopened";
@@ -288,6 +304,7 @@ export class Publisher {
     this.#change = change;
     this.#ticket = ticket;
     this.#emitted = 0;
+    this.#taken = 0;
     this.#isAimed = this.#router === undefined;
     this.#detour = undefined;
     try {
@@ -316,11 +333,18 @@ export class Publisher {
   readonly #emit: Emit = (partitionKey, data, route) => {
     if (!this.#isAimed && !this.#aim()) return;
     const index = this.#emitted++;
-    const bytes = route === "transactions"
-      ? this.#transactions!.add(partitionKey, data, this.#ticket!)
-      : this.#writer!.add(partitionKey, data, this.#ticket!, route);
+    const bytes = this.#add(partitionKey, data, route);
     if (bytes > 0) this.#oversize(index, index, `${bytes} bytes`);
   };
+
+  #add(partitionKey: string, data: string | Uint8Array, route: EmitRoute | undefined): number {
+    if (route === "transactions") return this.#transactions!.add(partitionKey, data, this.#ticket!);
+    const every = route === "every shard" ? route : undefined;
+    this.#totals?.enter(this.#change!, this.#writer!);
+    const bytes = this.#writer!.add(partitionKey, data, this.#ticket!, every);
+    if (bytes === 0) this.#taken++;
+    return bytes;
+  }
 
   /**
    * The change's records from `first` to `last` can never be stored: their place in the order is taken by
@@ -348,7 +372,7 @@ export class Publisher {
           const position = next++;
           if (position < first || position > last) return;
           if (route === "transactions") return;
-          const still = writer.add(partitionKey, data, this.#ticket!, route);
+          const still = this.#add(partitionKey, data, route);
           if (still > 0) {
             throw new RunError(`${what}; without its columns it still has ${still} bytes`);
           }

@@ -31,6 +31,8 @@ async function published(
       return 0;
     },
     maxRecordBytes: 1024 * 1024,
+    noteShards: () => {},
+    notedShards: 0,
   };
   const progress = new Progress();
   const publisher = new Publisher({

@@ -23,8 +23,12 @@ export interface RecordTarget {
     partitionKey: string,
     data: string | Uint8Array,
     ticket: Ticket,
-    route?: "every shard",
+    route?: "every shard" | "noted shards",
   ): number;
+  /** From now on notes the shards that records go to; forgets those that it noted before. */
+  noteShards(): void;
+  /** Open shards that hold, or will hold, records since `noteShards`, or that follow such a shard. */
+  readonly notedShards: number;
   /** Bytes that one record of the stream may have. */
   readonly maxRecordBytes: number;
 }

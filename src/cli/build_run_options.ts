@@ -22,7 +22,6 @@ const DEBEZIUM_FLAGS: readonly FlagId[] = [
   "debeziumDecimals",
   "debeziumTombstones",
   "debeziumNullKey",
-  "transactionRecords",
 ];
 
 /** Fits the flags to each other and to the environment. Looks at files, and changes nothing. */
@@ -107,6 +106,9 @@ export function buildRunOptions(
   if (values.messageFormatter !== "debezium") {
     for (const id of DEBEZIUM_FLAGS) idle(id, "--message-formatter debezium");
   }
+  if (!["JSON", "debezium"].includes(values.messageFormatter)) {
+    idle("transactionRecords", "--message-formatter JSON or debezium");
+  }
   if (values.messageFormatter !== "dms") idle("dms", "--message-formatter dms");
 
   if (values.messagePrefix.length > 0 && !traits.hasMessages) {
@@ -176,12 +178,13 @@ export function buildRunOptions(
         operations: values.operations,
         messagePrefixes: values.messagePrefix,
         routes: values.route,
+        commitRecords: values.transactionRecords && values.messageFormatter === "JSON",
         debezium: {
           name: values.debeziumName,
           decimals: values.debeziumDecimals,
           tombstones: values.debeziumTombstones,
           nullKey: values.debeziumNullKey,
-          transactions: values.transactionRecords,
+          transactions: values.transactionRecords && values.messageFormatter === "debezium",
           database: postgres.database,
         },
         dms: { ...values.dms, taskId: values.pgSlotName },

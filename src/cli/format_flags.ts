@@ -55,8 +55,11 @@ export const formatFlags = {
     category: "changes",
     short: "records of where a transaction ends",
     long:
-      "With `-f debezium`, Debezium's transaction metadata: `transaction` in each record, and the " +
-      "records BEGIN and END of each transaction with published changes.",
+      'With `-f JSON`, publish a record behind each transaction with published changes, `"op":"commit"`, ' +
+      "in every shard that has some of them: how many changes it has, by table, and in how many shards " +
+      "of how many streams. A consumer of one shard then knows that its part is whole. With " +
+      "`-f debezium`, Debezium's transaction metadata: `transaction` in each record, and the records " +
+      "BEGIN and END of each transaction.",
   }),
 };
 

@@ -14,13 +14,29 @@ export type Change = RowChange | Truncate | LogicalMessage | BackfillEnd;
  * Takes one user record. Text is stored as UTF-8; bytes are copied before it returns. Without an
  * explicit hash key the record goes where the MD5 of its partition key says; `"every shard"` stores it
  * once in each shard. `"transactions"` stores what tells of a transaction's beginning or end in the stream of
- * such records.
+ * such records, `"shards of the transaction"` once in each shard that has some of its changes.
  */
 export type Emit = (
   partitionKey: string,
   data: string | Uint8Array,
-  route?: "every shard" | "transactions",
+  route?: EmitRoute,
 ) => void;
+
+export type EmitRoute = "every shard" | "transactions" | "shards of the transaction";
+
+/** What was published of a transaction. */
+export interface PublishedTransaction {
+  /** Place behind its last change. */
+  readonly seq: number;
+  /** Changes with a record; logical messages among them. */
+  readonly changes: number;
+  readonly messages: number;
+  /** Changes by `schema.table`. */
+  readonly tables: ReadonlyMap<string, number>;
+  /** Shards, of all streams, in which some of it lies. */
+  readonly shards: number;
+  readonly streams: number;
+}
 
 /**
  * Why a change gave no records. Nothing was emitted; the pipeline decides by its policies.
@@ -65,6 +81,9 @@ export interface Formatter {
    */
   formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined;
 
-  /** The end of a transaction, behind its changes: gives the records that a format has for it. */
-  commit?(commit: Commit, emit: Emit): void;
+  /**
+   * The end of a transaction, behind its changes: gives the records that a format has for it. What was
+   * published of it is known where something was, and `--transaction-records` asks for it.
+   */
+  commit?(commit: Commit, emit: Emit, published: PublishedTransaction | undefined): void;
 }

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import type {
   BackfillEnd,
+  Commit,
   LogicalMessage,
   Relation,
   RowChange,
@@ -10,7 +11,14 @@ import type { Plugin } from "../decode/plugin.ts";
 import type { PartitionKeyChoice } from "../options.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { ColumnObject } from "./column_object.ts";
-import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
+import type {
+  Change,
+  Emit,
+  FormatProblem,
+  Formatter,
+  PublishedTransaction,
+  Unread,
+} from "./formatter.ts";
 import { HiddenKeyWarning } from "./hidden_key_warning.ts";
 import { oldRowAsSent, rowAfter } from "./json_rows.ts";
 import { LsnText } from "./lsn_text.ts";
@@ -31,6 +39,7 @@ import { Utf8Writer } from "./utf8_writer.ts";
  * - `op`: insert, update, delete, truncate or message; `read` for a row as a backfill read it, with the
  *   backfill's `request`; `backfill` where that of a table has ended, in every shard, with `request`, the
  *   number of `rows` and whether it is `complete`.
+ * - With `--transaction-records`, `commit` behind a transaction's changes.
  * - `commit_lsn` and `ts` (the commit's time) are not known with test_decoding and left out there.
  * - `key`: whenever the table has a primary key; only a delete of a table with REPLICA IDENTITY USING
  *   INDEX has `before` alone where the index lacks the key. `before`: the old row or the old key when
@@ -72,6 +81,25 @@ export class JsonFormatter implements Formatter {
 
   formatKeyOnly(change: Change, emit: Emit): FormatProblem | Unread | undefined {
     return this.#format(change, emit, true);
+  }
+
+  /** Behind a transaction's changes, in each shard that has some of them. */
+  commit(
+    { transaction, endLsn, commitTime }: Commit,
+    emit: Emit,
+    published: PublishedTransaction | undefined,
+  ): void {
+    if (published === undefined) return;
+    const { seq, changes, messages, tables, shards, streams } = published;
+    const out = this.#out;
+    this.#head("commit", { transaction: { ...transaction, commitTime }, lsn: endLsn }, seq);
+    const counted = [...tables].map(([table, count]) => `${JSON.stringify(table)}:${count}`);
+    out.text(
+      `,"changes":${changes},"tables":{${counted.join(",")}}` +
+        (messages === 0 ? "" : `,"messages":${messages}`) +
+        `,"shards":${shards},"streams":${streams}}`,
+    );
+    emit(COMMIT_PARTITION_KEY, out.written, "shards of the transaction");
   }
 
   #format(change: Change, emit: Emit, keyOnly: boolean): FormatProblem | Unread | undefined {
@@ -205,7 +233,11 @@ export class JsonFormatter implements Formatter {
   }
 
   /** Begins a record. */
-  #head(op: Operation, { transaction, lsn }: Change, seq: number): void {
+  #head(
+    op: Operation,
+    { transaction, lsn }: Pick<Change, "transaction" | "lsn">,
+    seq: number,
+  ): void {
     const out = this.#out;
     out.clear();
     out.copy(HEADS[op]);
@@ -226,7 +258,10 @@ export class JsonFormatter implements Formatter {
   }
 }
 
-type Operation = Change["kind"];
+type Operation = Change["kind"] | "commit";
+
+/** Such a record goes by an explicit hash key of its shard, as a TRUNCATE does. */
+const COMMIT_PARTITION_KEY = "transaction";
 
 const encoder = new TextEncoder();
 
@@ -238,6 +273,7 @@ const HEADS: Readonly<Record<Operation, Uint8Array>> = {
   message: encoder.encode('{"v":1,"op":"message"'),
   read: encoder.encode('{"v":1,"op":"read"'),
   backfill: encoder.encode('{"v":1,"op":"backfill"'),
+  commit: encoder.encode('{"v":1,"op":"commit"'),
 };
 
 interface TableState {

@@ -1,6 +1,13 @@
 import type { Commit } from "../decode/event.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
-import type { Change, Emit, FormatProblem, Formatter, Unread } from "./formatter.ts";
+import type {
+  Change,
+  Emit,
+  FormatProblem,
+  Formatter,
+  PublishedTransaction,
+  Unread,
+} from "./formatter.ts";
 import { RowView } from "./row_view.ts";
 
 /**
@@ -18,8 +25,8 @@ export class WithoutVirtualColumns implements Formatter {
     return this.inner.formatKeyOnly(this.#show(change), emit);
   }
 
-  commit(commit: Commit, emit: Emit): void {
-    this.inner.commit?.(commit, emit);
+  commit(commit: Commit, emit: Emit, published: PublishedTransaction | undefined): void {
+    this.inner.commit?.(commit, emit, published);
   }
 
   #show(change: Change): Change {

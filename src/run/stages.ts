@@ -106,6 +106,7 @@ export async function openStages(
   parts.defer(() => opened.close());
   const publisher = new Publisher({
     ...{ formatter, catalog, progress, clock },
+    marksCommits: format.commitRecords,
     transactions: format.debezium.transactions ? await streams.open(stream.name) : undefined,
     writer: format.routes.length === 0
       ? only!

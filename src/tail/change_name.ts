@@ -13,6 +13,8 @@ export type ChangeName =
     readonly isTruncate?: boolean;
     /** What a backfill read, or its end: no change of the transaction. */
     readonly isRead?: boolean;
+    /** The end of its transaction (`--transaction-records`), once in each shard that has some of it. */
+    readonly isCommit?: boolean;
   }
   /** test_decoding: a name for good, but xids do not grow in the order of the commits. */
   | {
@@ -21,6 +23,7 @@ export type ChangeName =
     readonly xid: number;
     readonly seq: number;
     readonly isRead?: boolean;
+    readonly isCommit?: boolean;
   }
   /** A message outside of any transaction: nothing names it. */
   | { readonly kind: "unnamed" };
@@ -68,13 +71,12 @@ function nameOf(
   seq: number,
 ): ChangeName | undefined {
   const isRead = op === "read" || op === "backfill";
-  if (commitLsn === undefined) {
-    return { kind: "unordered", timeline, xid, seq, ...isRead ? { isRead } : {} };
-  }
+  const more = { ...isRead ? { isRead } : {}, ...op === "commit" ? { isCommit: true } : {} };
+  if (commitLsn === undefined) return { kind: "unordered", timeline, xid, seq, ...more };
   try {
     const isTruncate = op === "truncate" || op === "backfill";
     const name = { timeline, commitLsn: parseLsn(commitLsn), seq, isTruncate };
-    return { kind: "ordered", ...name, ...isRead ? { isRead } : {} };
+    return { kind: "ordered", ...name, ...more };
   } catch {
     return undefined;
   }

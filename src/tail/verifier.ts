@@ -157,7 +157,9 @@ export class Verifier {
     if (this.#awaited.size > 0) this.#awaited.delete(awaitedName(record, name));
     if (name.kind === "unordered") counts.unordered++;
     if (this.options.expectAll && !name.isRead) this.#count(name);
-    const content = contentHash(record.data);
+    // The shards of a transaction are counted anew when it is published again.
+    const content = name.isCommit ? 0 : contentHash(record.data);
+    if (name.isCommit) return this.#takeCommit(record, shard, name, content);
     if (name.kind === "ordered" && name.isTruncate) {
       return this.#takeTruncate(record, shard, name, content);
     }
@@ -214,6 +216,21 @@ export class Verifier {
     return removes;
   }
 
+  /** One lies in each shard of its transaction. */
+  #takeCommit(record: TailedRecord, shard: Shard, name: NamedChange, content: number): boolean {
+    this.#truncates.add(record.partitionKey, name, content);
+    const standing = this.#truncates.add(`${record.partitionKey}\n${shard.id}`, name, content);
+    if (standing === "late") {
+      this.#tell(
+        this.counts.late++,
+        () => `${place(record)}: ${describe(name)} of ${quote(record)} comes after a later change`,
+      );
+    }
+    if (standing !== "duplicate" && standing !== "old") return true;
+    this.counts.duplicates++;
+    return false;
+  }
+
   #tellDiffering(record: TailedRecord, name: NamedChange): void {
     this.#tell(
       this.counts.differing++,
@@ -226,8 +243,8 @@ export class Verifier {
   #await(record: TailedRecord): void {
     const name = readChangeName(record.data);
     if (name !== undefined && name.kind !== "unnamed") {
-      const isTruncate = name.kind === "ordered" && name.isTruncate;
-      const histories = isTruncate ? this.#truncates : this.#histories;
+      const isInEveryShard = name.isCommit || name.kind === "ordered" && name.isTruncate;
+      const histories = isInEveryShard ? this.#truncates : this.#histories;
       if (histories.has(record.partitionKey, name)) return;
       this.#awaited.set(awaitedName(record, name), record);
     } else {

@@ -21,7 +21,10 @@ const routesOf = (...texts: string[]) => texts.map(parseRoute);
 /** Streams that are there at once; which were asked for. */
 function streams() {
   const asked: string[] = [];
-  const target = (name: string) => ({ name, add: () => 0, maxRecordBytes: 1 });
+  const target = (name: string) => ({
+    ...{ name, add: () => 0, maxRecordBytes: 1 },
+    ...{ noteShards: () => {}, notedShards: 0 },
+  });
   const known = new Map<string, RecordTarget>();
   const open = (name: string) => {
     asked.push(name);

@@ -7,7 +7,13 @@ import type {
   TransactionInfo,
   Truncate,
 } from "../../src/decode/event.ts";
-import type { Change, FormatProblem, Formatter, Unread } from "../../src/format/formatter.ts";
+import type {
+  Change,
+  EmitRoute,
+  FormatProblem,
+  Formatter,
+  Unread,
+} from "../../src/format/formatter.ts";
 import { DEFAULT_DMS } from "../../src/format/dms/dms_settings.ts";
 import type { FormatOptions } from "../../src/options.ts";
 import type { Catalog, KnownTable } from "../../src/postgres/catalog/known_table.ts";
@@ -181,6 +187,7 @@ export const OPTIONS: FormatOptions = {
   operations: new Set(["insert", "update", "delete", "truncate"]),
   messagePrefixes: ["*"],
   routes: [],
+  commitRecords: false,
   debezium: {
     name: "app",
     decimals: "precise",
@@ -196,7 +203,7 @@ export const OPTIONS: FormatOptions = {
 export interface Emitted {
   readonly key: string;
   readonly data: string;
-  readonly route: "every shard" | "transactions" | undefined;
+  readonly route: EmitRoute | undefined;
 }
 
 /** What a formatter makes of a change; throws where it gives a problem. */
@@ -219,7 +226,7 @@ export function tryFormat(formatter: Formatter, change: Change) {
 
 function collect(
   run: (
-    emit: (key: string, data: string | Uint8Array, route?: "every shard" | "transactions") => void,
+    emit: (key: string, data: string | Uint8Array, route?: EmitRoute) => void,
   ) =>
     | FormatProblem
     | Unread

@@ -320,3 +320,20 @@ Deno.test("KeyHistories takes a change of a later timeline for a later one, what
     histories.add("m", { kind: "unordered", timeline, xid, seq: 0 });
   assertEquals([unordered(7, 1), unordered(7, 2), unordered(7, 1)], ["new", "new", "duplicate"]);
 });
+
+Deno.test("Verifier takes the record at a transaction's end once a shard, whatever number of shards it names", () => {
+  const end = (lsn: string, seq: number, shards: number): UserRecord => ({
+    key: "transaction",
+    data: `{"v":1,"op":"commit","xid":7,"lsn":"${lsn}","commit_lsn":"${lsn}","seq":${seq},` +
+      `"timeline":1,"ts":"2026-11-22T08:01:02.123456Z","changes":2,"tables":{"public.t":2},"shards":${shards},"streams":1}`,
+  });
+  const all = [end("0/10", 2, 2), end("0/20", 1, 2)];
+  const inBoth = all.flatMap((record) =>
+    [LOW, HIGH].map((shard): readonly [UserRecord, Shard] => [record, shard])
+  );
+  const { counts, told } = verify([...inBoth, [end("0/10", 2, 3), LOW], [end("0/20", 1, 3), LOW]]);
+  assertEquals(told, []);
+  assertEquals([counts.verified, counts.duplicates], [6, 2]);
+  const late = verify([[end("0/20", 1, 2), LOW], [end("0/10", 2, 2), LOW]]);
+  assertEquals(late.counts.late, 1);
+});

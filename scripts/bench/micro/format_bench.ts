@@ -28,6 +28,7 @@ const OPTIONS: FormatOptions = {
   operations: new Set(["insert", "update", "delete", "truncate"]),
   messagePrefixes: [],
   routes: [],
+  commitRecords: false,
   debezium: {
     name: "bench",
     decimals: "precise",

@@ -10,7 +10,14 @@ import {
   noSuchColumn,
   refuseKeyColumns,
 } from "./column_filter.ts";
-import type { Change, Emit, FormatProblem, Formatter, Unread } from "../formatter.ts";
+import type {
+  Change,
+  Emit,
+  FormatProblem,
+  Formatter,
+  PublishedTransaction,
+  Unread,
+} from "../formatter.ts";
 import { refuseBelowRoot } from "./named_tables.ts";
 import { RelationCache } from "../relation_cache.ts";
 import type { RowKeys } from "../row_key.ts";
@@ -63,8 +70,8 @@ export class FilteringFormatter implements Formatter {
     return this.#pass(change, (shown) => this.inner.formatKeyOnly(shown, emit));
   }
 
-  commit(commit: Commit, emit: Emit): void {
-    this.inner.commit?.(commit, emit);
+  commit(commit: Commit, emit: Emit, published: PublishedTransaction | undefined): void {
+    this.inner.commit?.(commit, emit, published);
   }
 
   #pass(

@@ -20,7 +20,7 @@ import { RecordQueue } from "./record_queue.ts";
 import { regroup } from "./reshard.ts";
 import { ShardFollower } from "./shard_follower.ts";
 import { SlowKeys } from "./slow_keys.ts";
-import type { Shard, ShardMap } from "../stream/shard_map.ts";
+import { overlap, type Shard, type ShardMap } from "../stream/shard_map.ts";
 import {
   type Failing,
   type FailureReason,
@@ -74,6 +74,8 @@ export class StreamWriter implements RecordTarget {
   #lanes: readonly Lane[];
   #nextPosition = 0;
   #reshards = 0;
+  /** Undefined: none is to be noted. */
+  #noted: Set<Shard> | undefined;
   /** What the lanes of closed shards had done. */
   readonly #closedLanes: LaneStats[] = [];
   readonly #putSeconds: Histogram;
@@ -166,7 +168,7 @@ export class StreamWriter implements RecordTarget {
     partitionKey: string,
     data: string | Uint8Array,
     ticket: Ticket,
-    route?: "every shard",
+    route?: "every shard" | "noted shards",
   ): number {
     const key = fitPartitionKey(partitionKey);
     const { maxRecordBytes } = this.options.stream.summary;
@@ -178,17 +180,37 @@ export class StreamWriter implements RecordTarget {
       if (bytes > maxRecordBytes) return bytes;
     }
     const position = this.#nextPosition++;
-    const lanes = this.#lanes;
+    const lanes = route === "noted shards" ? this.#notedLanes() : this.#lanes;
     // Also when nothing is put any more: what is expected and never stored is never confirmed.
     ticket.expect(route === undefined ? 1 : lanes.length);
     if (this.#stopped !== undefined) return 0;
     if (route !== undefined) {
-      for (const lane of lanes) lane.queue.add(key, data, true, ticket, position);
+      for (const lane of lanes) {
+        this.#noted?.add(lane.shard);
+        lane.queue.add(key, data, true, ticket, position);
+      }
     } else {
       const place = lanes.length === 1 ? 0 : this.#map.indexOf(hashPartitionKey(key));
-      lanes[place]!.queue.add(key, data, false, ticket, position);
+      const lane = lanes[place]!;
+      this.#noted?.add(lane.shard);
+      lane.queue.add(key, data, false, ticket, position);
     }
     return 0;
+  }
+
+  noteShards(): void {
+    if (this.#noted === undefined) this.#noted = new Set();
+    else this.#noted.clear();
+  }
+
+  get notedShards(): number {
+    return this.#notedLanes().length;
+  }
+
+  /** Where a noted shard was closed since, the lanes of those that follow it. */
+  #notedLanes(): readonly Lane[] {
+    const noted = [...this.#noted ?? []];
+    return this.#lanes.filter(({ shard }) => noted.some((each) => overlap(each, shard)));
   }
 
   flush(): Promise<void> {

@@ -163,3 +163,31 @@ for (const aggregation of ["kpl", "none"] as const) {
     }
   });
 }
+
+Deno.test("StreamWriter notes the shards that records went to, and what follows one that was split", async () => {
+  const simulation = new Simulation();
+  reshardAt(simulation, 2, splitInHalf);
+  const ticket = new CountingTicket();
+  await simulation.run({}, async (writer) => {
+    writer.noteShards();
+    assertEquals(writer.notedShards, 0);
+    for (const key of LOW_KEYS) writer.add(key, `1 ${key}`, ticket);
+    assertEquals(writer.notedShards, 1);
+    await writer.drain();
+    for (const key of LOW_KEYS) writer.add(key, `2 ${key}`, ticket);
+    await writer.drain();
+    // What lay in the one shard is read on in both that follow it.
+    assertEquals([writer.stats().reshards, writer.notedShards], [1, 2]);
+    writer.noteShards();
+    writer.add(HIGH_KEYS[0]!, "3", ticket);
+    assertEquals(writer.notedShards, 1);
+    writer.add("transaction", "end", ticket, "noted shards");
+    await writer.drain();
+  });
+  assertEquals(ticket.acknowledged, ticket.expected);
+  const ends = simulation.seen.filter(({ text }) => text === "end" || text === "3");
+  assertEquals(ends.map(({ text, shardId }) => [text, shardId]), [
+    ["3", "shardId-000000000002"],
+    ["end", "shardId-000000000002"],
+  ]);
+});
