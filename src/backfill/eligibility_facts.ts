@@ -1,3 +1,4 @@
+import { PLUGINS } from "../decode/plugins.ts";
 import type { OutputPlugin } from "../options.ts";
 import type { Connection } from "../postgres/connection/connection.ts";
 import type { TextRow } from "../postgres/connection/text_row.ts";
@@ -9,7 +10,7 @@ export interface Reader {
   /** The role that reads; undefined: the one that asks. */
   readonly role: string | undefined;
   readonly plugin: OutputPlugin;
-  /** Of pgoutput. */
+  /** Where the plugin uses them. */
   readonly publications: readonly string[];
   /** `server_version_num`. */
   readonly version: number;
@@ -111,7 +112,7 @@ export async function readTableFacts(
   const rows = await connection.query(
     "look for tables that can be read",
     tablesQuery(version),
-    [role ?? null, oids ?? null, plugin === "pgoutput" ? publications : null],
+    [role ?? null, oids ?? null, PLUGINS[plugin].usesPublications ? publications : null],
   );
   return rows.map(factsOf);
 }

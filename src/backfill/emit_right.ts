@@ -1,4 +1,5 @@
 import type { Connection } from "../postgres/connection/connection.ts";
+import { isTrue } from "../postgres/connection/text_row.ts";
 
 /** Who may write the messages that a backfill is asked for by, and that it goes on from. */
 export interface EmitRight {
@@ -34,7 +35,7 @@ export async function readEmitRight(
   return {
     signature: row.signature!,
     role: row.role!,
-    mayEmit: row.may_emit === "true",
-    isPublic: row.public === "true",
+    mayEmit: isTrue(row.may_emit),
+    isPublic: isTrue(row.public),
   };
 }

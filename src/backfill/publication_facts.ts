@@ -1,4 +1,5 @@
 import type { Connection } from "../postgres/connection/connection.ts";
+import { isTrue } from "../postgres/connection/text_row.ts";
 
 /** A table of a publication, as pgoutput publishes it. */
 export interface PublishedTable {
@@ -41,9 +42,9 @@ export async function readPublishedTables(
   ]);
   return rows.map((row) => ({
     name: row.name!,
-    insert: row.insert === "true",
-    update: row.update === "true",
-    delete: row.delete === "true",
+    insert: isTrue(row.insert),
+    update: isTrue(row.update),
+    delete: isTrue(row.delete),
     columns: row.columns === null || row.columns === undefined
       ? undefined
       : JSON.parse(row.columns),

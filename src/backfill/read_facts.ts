@@ -1,5 +1,5 @@
 import type { Connection } from "../postgres/connection/connection.ts";
-import type { TextRow } from "../postgres/connection/text_row.ts";
+import { isTrue, type TextRow } from "../postgres/connection/text_row.ts";
 
 /** What a read must know of a table, as one snapshot of the catalog shows it. */
 export interface TableFacts {
@@ -190,9 +190,9 @@ function factsOf(row: TextRow): TableFacts {
     replicaIdentity: row.identity!,
     // Never analyzed: -1, and 0 before 14.
     expected: expected > 0 ? expected : undefined,
-    mayUse: row.may_use === "true",
-    maySelect: row.may_select === "true",
-    isSecured: row.secured === "true",
+    mayUse: isTrue(row.may_use),
+    maySelect: isTrue(row.may_select),
+    isSecured: isTrue(row.secured),
     ancestors: list<Ancestor>(row.ancestors).map(({ name, key }) => ({
       name,
       key: key ?? undefined,

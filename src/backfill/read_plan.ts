@@ -87,28 +87,21 @@ function planWhole(facts: TableFacts, index: IndexFacts, plugin: OutputPlugin): 
     key: index.columns,
     primaryKey: index.isPrimary ? namesOf(index) : undefined,
     columns: facts.columns.filter(({ generated }) => generated !== "virtual")
-      .map((column) => ({ ...column, shownType: typeShown(column, plugin) })),
+      .map((column) => shown(column, plugin)),
     filter: undefined,
   };
 }
 
-/** wal2json's reader takes the quotes off a name that needs them for itself alone. */
-function typeShown({ type, fullType }: ColumnFacts, plugin: OutputPlugin): string {
-  switch (plugin) {
-    case "test_decoding":
-      return type;
-    case "wal2json":
-      return fullType.replace(/^"([^"]*)"$/, "$1");
-    case "pgoutput":
-      return fullType;
-  }
+/** A column with its type as a change would name it. */
+function shown(column: ColumnFacts, plugin: OutputPlugin) {
+  return { ...column, shownType: PLUGINS[plugin].shownType(column.type, column.fullType) };
 }
 
 /** As pgoutput chooses: by the name that lies highest, with all publications that have it. */
 function planPublished(
   facts: TableFacts,
   index: IndexFacts,
-  { published, version }: PlanOptions,
+  { published, version, plugin }: PlanOptions,
 ): ReadPlan | NoPlan {
   const { name } = facts;
   const names = [name, ...facts.ancestors.map((ancestor) => ancestor.name)];
@@ -160,7 +153,7 @@ function planPublished(
     relation: { schema, table: tableOf(top, facts), qualifiedName: top },
     key: index.columns,
     primaryKey: !index.isPrimary ? undefined : ancestor?.key ?? namesOf(index),
-    columns: columns.map((column) => ({ ...column, shownType: typeShown(column, "pgoutput") })),
+    columns: columns.map((column) => shown(column, plugin)),
     filter: filters.length === 0 || filters.includes(undefined)
       ? undefined
       : [...new Set(filters)].map((filter) => `(${filter})`).join(" OR "),

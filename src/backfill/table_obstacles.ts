@@ -1,3 +1,4 @@
+import { PLUGINS } from "../decode/plugins.ts";
 import { quoteIdentifier } from "../postgres/connection/sql_text.ts";
 import type { Remedy } from "../base/problem.ts";
 import type { KeyIndex, Reader, TableFacts } from "./eligibility_facts.ts";
@@ -120,7 +121,7 @@ function ofKey(
     );
   }
   const unsent = columns.filter(({ name, generated }) =>
-    generated && plugin === "pgoutput" &&
+    generated && PLUGINS[plugin].usesPublications &&
     !table.publishedBy.some((each) => each.columns?.includes(name) ?? each.generated)
   );
   if (unsent.length > 0) {
@@ -179,7 +180,7 @@ function ofPublications(
   { publishedBy, quoted, index }: TableFacts,
   { plugin, publications }: Reader,
 ): Obstacle | undefined {
-  if (plugin !== "pgoutput") return undefined;
+  if (!PLUGINS[plugin].usesPublications) return undefined;
   const because = (found: string, ...statements: readonly string[]): Obstacle => ({
     ...{ kind: "not published", found, isOfKey: false },
     remedy: { kind: "sql", statements },

@@ -50,6 +50,11 @@ export interface Plugin extends RowTraits {
   sendsMessages(serverVersion: number): boolean;
   /** What a warning says was left out; `nothing`: nothing was; undefined: that is not known. */
   leftOutBy(origin: WarningOrigin): ServerWarning["leftOut"] | "nothing" | undefined;
+  /**
+   * A column's type as its rows name it. PostgreSQL prints the type with the modifier, as
+   * `numeric(10,2)`, in `fullType`, and without in `type`.
+   */
+  shownType(type: string, fullType: string): string;
   /** Undefined for a message of a kind that is not known, which the decoder refuses. */
   roleOf(message: XLogData): MessageRole | undefined;
   /** The decoder of one replication connection. */

@@ -26,6 +26,7 @@ export const PGOUTPUT: Plugin = {
   // https://github.com/postgres/postgres/blob/REL_18_4/src/backend/replication/pgoutput/pgoutput.c
   leftOutBy: ({ file, routine }) =>
     file === "pgoutput.c" && routine === "LoadPublications" ? "publication" : undefined,
+  shownType: (_type, fullType) => fullType,
   roleOf: (message) => ROLES[message.dataAt(0) as Letter],
   createDecoder: ({ typeName, publishesMessage }) =>
     new PgoutputDecoder(typeName, publishesMessage),

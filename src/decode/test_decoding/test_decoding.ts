@@ -22,6 +22,7 @@ export const TEST_DECODING: Plugin = {
   startOptions: () => [["include-xids", "1"], ["include-timestamp", "1"]],
   sendsMessages: () => true,
   leftOutBy: () => undefined,
+  shownType: (type) => type,
   roleOf: (message) => ROLES[message.dataAt(0)!],
   createDecoder: ({ publishesMessage }) => new TestDecodingDecoder(publishesMessage),
 

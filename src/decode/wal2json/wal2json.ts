@@ -40,6 +40,8 @@ export const WAL2JSON: Plugin = {
     // Of options that it will give up.
     return routine === "pg_decode_startup" ? "nothing" : undefined;
   },
+  // The decoder takes the quotes off a name that needs them for itself alone.
+  shownType: (_type, fullType) => fullType.replace(/^"([^"]*)"$/, "$1"),
   roleOf: (message) => ROLES[message.dataAt(ACTION_AT)!],
   createDecoder: ({ publishesMessage }) => new Wal2jsonDecoder(publishesMessage),
 
