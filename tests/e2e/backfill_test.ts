@@ -148,24 +148,34 @@ Deno.test("a backfill that was stopped ends without all rows, and the run goes o
 Deno.test("a frozen reader does not keep an ALTER TABLE waiting", async () => {
   await using kinesis = await startKinesalite();
   await using db = await freshDatabase(server);
-  await db.sql(`
-    create table t (id int primary key, big text); alter table t alter big set storage external;
-    insert into t select n, repeat('x', 20000) from generate_series(1, 400) n`);
+  await db.sql("create table t (id int primary key); insert into t select generate_series(1, 300)");
   await using follower = await Follower.create("test_decoding", db, kinesis);
-  await follower.start(["-f", "JSON"]);
+  await follower.start(["-f", "JSON", "--backfill-rate", "100"]);
   await ask(follower.db, ["public.t"], "r");
-  // Frozen at some place with the lock in its hand.
+  await waitFor(async () => (await follower.records()).length > 0, { what: "a first row" });
   const { program } = follower;
+  const client = await db.server.connect({ database: db.database });
+  const locks = async () => {
+    const [row] = await db.sql(`
+      select coalesce(bool_or(granted), false) as granted, count(*) as n from pg_locks
+       where relation = 't'::regclass and mode = 'AccessShareLock' and pid <> pg_backend_pid()`);
+    return row!;
+  };
+  // Its lock is granted to the reader while that stands still.
   await waitFor(async () => {
+    await client.query("begin; lock table t in access exclusive mode");
+    await waitFor(async () => (await locks()).n !== "0", { what: "the reader to wait for a lock" });
     program.signal("SIGSTOP");
-    const [row] = await db.sql(`select count(*) as n from pg_locks
-      where relation = 't'::regclass and granted and mode = 'AccessShareLock' and pid <> pg_backend_pid()`);
-    if (row!.n !== "0") return true;
+    await client.query("commit");
+    if ((await locks()).granted) return true;
     program.signal("SIGCONT");
     return false;
-  }, { what: "the reader to be frozen in its transaction" });
+  }, { what: "the reader to be frozen with its lock" });
+  await client.end();
   await db.sql("set lock_timeout = '60s'; alter table t add column more int");
   program.signal("SIGCONT");
   await ended(follower, "r");
+  await follower.catchUp();
   assertEquals(await program.stop(), 0, program.stderr);
+  assertEquals(consumed(await follower.records(), "last").size, 300);
 });
