@@ -1,12 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { PLUGINS } from "../../src/decode/plugins.ts";
-import { DebeziumFormatter } from "../../src/format/debezium/debezium_formatter.ts";
 import type { DebeziumOptions } from "../../src/options.ts";
-import { RowKeys } from "../../src/format/row_key.ts";
-import { newDecoder } from "../support/decoding.ts";
-import { readMessages, readRecords } from "../fixtures/debezium/read.ts";
-import { fixtureTypeName, toXLogData } from "../fixtures/fixture.ts";
-import { MadeUpCatalog, textOf } from "../support/made_up_changes.ts";
+import { readRecords } from "../fixtures/debezium/read.ts";
+import { formatCaptured } from "../support/captured_debezium.ts";
 
 /**
  * Holds `-f debezium` against what Debezium 3.6.1 wrote of the same WAL (scripts/debezium/capture.ts). Every
@@ -52,47 +47,11 @@ interface Written {
 }
 
 async function ours(settings: Partial<DebeziumOptions>): Promise<Written[]> {
-  const messages = await readMessages();
-  const catalog = new MadeUpCatalog(
-    Object.fromEntries(
-      messages.tables.map(([name, replicaIdentity, key]) => [
-        name,
-        { keys: [key], replicaIdentity },
-      ]),
-    ),
-  );
-  for (const [name, base] of messages.domains) catalog.domains.set(name, base);
-  const formatter = new DebeziumFormatter(
-    PLUGINS.pgoutput,
-    new RowKeys(PLUGINS.pgoutput, catalog),
-    { kind: "pkey" },
-    catalog,
-    {
-      name: "app",
-      decimals: "precise",
-      tombstones: true,
-      nullKey: "(none)",
-      transactions: false,
-      database: messages.database,
-      ...settings,
-    },
-  );
-  const decoder = newDecoder("pgoutput", fixtureTypeName(messages));
-  const written: Written[] = [];
   let last = "";
-  for (const message of messages.messages) {
-    const event = decoder.decode(toXLogData(message));
-    if (event === undefined || event.kind === "ambiguous-message") continue;
-    const emit = (key: string, data: string | Uint8Array) => {
-      const text = textOf(data);
-      const value = text === "" ? null : parseExactly(text);
-      written.push({ what: last = nameOf(value, last), key: key === "(none)" ? null : key, value });
-    };
-    if (event.kind === "begin") continue;
-    if (event.kind === "commit") formatter.commit(event, emit);
-    else assertEquals(formatter.format(event, emit), undefined);
-  }
-  return written;
+  return (await formatCaptured(settings)).map(({ key, text }) => {
+    const value = text === "" ? null : parseExactly(text);
+    return { what: last = nameOf(value, last), key: key === "(none)" ? null : key, value };
+  });
 }
 
 async function debeziums(run: "precise" | "string" | "double"): Promise<Written[]> {
