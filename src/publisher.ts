@@ -234,7 +234,7 @@ export class Publisher {
     const found = LEFT_OUT[warning.leftOut].found;
     if (policy.onPluginSkip === "stop") {
       throw new RunError(
-        `${found} behind ${place}: ${text}; ${LEFT_OUT[warning.leftOut].advice}go on ` +
+        `${found} after ${place}: ${text}; ${LEFT_OUT[warning.leftOut].advice}go on ` +
           "in such a case with --on-plugin-skip warn",
       );
     }

@@ -61,7 +61,7 @@ export async function findSource(
   }
   if (InstanceMetadata.isDisabled(env)) {
     throw new CredentialsError(
-      "AWS_EC2_METADATA_DISABLED leaves out the instance's role",
+      "AWS_EC2_METADATA_DISABLED excludes the instance's role",
       false,
       undefined,
       true,
@@ -155,7 +155,7 @@ async function assumeRole(
 ): Promise<Credentials> {
   if (depth >= MAX_DEPTH) throw new Error("its source_profile leads back to itself");
   if (section.mfa_serial) {
-    throw new Error("it needs a code of mfa_serial, which nobody is asked for");
+    throw new Error("it needs an MFA code (mfa_serial), which this program cannot ask for");
   }
   const source = section.source_profile !== undefined
     ? profileSource(section.source_profile, config, env, client, depth + 1)
@@ -260,7 +260,7 @@ function readAnswer(
   what: string,
 ): Credentials {
   if (!found?.AccessKeyId || !found.SecretAccessKey) {
-    throw new CredentialsError(`${what} was answered without keys`, true);
+    throw new CredentialsError(`${what} answered without keys`, true);
   }
   const accountId = user?.Arn?.split(":")[4];
   return {
@@ -291,7 +291,7 @@ async function fromIdentityCenter(
   // The SDK fails by a TypeError.
   if (session !== undefined && (await loadSsoSessionData())[session] === undefined) {
     throw new Error(
-      `its sso_session leads to no section [sso-session ${session}] in ~/.aws/config`,
+      `its sso_session names no section [sso-session ${session}] in ~/.aws/config`,
     );
   }
   return await fromSdk(name, client);

@@ -184,7 +184,7 @@ function checkForm(found: Credentials, source: string): void {
       ? "is empty"
       : /[\r\n]/.test(value)
       ? "contains a line break"
-      : "contains a blank or a character that none has";
+      : "contains a blank or an invalid character";
     throw new CredentialsError(`the ${what} of ${source} ${found_}`, false);
   }
 }

@@ -88,7 +88,7 @@ export function containerUrl(env: Environment): string | undefined {
 
 /** Of ECS, EKS Pod Identity and whatever else gives credentials in their way. */
 export async function containerCredentials(env: Environment, text: string): Promise<Credentials> {
-  if (!URL.canParse(text)) throw new Error("that is no URL");
+  if (!URL.canParse(text)) throw new Error("that is not a URL");
   const url = new URL(text);
   if (url.protocol !== "https:" && !CONTAINER_HOSTS.test(url.hostname)) {
     throw new Error("it must be https, this machine, or the address of ECS or EKS");
@@ -124,7 +124,7 @@ function readCredentials(text: string): Credentials {
   try {
     found = Object(JSON.parse(text));
   } catch {
-    throw new Error("the answer is no JSON");
+    throw new Error("the answer is not JSON");
   }
   const { AccessKeyId, SecretAccessKey, Token, Expiration, AccountId, Code } = found;
   if (typeof AccessKeyId !== "string" || typeof SecretAccessKey !== "string") {

@@ -100,7 +100,7 @@ function forOperator(cause: unknown): RunError {
   const detail = cause instanceof Error ? cause.message.split("\n", 1)[0]! : String(cause);
   if (cause instanceof CredentialsError && !cause.isAbsent) {
     return new RunError(
-      `${detail}; mend that, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`,
+      `${detail}; fix that, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`,
       { cause },
     );
   }
@@ -111,7 +111,7 @@ function forOperator(cause: unknown): RunError {
       ? `no AWS credentials found for the profile ${JSON.stringify(profile)} that AWS_PROFILE ` +
         "names: check ~/.aws/config and ~/.aws/credentials, or unset AWS_PROFILE "
       : "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or " +
-        "AWS_PROFILE, or run where a role gives them ") + `(${detail})`,
+        "AWS_PROFILE, or run where a role provides them ") + `(${detail})`,
     { cause },
   );
 }

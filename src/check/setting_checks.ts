@@ -86,7 +86,7 @@ function checkTimeout({ findings, facts }: ServerContext, { ms, isOfRole }: Time
   if (ms === 0) {
     findings.warn(
       "wal_sender_timeout",
-      "wal_sender_timeout is off: a connection that is dead holds the slot for hours",
+      "wal_sender_timeout is off: a dead connection holds the slot for hours",
       remedy,
     );
   } else if (ms < SHORT_TIMEOUT_MS) {

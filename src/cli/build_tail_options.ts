@@ -15,7 +15,9 @@ export function buildTailOptions({ values, originOf }: Settings): TailOptions {
   }
   if (lines !== undefined) {
     if (verify) {
-      throw new UsageError("--lines does not go with --verify, which reads all from its beginning");
+      throw new UsageError(
+        "--lines cannot be combined with --verify, which reads everything from the start",
+      );
     }
     if (from.kind === "latest") {
       throw new UsageError(
@@ -34,7 +36,9 @@ export function buildTailOptions({ values, originOf }: Settings): TailOptions {
       : shard !== undefined
       ? "--shard: a transaction's changes lie in several"
       : undefined;
-    if (without !== undefined) throw new UsageError(`--expect-all does not go with ${without}`);
+    if (without !== undefined) {
+      throw new UsageError(`--expect-all cannot be combined with ${without}`);
+    }
   }
   return {
     streamName: values.streamName,

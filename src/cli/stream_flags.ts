@@ -96,7 +96,7 @@ function streamName(value: string): string {
   if (parseStreamArn(value) !== undefined) return value;
   if (value.startsWith("arn:")) {
     throw new UsageError(
-      `${JSON.stringify(value)} is no stream's ARN, which is like ` +
+      `${JSON.stringify(value)} is not the ARN of a stream; write it like ` +
         "arn:aws:kinesis:eu-west-1:123456789012:stream/orders",
     );
   }

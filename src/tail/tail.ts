@@ -120,12 +120,12 @@ async function print(
 function sayWhatCannotBeVerified({ verified, unordered, other }: VerifierCounts): void {
   if (verified === 0 && other > 0) {
     log.warn(
-      "the first records are not of the JSON format (--message-formatter JSON): --verify can tell only " +
+      "the first records are not of the JSON format (--message-formatter JSON): --verify can check only " +
         "whether they lie in the right shard",
     );
   } else if (unordered > 0) {
     log.warn(
-      "the first records have no commit_lsn (JSON from test_decoding): --verify can tell their order " +
+      "the first records have no commit_lsn (JSON from test_decoding): --verify can check their order " +
         "within a transaction only",
     );
   }

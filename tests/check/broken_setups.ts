@@ -102,7 +102,7 @@ export const BROKEN_SETUPS: readonly Broken[] = [
       );
     },
     flags: ["-u", "@slot"],
-    finding: ["connection", "✗", /pg_hba\.conf .* lets nobody in/],
+    finding: ["connection", "✗", /pg_hba\.conf .* admits nobody/],
     stopsAtStart: true,
   },
   {

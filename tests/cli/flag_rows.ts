@@ -189,12 +189,15 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
     bad: [
       ["a b", /"a b" cannot be a stream's name; it has 1 to 128/],
       ["s".repeat(129), /cannot be a stream's name/],
-      ["arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/c:1", /is no stream's ARN/],
+      [
+        "arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/c:1",
+        /is not the ARN of a stream/,
+      ],
       [
         "arn:aws:sqs:eu-west-1:123456789012:stream/orders",
-        /is no stream's ARN, which is like arn:/,
+        /is not the ARN of a stream; write it like arn:/,
       ],
-      ["arn:aws:kinesis:eu-west-1:12345:stream/orders", /is no stream's ARN/],
+      ["arn:aws:kinesis:eu-west-1:12345:stream/orders", /is not the ARN of a stream/],
     ],
   },
   route: {

@@ -283,7 +283,7 @@ Deno.test("AWS settings that cannot be meant are one line each", async () => {
           : /\(credential_process\) gave no AWS credentials: .*invalid JSON/,
       ],
       [{ AWS_PROFILE: "circle" }, /leads back to itself/],
-      [{ AWS_PROFILE: "sso" }, /leads to no section \[sso-session gone\] in/],
+      [{ AWS_PROFILE: "sso" }, /names no section \[sso-session gone\] in/],
       [{ AWS_REGION: "", ...keys }, /no AWS region found: set AWS_REGION/],
       // It would name a host.
       [

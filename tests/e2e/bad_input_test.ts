@@ -94,7 +94,7 @@ const CASES: readonly BadInput[] = [
   {
     what: "an endpoint that is no URL",
     env: { AWS_ENDPOINT_URL_KINESIS: "127.0.0.1:4567" },
-    says: [/AWS_ENDPOINT_URL_KINESIS is no URL/, /https:/],
+    says: [/AWS_ENDPOINT_URL_KINESIS is not a URL/, /https:/],
   },
   {
     what: "no Kinesis at the endpoint",

@@ -42,7 +42,7 @@ const OBSTACLES: readonly Obstacle[] = [
     obstacle: "update keyless set n = 2",
     flags: ["-f", "CSV", "--pg-slot-output-plugin", "wal2json"],
     says: [
-      /behind LSN [0-9A-F]+\/[0-9A-F]+ \(xid \d+\): .*keyless/,
+      /after LSN [0-9A-F]+\/[0-9A-F]+ \(xid \d+\): .*keyless/,
       /REPLICA IDENTITY/,
       /--on-plugin-skip warn/,
     ],

@@ -101,7 +101,7 @@ function checkEndpoint(): void {
     if (!text) continue;
     if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) {
       throw new RunError(
-        `${name} is no URL; write it like https://kinesis.eu-west-1.amazonaws.com`,
+        `${name} is not a URL; write it like https://kinesis.eu-west-1.amazonaws.com`,
       );
     }
     return;

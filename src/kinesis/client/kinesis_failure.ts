@@ -104,7 +104,8 @@ export const KEPT = "the slot keeps what is not stored";
 
 const FINAL_ADVICE = "retrying does not help";
 
-export const NETWORK_ADVICE = "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the way to that host";
+export const NETWORK_ADVICE =
+  "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the network path to that host";
 
 const CREDENTIALS_ADVICE = "check the access key that the AWS settings of this process lead to";
 
@@ -171,7 +172,9 @@ export function classify(error: unknown, asked: Asked): KinesisFailure {
   if (status !== undefined && status >= 400) {
     // A closed shard's sequence number may be an invalid argument for the shard that follows it.
     const doubt = name === "InvalidArgumentException" ? "shard" : undefined;
-    const advice = isForeign ? `what answers may not be Kinesis: ${NETWORK_ADVICE}` : FINAL_ADVICE;
+    const advice = isForeign
+      ? `the server that answers may not be Kinesis: ${NETWORK_ADVICE}`
+      : FINAL_ADVICE;
     return { kind: "refused", detail, advice, doubt };
   }
   if (BUGS.has(name) && code === undefined) {

@@ -102,7 +102,7 @@ export function streamProblem(
   { status, distribution }: Pick<StreamSummary, "status" | "distribution">,
 ): Problem | undefined {
   if (status !== "ACTIVE" && status !== "UPDATING") {
-    const advice = "wait until it is gone, then make it again or use --create-stream";
+    const advice = "wait until it is gone, then recreate it or use --create-stream";
     return {
       found: `stream ${name} (${region}) must be ACTIVE or UPDATING, found ${status}`,
       advice,

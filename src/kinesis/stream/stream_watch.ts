@@ -64,14 +64,14 @@ export class StreamWatch {
       const { createdAt, status } = await this.api.describeStream(stream, this.closing);
       if (status === "DELETING") {
         return new RunError(
-          `stream ${stream} (${region}) is being deleted; ${KEPT}: make the stream again, or name ` +
+          `stream ${stream} (${region}) is being deleted; ${KEPT}: recreate the stream, or name ` +
             "another with --stream-name, and start again",
         );
       }
       if (createdAt === undefined || this.createdAt === undefined) return undefined;
       if (createdAt === this.createdAt) return undefined;
       return new RunError(
-        `stream ${stream} (${region}) was deleted and made again at ${
+        `stream ${stream} (${region}) was deleted and recreated at ${
           isoTime(createdAt)
         } (this run ` +
           `began with the one of ${

@@ -157,7 +157,7 @@ function explainRefusal(
         : sslCert === undefined
         ? ", or --pg-sslcert where that one asks for a certificate"
         : "";
-      return "pg_hba.conf of the server lets nobody in this way; it needs an entry for this host, role and " +
+      return "pg_hba.conf of the server admits nobody this way; it needs an entry for this host, role and " +
         'database, before any that rejects them (the keyword "replication" does not cover logical ' +
         `replication)${encryption}${answer}`;
     }
@@ -201,12 +201,12 @@ function explainNetwork(error: unknown, attempt: Attempt, options: PostgresOptio
     case "EAI_NODATA":
     case "EAI_NONAME":
       return later(
-        `the name is not known to the name service (${errorCode(error)}); check --pg-host`,
+        `the host name cannot be resolved (${errorCode(error)}); check --pg-host`,
       );
     case "EHOSTUNREACH":
     case "ENETUNREACH":
       return later(
-        `there is no way to that host (${errorCode(error)}); check --pg-host and routes`,
+        `there is no route to that host (${errorCode(error)}); check --pg-host and routes`,
       );
   }
   if (attempt.encrypted) {

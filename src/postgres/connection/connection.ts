@@ -182,7 +182,7 @@ async function settle(connection: Connection, kind: ConnectionKind): Promise<voi
     );
     if (row!.path !== searchPath(kind)) {
       throw new PostgresError(
-        `what answers at ${place} keeps back the settings that a session starts with (search_path is ` +
+        `what answers at ${place} withholds the settings that a session starts with (search_path is ` +
           `${
             JSON.stringify(row!.path)
           }), as a connection pooler does; connect to PostgreSQL itself`,

@@ -65,7 +65,7 @@ const REFUSED: readonly [Error, RegExp, "stream" | "shard" | "credentials" | und
       name: "Unknown",
       $metadata: { httpStatusCode: 403 },
     }),
-    /: HTTP status 403, without an error of Kinesis; what answers may not be Kinesis: check AWS_REGION/,
+    /: HTTP status 403, without an error of Kinesis; the server that answers may not be Kinesis: check AWS_REGION/,
     undefined,
   ],
   [new TypeError("undefined is not a function"), /please report it/, undefined],

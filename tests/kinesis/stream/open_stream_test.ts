@@ -136,7 +136,7 @@ Deno.test("openStream tries again what passes, and gives up while a person still
   assertEquals(
     lines[0]?.text,
     "cannot find stream changes yet: ENOTFOUND: getaddrinfo ENOTFOUND kinesis; trying for 15 s " +
-      "more in us-east-1; check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the way to that host",
+      "more in us-east-1; check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the network path to that host",
   );
 });
 
@@ -163,6 +163,6 @@ Deno.test("openStream tells that there is no answer before that counts as a fail
   assertEquals(lines, [{
     level: "warning",
     text: "cannot find stream changes yet: no answer from us-east-1 after 3 s; " +
-      "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the way to that host",
+      "check AWS_REGION, AWS_ENDPOINT_URL_KINESIS and the network path to that host",
   }]);
 });

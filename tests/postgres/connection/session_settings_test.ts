@@ -124,7 +124,7 @@ Deno.test("a server that the settings do not reach is refused, for both kinds of
   for (const kind of ["ordinary", "replication"] as const) {
     await assertFails(
       connect(postgresOptions(server, { hosts: [{ host: "127.0.0.1", port: pooler.port }] }), kind),
-      ["keeps back the settings", '"\\"$user\\", public"', "connect to PostgreSQL itself"],
+      ["withholds the settings", '"\\"$user\\", public"', "connect to PostgreSQL itself"],
       false,
     );
   }
