@@ -16,7 +16,8 @@ import agg from "aws-kinesis-agg";
  *   table: string, key?: Record<string, unknown>, after?: Record<string, unknown> }} Change
  * @typedef {(change: Change, position: string | undefined) => Promise<void>} Apply
  *   Stores the position with the row. A TRUNCATE removes only the table's rows with a lower position:
- *   every shard delivers it, and a merged shard may deliver it twice, or after newer rows.
+ *   every shard delivers it, and a merged shard may deliver it twice, or after newer rows. A `read` is a row
+ *   that a backfill read, to be stored like an insert or update; `backfill` says that those of a table were.
  * @typedef {{ get(name: string): Promise<string | undefined>,
  *   set(name: string, position: string): Promise<void> }} Store
  *   For example in DynamoDB, one item per name. Reads must be consistent.

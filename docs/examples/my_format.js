@@ -21,7 +21,8 @@ export default function format(change, transaction) {
   switch (change.kind) {
     case "insert":
     case "update":
-    case "delete": {
+    case "delete":
+    case "read": { // a row that a backfill read: an insert that may come twice
       if (change.table === "scratch") return; // skipped
 
       const line = JSON.stringify({
@@ -39,6 +40,11 @@ export default function format(change, transaction) {
     }
     case "truncate": // one call per table; without its own partition key it goes to every shard
       return JSON.stringify({ what: `${change.schema}.${change.table} truncate` });
+    case "backfill": // the rows of a table have been read; it goes to every shard
+      return JSON.stringify({
+        what: `${change.schema}.${change.table} backfill`,
+        complete: change.complete,
+      });
     case "message": // pg_logical_emit_message, with a prefix that --message-prefix selects
       return change.content;
   }

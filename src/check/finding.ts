@@ -20,8 +20,9 @@ export interface Finding {
 export class Findings {
   readonly all: Finding[] = [];
 
-  ok(check: string, found: string): void {
-    this.all.push({ check, verdict: "ok", found, remedy: undefined });
+  /** A remedy here is for somebody who wants more than the run needs. */
+  ok(check: string, found: string, remedy?: Remedy): void {
+    this.all.push({ check, verdict: "ok", found, remedy });
   }
 
   warn(check: string, found: string, remedy?: Remedy): void {

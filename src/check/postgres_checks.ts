@@ -10,6 +10,7 @@ import {
   type ServerCheck,
   serverProblems,
 } from "../postgres/slot/server_facts.ts";
+import { checkBackfill } from "./backfill_checks.ts";
 import { checkEncryption, connectionRemedy } from "./connection_checks.ts";
 import type { Findings } from "./finding.ts";
 import { checkHeartbeat } from "./heartbeat_checks.ts";
@@ -100,4 +101,5 @@ async function checkDatabase(
   await checkTransactions(context, plan);
   if (PLUGINS[options.slot.plugin].usesPublications) await checkPublication(context, plan);
   await checkTables(context);
+  await checkBackfill(context);
 }

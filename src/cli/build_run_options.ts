@@ -31,20 +31,8 @@ export function buildRunOptions(
   host: Machine,
 ): { readonly options: RunOptions; readonly warnings: readonly string[] } {
   const { values } = settings;
-  const warnings: string[] = [];
-  const { postgres, warnings: connectionWarnings } = resolveConnection(
-    connectionLayers(settings),
-    env,
-    host,
-    values.pgAuth,
-  );
-  warnings.push(...connectionWarnings);
-  if (settings.originOf("pgUrl") === "argument" && values.pgUrl?.has("password")) {
-    warnings.push(
-      "every user of this machine can read the password in --pg-url; put the URL into " +
-        "PG2KINESIS_PG_URL, or the password into PGPASSWORD or ~/.pgpass",
-    );
-  }
+  const { postgres, warnings: connectionWarnings } = buildPostgresOptions(settings, env, host);
+  const warnings = [...connectionWarnings];
 
   const { fullChange, messageFormatter: formatter } = values;
   const traits = formatTraits({ formatter });
@@ -208,6 +196,23 @@ export function buildRunOptions(
     },
     warnings,
   };
+}
+
+/** Of every command that connects to PostgreSQL. */
+export function buildPostgresOptions(
+  settings: Settings,
+  env: Readonly<Record<string, string | undefined>>,
+  host: Machine,
+): ReturnType<typeof resolveConnection> {
+  const { pgUrl, pgAuth } = settings.values;
+  const { postgres, warnings } = resolveConnection(connectionLayers(settings), env, host, pgAuth);
+  if (settings.originOf("pgUrl") !== "argument" || !pgUrl?.has("password")) {
+    return { postgres, warnings };
+  }
+  const readable =
+    "every user of this machine can read the password in --pg-url; put the URL into " +
+    "PG2KINESIS_PG_URL, or the password into PGPASSWORD or ~/.pgpass";
+  return { postgres, warnings: [...warnings, readable] };
 }
 
 /** libpq's keywords for the single flags of the connection. */

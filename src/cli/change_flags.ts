@@ -209,7 +209,7 @@ function formatter(value: string): string {
   );
 }
 
-function tableGlob(value: string): string {
+export function tableGlob(value: string): string {
   text(value);
   if (value.includes(".") || /[*?]/.test(value)) return value;
   throw new UsageError(

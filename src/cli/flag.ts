@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import type { ValueParser } from "../base/value_parsers.ts";
 
 /** The commands; the first may be omitted. */
-export const COMMANDS = ["run", "check", "tail"] as const;
+export const COMMANDS = ["run", "check", "backfill", "tail"] as const;
 
 export type CommandName = typeof COMMANDS[number];
 
@@ -19,8 +19,9 @@ export const FLAG_CATEGORIES = {
   changes: "What is published",
   policy: "What to do about problems",
   telemetry: "Monitoring",
+  backfill: "Asking for existing rows (pg2kinesis backfill)",
   tail: "Reading a stream back (pg2kinesis tail)",
-  output: "Output of check and tail",
+  output: "Output of check, backfill and tail",
   program: "Configuration file, log and help",
 } as const;
 
@@ -174,4 +175,17 @@ function parseSwitch(text: string): boolean {
   if (ON.includes(word)) return true;
   if (OFF.includes(word)) return false;
   throw new UsageError(`${JSON.stringify(text)} is neither on nor off; write true or false`);
+}
+
+/** The same flags, which one more command knows. */
+export function alsoOf<Flags extends Readonly<Record<string, Flag<unknown>>>>(
+  command: CommandName,
+  flags: Flags,
+): Flags {
+  return Object.fromEntries(
+    Object.entries(flags).map(([id, flag]) => [
+      id,
+      { ...flag, commands: [...flag.commands, command] },
+    ]),
+  ) as unknown as Flags;
 }

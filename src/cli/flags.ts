@@ -1,6 +1,7 @@
+import { backfillFlags } from "./backfill_flags.ts";
 import { changeFlags, policyFlags } from "./change_flags.ts";
 import { choice, text } from "../base/value_parsers.ts";
-import { COMMANDS, defaultedFlag, type Flag, optionalFlag, switchFlag } from "./flag.ts";
+import { alsoOf, COMMANDS, defaultedFlag, type Flag, optionalFlag, switchFlag } from "./flag.ts";
 import { formatFlags } from "./format_flags.ts";
 import { connectionFlags, followFlags, slotFlags } from "./postgres_flags.ts";
 import { streamFlags } from "./stream_flags.ts";
@@ -62,14 +63,19 @@ const programFlags = {
 
 /** The one table of flags. Parsing, help, the environment and docs/flags.md come from it. */
 export const flags = {
-  ...connectionFlags,
+  ...alsoOf("backfill", connectionFlags),
   ...followFlags,
   ...slotFlags,
+  ...alsoOf("backfill", {
+    pgSlotName: slotFlags.pgSlotName,
+    pgPublication: slotFlags.pgPublication,
+  }),
   ...streamFlags,
   ...changeFlags,
   ...formatFlags,
   ...policyFlags,
   ...telemetryFlags,
+  ...backfillFlags,
   ...tailFlags,
   ...outputFlags,
   ...programFlags,

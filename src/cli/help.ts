@@ -25,6 +25,8 @@ export function renderHelp(command: CommandName | TextCommandName = COMMANDS[0])
       return runHelp();
     case "check":
       return checkHelp();
+    case "backfill":
+      return backfillHelp();
     case "tail":
       return tailHelp();
     case "completions":
@@ -43,6 +45,7 @@ to an Amazon Kinesis data stream, in commit order.
 
 Usage: pg2kinesis [run] [options]  follow the database
        pg2kinesis check [options]  what would stop such a run; changes nothing
+       pg2kinesis backfill         publish the rows that tables already hold
        pg2kinesis tail [options]   read a stream back, one record per line
        pg2kinesis completions ${SHELLS.join("|")}
                                    print a completion script for the shell
@@ -87,6 +90,24 @@ Options: those of pg2kinesis run (see pg2kinesis --help), and
 ${renderFlag(flags.json)}
 
 ${renderExitCodes("check")}`;
+}
+
+function backfillHelp(): string {
+  return `\
+pg2kinesis backfill: asks the run that follows a slot to publish the rows that
+tables hold already, at their place among the changes. It may be on any host:
+this writes a message into the WAL, and the run reads the rows.
+
+Usage: pg2kinesis backfill --table GLOB [--table …] [--wait]
+       pg2kinesis backfill --status [--json]
+       pg2kinesis backfill --stop [--table GLOB …]
+
+${renderExamples("backfill")}
+${renderFlags("backfill")}
+The role of the run needs SELECT on the tables (pg2kinesis check prints what is
+missing); the role that asks needs nothing. The request's id goes to stdout.
+
+${renderExitCodes("backfill")}`;
 }
 
 function tailHelp(): string {

@@ -1,6 +1,6 @@
 import process from "node:process";
 import { trustSystemAuthorities } from "../aws/authorities.ts";
-import type { RunOptions } from "../options.ts";
+import type { PostgresOptions, RunOptions } from "../options.ts";
 import { RunError, UsageError } from "../base/errors.ts";
 import { printable } from "../base/printable.ts";
 import { redact, registerPublicName, registerSecret } from "../base/redaction.ts";
@@ -63,19 +63,28 @@ async function obey(
       await writeOut((await import("../base/version.ts")).versionLine() + "\n");
       return EXIT.ok;
     case "run":
-      registerNames(command.options);
+      registerRunNames(command.options);
       return await perform(command, async () => {
         using _config = (await import("./config_watch.ts")).watchConfig(command.config);
         await (await loadRun()).run(command.options);
         return EXIT.ok;
       });
     case "check":
-      registerNames(command.options);
+      registerRunNames(command.options);
       return await perform(command, async () => {
         const { check } = await import("./check_command.ts");
         return await check(command.options, command.json, command.config)
           ? EXIT.ok
           : EXIT.runFailed;
+      });
+    case "backfill":
+      registerNames(command.options.postgres, [
+        command.options.slot,
+        ...command.options.publications,
+      ]);
+      return await perform(command, async () => {
+        const { backfill } = await import("./backfill_command.ts");
+        return await backfill(command.options) ? EXIT.ok : EXIT.runFailed;
       });
     case "tail":
       return await perform(command, async () => {
@@ -87,12 +96,16 @@ async function obey(
   }
 }
 
-/** What of the options is secret, and what is not and may be the same text. */
-function registerNames({ postgres, slot, stream }: RunOptions): void {
+/** What of a run's options is secret, and what is not and may be the same text. */
+function registerRunNames({ postgres, slot, stream }: RunOptions): void {
+  registerNames(postgres, [slot.name, stream.name, ...slot.publications]);
+}
+
+function registerNames(postgres: PostgresOptions, others: readonly string[]): void {
   registerSecret(postgres.password);
   const { user, database, applicationName, hosts } = postgres;
-  const names = [user, database, applicationName, slot.name, stream.name, ...slot.publications];
-  for (const name of [...names, ...hosts.map(({ host }) => host)]) registerPublicName(name);
+  const names = [user, database, applicationName, ...hosts.map(({ host }) => host), ...others];
+  for (const name of names) registerPublicName(name);
 }
 
 /** Does a command's work, with the log set up and every error seen. Gives the exit code. */
@@ -127,9 +140,10 @@ async function failed(error: unknown, args: readonly string[]): Promise<number> 
 function messageOf(error: unknown, args: readonly string[]): string {
   if (error instanceof RunError) return error.message;
   if (error instanceof UsageError) {
-    // Only tail has flags that the main help does not show.
-    const command = takeApart(args).command === "tail" ? " tail" : "";
-    return `${error.message} (see pg2kinesis${command} --help)`;
+    // These have flags that the main help does not show.
+    const { command } = takeApart(args);
+    const help = command === "tail" || command === "backfill" ? ` ${command}` : "";
+    return `${error.message} (see pg2kinesis${help} --help)`;
   }
   const words = !(error instanceof Error)
     ? String(error)

@@ -39,6 +39,15 @@ export const EXAMPLES: Readonly<Record<CommandName | TextCommandName, readonly E
   check: [
     example(undefined, "pg2kinesis check -h db.example.com -d shop -u replicator -k shop-changes"),
   ],
+  backfill: [
+    example(
+      undefined,
+      "pg2kinesis backfill -h db.example.com -d shop --table public.orders",
+      "pg2kinesis backfill -d shop --table 'public.*' --wait",
+      "pg2kinesis backfill -d shop --status",
+      "pg2kinesis backfill -d shop --stop",
+    ),
+  ],
   tail: [
     example(
       undefined,
@@ -81,6 +90,11 @@ const WRONG_USAGE: Entry = ["2", "wrong usage"];
 export const EXIT_CODES: Readonly<Record<CommandName, readonly Entry[]>> = {
   run: [["0", "clean stop"], ["1", "the run failed"], WRONG_USAGE],
   check: [["0", "nothing would stop a run"], ["1", "something would"], WRONG_USAGE],
+  backfill: [
+    ["0", "asked; with --wait: every row is stored"],
+    ["1", "not asked, or with --wait a table was refused or given up"],
+    WRONG_USAGE,
+  ],
   tail: [
     ["0", "read to the end, interrupted, or the reader of the output left"],
     ["1", "the stream cannot be read, or --verify found something"],
@@ -92,6 +106,7 @@ export const EXIT_CODES: Readonly<Record<CommandName, readonly Entry[]>> = {
 export const SYNOPSIS: Readonly<Record<CommandName | TextCommandName, string>> = {
   run: "[options]",
   check: "[options]",
+  backfill: "[options]",
   tail: "[options]",
   completions: SHELLS.join("|"),
   man: "",
@@ -101,6 +116,7 @@ export const SYNOPSIS: Readonly<Record<CommandName | TextCommandName, string>> =
 export const COMMAND_TEXTS: Readonly<Record<CommandName | TextCommandName, string>> = {
   run: "follow the database",
   check: "what would stop a run",
+  backfill: "publish the rows that are in tables already",
   tail: "read a stream back",
   completions: "print completions for a shell",
   man: "print the manual page",

@@ -1,3 +1,5 @@
+import { buildBackfillOptions } from "./build_backfill_options.ts";
+import type { AskOptions } from "../backfill/ask/ask_options.ts";
 import type { RunOptions } from "../options.ts";
 import { UsageError } from "../base/errors.ts";
 import { type Arguments, environmentTexts, nearestFlag, takeApart } from "./arguments.ts";
@@ -26,6 +28,11 @@ export type Command =
     readonly options: RunOptions;
     readonly config: ConfigFile | undefined;
     readonly json: boolean;
+    readonly warnings: readonly string[];
+  }
+  | {
+    readonly kind: "backfill";
+    readonly options: AskOptions;
     readonly warnings: readonly string[];
   }
   | {
@@ -82,6 +89,11 @@ export function parseCommandLine(
   const unknown = unknownVariables(env);
   if (command === "tail") {
     return { kind: "tail", options: buildTailOptions(settings), warnings: unknown };
+  }
+  if (command === "backfill") {
+    const { options, warnings: remarks } = buildBackfillOptions(settings, env, host);
+    const warnings = [...unknown, ...remarks, ...readableSecrets(settings, config, host)];
+    return { kind: "backfill", options, warnings };
   }
   const { options, warnings: remarks } = buildRunOptions(settings, env, host);
   const warnings = [...unknown, ...remarks, ...readableSecrets(settings, config, host)];

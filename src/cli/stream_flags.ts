@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { parseStreamArn } from "../kinesis/client/stream_arn.ts";
 import { parseRoute } from "../routes/route.ts";
-import { COMMANDS, defaultedFlag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
+import { defaultedFlag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
 import { choice, duration, integer } from "../base/value_parsers.ts";
 
 export const streamFlags = {
@@ -11,7 +11,7 @@ export const streamFlags = {
     category: "stream",
     placeholder: "NAME",
     defaultText: "pg2kinesis",
-    commands: COMMANDS,
+    commands: ["run", "check", "tail"],
     short: "the stream, by name or ARN",
     long:
       "The name of the Kinesis data stream, in the region and account of the AWS settings; or " +

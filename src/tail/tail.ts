@@ -145,6 +145,9 @@ function conclude(verifier: Verifier): void {
       `${counts.passedOver} left out that a reshard left behind across shards, stored again elsewhere`,
     );
   }
+  if (counts.ofBackfills > 0) {
+    remarks.push(`${countOf(counts.ofBackfills, "record")} of them of backfills`);
+  }
   if (counts.unordered > 0) {
     remarks.push(
       `${counts.unordered} have no commit_lsn (test_decoding), so that their order was verified ` +

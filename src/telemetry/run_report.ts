@@ -1,7 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { formatLsn } from "../base/lsn.ts";
 import type { LogOptions } from "../options.ts";
-import { backfillWords } from "./backfill_words.ts";
 import { blockingStream, conditionOf } from "./condition.ts";
 import { History } from "./history.ts";
 import { printable } from "../base/printable.ts";
@@ -66,7 +65,6 @@ function logLines(observer: RunObserver, log: LogOptions): Disposable {
     const now = observer.snapshot();
     history.add(now);
     const catchUp = catchUpWords(estimateCatchUp(history.first!, now));
-    const backfill = backfillWords(now, ratesBetween(before, now).rows);
     const condition = conditionOf(now);
     // Whatever is committed while there is no connection, nobody says.
     const isKnown = now.source?.isConnected === true && now.lag.bytes !== undefined;
@@ -75,8 +73,7 @@ function logLines(observer: RunObserver, log: LogOptions): Disposable {
         `confirmed {confirmed}, behind by ${isKnown ? "" : "at least "}{behind} bytes, ` +
         "{pending} bytes waiting for Kinesis" +
         (condition.slowSide === undefined ? "" : "; {slow_side}") +
-        (catchUp === "" ? "" : "; {catch_up}") +
-        (backfill === "" ? "" : "; {backfill}"),
+        (catchUp === "" ? "" : "; {catch_up}"),
       {
         condition: condition.text,
         ...(condition.slowSide === undefined ? {} : { slow_side: condition.slowSide }),
@@ -89,7 +86,6 @@ function logLines(observer: RunObserver, log: LogOptions): Disposable {
         behind: bytesBehind(now),
         pending: now.writer?.pendingBytes ?? 0,
         ...(catchUp === "" ? {} : { catch_up: catchUp }),
-        ...(backfill === "" ? {} : { backfill }),
         ...(log.format === "json" ? forMachines(before, now) : {}),
       },
     );

@@ -7,17 +7,26 @@ import {
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { readBack } from "../support/read_back.ts";
-import { freshDatabase } from "../support/shared_postgres.ts";
+import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
 import { type AwsGate, CALLER, startAwsGate } from "../support/aws_gate.ts";
-import { addFlags, check, newWorld, SETTINGS, STREAM } from "./checked_world.ts";
+import { addFlags, check, newWorld, obey, SETTINGS, STREAM } from "./checked_world.ts";
 
 const PLUGIN = "--pg-slot-output-plugin";
+
+async function revokeMessages(db: FreshDatabase): Promise<string[]> {
+  const rows = await db.sql(
+    "select oid::regprocedure::text as name from pg_proc where proname = 'pg_logical_emit_message'",
+  );
+  return rows.map(({ name }) => `revoke execute on function ${name} from public`);
+}
 
 async function healthy(server: TestPostgres, aws: AwsGate, plugin: string) {
   const db = await freshDatabase(server);
   await db.sql("create table t (id int primary key, note text)");
   await db.sql("insert into t values (1, 'a')");
+  // By default everybody may write the messages that a backfill is asked for by.
+  for (const statement of await revokeMessages(db)) await db.sql(statement);
   if (plugin === "pgoutput") await db.sql(`create publication ${db.slot} for table t`);
   await db.createSlot(plugin);
   return { db, world: newWorld(db, aws, [PLUGIN, plugin]) };
@@ -258,6 +267,47 @@ Deno.test("check tells a role that may not look for the plugin what managed serv
       "managed servers mostly have it \\(RDS, Cloud SQL, Azure\\); on a server of yours";
     assertMatch(found?.remedy ?? "", new RegExp(`^${managed}: ${install}$`));
   }
+});
+
+Deno.test("check says what a backfill can read, and prints what mends the rest", async () => {
+  await using server = await startEmbeddedPostgres({ settings: SETTINGS });
+  await using aws = await startAwsGate();
+  await aws.kinesis.createStream(STREAM, 1);
+  await using db = await freshDatabase(server);
+  await db.sql(`create role least login replication bypassrls;
+    create table ready (id int primary key); grant select on ready to least;
+    create table "Closed" (id int primary key); create table plain (id int);
+    create table other (id int); create table left_out (id int);
+    grant select on plain, other to least;
+    alter table plain replica identity full; alter table other replica identity full;
+    create role owner; create schema s authorization owner; set role owner;
+    create table s.parts (id int primary key) partition by range (id);
+    create table s.parts_1 partition of s.parts for values from (1) to (2);
+    create table s.parts_2 partition of s.parts for values from (2) to (3)`);
+  await db.createSlot("test_decoding");
+  const world = newWorld(db, aws, ["-u", "least", "-f", "JSON", "--exclude-table", "*.left_out"]);
+  const first = await check(world);
+  assertEquals(first.code, 0, first.stdout);
+  const found = () => first.lines.filter(({ check }) => check.startsWith("backfill"));
+  assertEquals(found().map(({ mark, check, found }) => `${mark} ${check}: ${found}`), [
+    "✓ backfill: a backfill can read 1 of the 6 followed tables",
+    '✓ backfill: no backfill of public.Closed, s.parts_1, s.parts_2: each may not be read by the role "least" (SELECT on the whole table)',
+    "✓ backfill: no backfill of public.plain, public.other: each has no primary key, and no index that is its replica identity",
+    '✓ backfill: no backfill of s.parts_1, s.parts_2: each is in a schema that the role "least" may not use',
+    "! backfill_messages: every role in the database may write the messages of a backfill: it can ask for one, and a forged one can make it skip rows",
+  ]);
+  for (const { remedy } of found()) {
+    if (remedy !== undefined && !/<columns>/.test(remedy)) await obey(world, remedy);
+  }
+  await db.sql(
+    "set role owner; create table s.parts_3 partition of s.parts for values from (3) to (4)",
+  );
+  const after = (await check(world)).lines.filter(({ check }) => check.startsWith("backfill"));
+  assertEquals(after.map(({ mark, check, found }) => `${mark} ${check}: ${found}`), [
+    "✓ backfill: a backfill can read 5 of the 7 followed tables",
+    "✓ backfill: no backfill of public.plain, public.other: each has no primary key, and no index that is its replica identity",
+    "✓ backfill_messages: only roles with EXECUTE on pg_logical_emit_message() write them",
+  ]);
 });
 
 Deno.test("check --json names what mends each thing", async () => {

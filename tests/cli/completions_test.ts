@@ -23,6 +23,7 @@ const OFFERS: readonly (readonly [line: string, offers: readonly string[]])[] = 
     "--pg-sslkey",
   ]],
   ["pg2kinesis tail --", namesOf("tail")],
+  ["pg2kinesis backfill --", namesOf("backfill")],
   ["pg2kinesis --pg-sslmode ver", ["verify-ca", "verify-full"]],
   ["pg2kinesis --pg-sslmode verify-ca --operations t", ["truncate"]],
   ["pg2kinesis -d tail --fo", []],

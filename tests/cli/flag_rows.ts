@@ -32,8 +32,12 @@ const choiceRow = (see: Row["see"], words: readonly string[], bad: string, near:
 
 const DEBEZIUM: Env = { PG2KINESIS_MESSAGE_FORMATTER: "debezium" };
 
-/** The flags of other commands are tested in tail_flags_test.ts. */
+/** The flags of other commands are tested in tail_flags_test.ts and backfill_flags_test.ts. */
 export type OtherFlag =
+  | "table"
+  | "wait"
+  | "status"
+  | "stop"
   | "from"
   | "since"
   | "lines"

@@ -46,7 +46,7 @@ Deno.test("renderHelp's examples are command lines that parse", () => {
     renderHelp(command).replaceAll("\\\n", "").split("\n")
       .filter((line) => /^ +pg2kinesis .* -d |^ +pg2kinesis tail -/.test(line))
   );
-  assertEquals(examples.length, 8);
+  assertEquals(examples.length, 12);
   for (const example of examples) {
     const words = example.trim().replace(/ [|>].*/, "").split(/\s+/).slice(1);
     parseCommandLine(words.map((word) => word.replaceAll("'", "")), { PGUSER: "u" }, hostWith());

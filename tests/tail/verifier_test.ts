@@ -247,6 +247,38 @@ Deno.test("KeyHistories takes what is older than its memory for a duplicate, and
   assertEquals(histories.add("key 0", named(25_000)), "late");
 });
 
+Deno.test("Verifier expects no seq of what a backfill read, and verifies its order and content", () => {
+  const read = (id: number, pair: [string, number], more: Record<string, unknown> = {}) =>
+    change(id, pair, { op: "read", request: "r1", ...more });
+  const end = (pair: [string, number]) => ({
+    ...change(0, pair, { op: "backfill", request: "r1", rows: 3, complete: true }),
+    key: "public.t",
+  });
+  // The mark at 0/20 was stored in part before a kill; its rows are read again with the one at 0/40.
+  const good: (readonly [UserRecord])[] = [
+    [change(1, ["0/10", 0])],
+    [read(2, ["0/20", 1])],
+    [read(2, ["0/20", 1])],
+    [change(2, ["0/30", 0])],
+    [read(1, ["0/40", 0])],
+    [read(3, ["0/40", 2])],
+    [end(["0/40", 7])],
+  ];
+  const { counts, told } = verify(good, true);
+  assertEquals(told, []);
+  assertEquals(counts, { verified: 7, ofBackfills: 5, duplicates: 1 });
+
+  const late = verify([...good, [read(2, ["0/28", 0])]], true);
+  assertMatch(late.told.join(), /the pair \(0\/28, 0\) of "public.t:2" comes after a later change/);
+  const differing = verify([...good, [read(3, ["0/40", 2], { after: { id: 4 } })]], true);
+  assertMatch(differing.told.join(), /came before with other content/);
+  // The changes themselves are expected as ever.
+  assertEquals(verify([...good, [change(9, ["0/50", 1])]], true).counts.gaps, 1);
+  const { commit_lsn: _, ...unordered } = JSON.parse(String(read(5, ["0/60", 3])["data"]));
+  const plain = { key: "public.t:5", data: JSON.stringify(unordered) };
+  assertEquals(verify([[plain]], true).counts, { verified: 1, ofBackfills: 1, unordered: 1 });
+});
+
 Deno.test("KeyHistories sees the order of unordered names within a transaction only", () => {
   const histories = new KeyHistories();
   const names = [[5, 2], [5, 3], [4, 0], [4, 7], [4, 6], [4, 6], [5, 3], [6, 0]] as const;
