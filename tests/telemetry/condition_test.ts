@@ -47,3 +47,25 @@ Deno.test("conditionOf says which side the other one waits for", () => {
   assertEquals(slowSide({ lag: behind, pendingBytes: 4_100_000 }), "PostgreSQL waits for Kinesis");
   assertEquals(slowSide({ state: "reconnecting", pendingBytes: 4_100_000 }), undefined);
 });
+
+Deno.test("conditionOf names the stream that fails, and the one that all others wait for", () => {
+  const failing = { seconds: 90, reason: "throttled", shards: 1, stream: "b" };
+  const streams = [{ stream: "a" }, { stream: "b", shards: [] }, { stream: "c" }];
+  assertEquals(
+    textOf({ failing, streams }),
+    "puts into stream b failing since 2026-11-28T11:58:30Z (90 s): throttled",
+  );
+  assertEquals(
+    textOf({ failing: { ...failing, streams: 2 }, streams }),
+    "puts into 2 of 3 streams failing, first into b since 2026-11-28T11:58:30Z (90 s): throttled",
+  );
+  const full = [{ stream: "a", pendingBytes: 10 }, { stream: "b", pendingBytes: 4_100_000 }];
+  assertEquals(
+    conditionOf(madeUpSnapshot({ pendingBytes: 4_100_000, streams: full })).slowSide,
+    "PostgreSQL waits for stream b",
+  );
+  assertEquals(
+    conditionOf(madeUpSnapshot({ pendingBytes: 10, streams: full })).slowSide,
+    undefined,
+  );
+});
