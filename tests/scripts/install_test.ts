@@ -15,9 +15,11 @@ for (const downloader of ["curl", "wget"]) {
     await using release = await serve({ [NAME]: PROGRAM });
     const { code, stdout, stderr } = await install(release, { downloader });
     assertEquals([code, stderr], [0, ""]);
-    assertEquals(stdout.split("\n").slice(0, 2), [
+    assertEquals(stdout.split("\n"), [
       `downloading ${NAME}`,
       `installed ${release.prefix}/bin/pg2kinesis: pg2kinesis 1.2.3 (test)`,
+      `${release.prefix}/bin is not in PATH`,
+      "",
     ]);
     assertEquals(await installed(release), { pg2kinesis: PROGRAM });
     assertEquals((await Deno.stat(join(release.prefix, "bin/pg2kinesis"))).mode! & 0o777, 0o755);
@@ -190,6 +192,18 @@ Deno.test("install.sh says that a folder is in its place, and puts nothing into 
   assertEquals((await install(release)).code, 0);
   assertEquals(await Deno.readTextFile(join(release.prefix, "old")), "old");
   assert((await Deno.lstat(place)).isFile);
+});
+
+Deno.test("install.sh says where it cannot write", async () => {
+  await using release = await serve({ [NAME]: PROGRAM });
+  const file = join(release.prefix, "file");
+  await Deno.writeTextFile(file, "");
+  const { code, stdout, stderr } = await install({ ...release, prefix: file });
+  assertEquals([code, stdout], [1, ""]);
+  assertEquals(
+    stderr,
+    `install.sh: cannot write to ${file}/bin: run it as a user who can, or with PREFIX=$HOME/.local\n`,
+  );
 });
 
 Deno.test("install.sh that arrives by half does nothing", async () => {
