@@ -38,6 +38,8 @@ const WINDOW = 16;
 /** A table with fewer rows is read together with others. */
 const SMALL_ROWS = 5_000;
 const LOOK_EVERY_MS = 1_000;
+/** Tables of which one look tells who writes to them. */
+const LOOKED_AT_AHEAD = 500;
 const REMINDER_MS = 60_000;
 const MAX_TIMEOUT_MS = 600_000;
 
@@ -195,6 +197,7 @@ export class BackfillDriver implements Disposable {
     const { state, slot, clock } = this.parts;
     if (await this.#tables.findMore(reader, request)) return;
     const number = state.takeNumber();
+    const { length } = state.tables!;
     const givenUp = state.tables!.filter(({ outcome }) => outcome?.complete === false);
     this.#news.tell(request, { news: "done", tables: givenUp.length });
     state.mark = { number, sentMs: clock.now() };
@@ -208,7 +211,7 @@ export class BackfillDriver implements Disposable {
     }
     logger.info("backfill {request} has ended: {tables} tables, {givenUp} of them given up", {
       request: request.id,
-      tables: state.tables?.length ?? 0,
+      tables: length,
       givenUp: givenUp.length,
     });
   }
@@ -216,9 +219,12 @@ export class BackfillDriver implements Disposable {
   /** What can be read now, keys that are to be read by themselves first. */
   async #choose(reader: Reader, now: number): Promise<Job[]> {
     const { state, checkpoint, clock } = this.parts;
-    const window = state.tables!.filter((table) => !table.hasEndedBy(checkpoint.storedLsn))
-      .slice(0, WINDOW).filter(({ outcome }) => outcome === undefined);
-    const unclear = window.filter(({ clearedIn }) => clearedIn !== state.epoch);
+    const left = state.tables!.filter((table) => !table.hasEndedBy(checkpoint.storedLsn));
+    const window = left.slice(0, WINDOW).filter(({ outcome }) => outcome === undefined);
+    // Also of tables that come later: what is written to them from now on is noted.
+    const unclear = left.slice(0, LOOKED_AT_AHEAD).filter(({ outcome, clearedIn }) =>
+      outcome === undefined && clearedIn !== state.epoch
+    );
     if (unclear.length > 0 && now - this.#lookedMs >= LOOK_EVERY_MS) {
       this.#lookedMs = now;
       await lookForWriters(reader, unclear, state.epoch, clock.wall());
