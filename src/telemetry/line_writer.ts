@@ -63,11 +63,11 @@ export class LineWriter {
 
   /**
    * Resolves when all is written, or cannot be; when nothing of it was taken for `idleMs`; and at the
-   * latest after three times that.
+   * latest after five times that.
    */
   async flush(idleMs: number): Promise<void> {
     this.#start();
-    for (let turn = 0; turn < 3 && this.#writing !== undefined; turn++) {
+    for (let turn = 0; turn < 5 && this.#writing !== undefined; turn++) {
       const before = this.#taken;
       const written = new AbortController();
       await Promise.race([this.#writing, systemClock.sleep(idleMs, written.signal)]);
