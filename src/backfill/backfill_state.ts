@@ -118,10 +118,16 @@ export class BackfillState {
     this.#earlyCount = 0;
   }
 
-  /** Nothing behind `lsn` is confirmed before a mark that is yet to be sent has come back. */
+  /**
+   * Nothing behind `lsn` is confirmed before a mark that is yet to be sent has come back. Where nothing is
+   * asked for, none will be sent, and nothing has to be kept: the WAL would pile up for ever.
+   */
   holdUntilNextMark(lsn: Lsn): void {
     const number = this.#number;
-    this.holds.push({ lsn, isOver: () => this.cameBack > number });
+    this.holds.push({
+      lsn,
+      isOver: () => this.cameBack > number || (this.isIdle && this.mark === undefined),
+    });
   }
 
   /** Nothing behind `lsn` is confirmed before everything up to `endLsn` is stored. */

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { BackfillState } from "../../src/backfill/backfill_state.ts";
 import { Part } from "../../src/backfill/chunk.ts";
 import {
@@ -320,4 +320,23 @@ Deno.test("BackfillStage ignores messages of other slots and malformed ones", as
   });
   assertEquals(stream.state.malformed, 1);
   assertEquals("fault" in parseControlMessage("{}"), true);
+});
+
+Deno.test("BackfillStage keeps no WAL after a failover where nobody asks for rows, and until the next mark where one does", async () => {
+  for (const isAsked of [false, true]) {
+    const stream = new Stream();
+    if (isAsked) await stream.begin();
+    const branch = await stream.transaction(9, [row("insert", ["1", "a", "x"])]);
+    stream.checkpoint.leaveAt(branch);
+    stream.stage.restarted(branch);
+    const end = await stream.transaction(10, [row("insert", ["2", "b", "y"])]);
+    assertEquals(stream.checkpoint.storedLsn, end);
+    if (isAsked) {
+      assert(stream.checkpoint.flushLsn <= branch);
+      await stream.mark(11, stream.state.takeNumber());
+      assert(stream.checkpoint.flushLsn > branch);
+    } else {
+      assertEquals(stream.checkpoint.flushLsn, end);
+    }
+  }
 });
