@@ -24,6 +24,7 @@ const ROOMS: readonly Level[] = [
   "kinesis",
   "routes",
   ["run_progress.ts", "checkpoint.ts", "transaction_totals.ts"],
+  "left_out.ts",
   "publisher.ts",
   "backfill",
   "pipeline.ts",

@@ -4,12 +4,12 @@ import type { AmbiguousMessage, Commit, Truncate } from "./decode/event.ts";
 import { RunError, TooLargeError } from "./base/errors.ts";
 import type { Change, Emit, EmitRoute, FormatProblem, Formatter } from "./format/formatter.ts";
 import type { RecordTarget, Ticket } from "./base/record_writer.ts";
-import { formatLsn } from "./base/lsn.ts";
 import type { PolicyOptions, StreamOptions } from "./options.ts";
 import type { Catalog } from "./postgres/catalog/known_table.ts";
 import type { ServerWarning } from "./base/replication_message.ts";
-import { type IsWanted, mayBeWanted } from "./decode/wal2json/left_out_row.ts";
-import type { Progress, SkipReason } from "./run_progress.ts";
+import { describeChange, LeftOut, rememberTable } from "./left_out.ts";
+import type { IsWanted } from "./decode/wal2json/left_out_row.ts";
+import type { Progress } from "./run_progress.ts";
 import { TransactionTotals } from "./transaction_totals.ts";
 import type { ChoosesTarget, Detour } from "./routes/router.ts";
 
@@ -28,27 +28,6 @@ const encoder = new TextEncoder();
 /** So often without a word; then it may take as long as a standby is away. */
 const PATIENT_ATTEMPTS = 20;
 const STILL_NOT_VISIBLE_MS = 2000;
-
-const LEFT_OUT = {
-  row: {
-    found: "PostgreSQL left a change out",
-    advice:
-      "give the table a replica identity (ALTER TABLE … REPLICA IDENTITY FULL, or a primary " +
-      "key), leave it out with --exclude-table, or ",
-  },
-  publication: {
-    found: "PostgreSQL left changes out",
-    advice: "create the publication again, which changes from before it do not see, or ",
-  },
-  unclear: { found: "PostgreSQL warns", advice: "it may have left changes out; " },
-} as const satisfies Record<ServerWarning["leftOut"], { found: string; advice: string }>;
-
-/** What a problem counts as when the policy lets the run go on. */
-const SKIP_REASON_OF = {
-  "no-key": "no_key",
-  "key-not-sent": "key_not_sent",
-  "unknown-table": "unknown_table",
-} as const satisfies Record<FormatProblem["kind"], SkipReason>;
 
 type UnknownTable = FormatProblem & { readonly kind: "unknown-table" };
 
@@ -90,13 +69,13 @@ export class Publisher {
   /** Of those, what the stream took. */
   #taken = 0;
   readonly #totals: TransactionTotals | undefined;
-  /** Problem and table: reported once. */
-  readonly #warned = new Set<string>();
+  readonly #leftOut: LeftOut;
   /** Tables that the catalog did not have when it was read for them. */
   readonly #unknown = new Set<string>();
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
+    this.#leftOut = new LeftOut(parts.isWanted, parts.policy, parts.progress);
     if ("targetOf" in parts.writer) this.#router = parts.writer;
     else this.#writer = parts.writer;
     this.#transactions = parts.transactions ?? this.#writer;
@@ -132,7 +111,7 @@ export class Publisher {
     if (this.#mayFormatLater(change, problem)) {
       return this.#publishAfterReading(change, ticket, problem);
     }
-    this.#leaveOut(change, problem);
+    this.#leftOut.change(change, problem);
   }
 
   #published(change: Change): undefined {
@@ -228,31 +207,11 @@ export class Publisher {
 
   /** The walsender says, behind what it sent at `place`, that it left something out (invariant 7). */
   leftOut(warning: ServerWarning, place: string): void {
-    const { isWanted, policy, progress } = this.#parts;
-    if (warning.leftOut === "row" && !mayBeWanted(warning.text, isWanted)) return;
-    const { text } = warning;
-    const found = LEFT_OUT[warning.leftOut].found;
-    if (policy.onPluginSkip === "stop") {
-      throw new RunError(
-        `${found} after ${place}: ${text}; ${LEFT_OUT[warning.leftOut].advice}go on ` +
-          "in such a case with --on-plugin-skip warn",
-      );
-    }
-    progress.skipped.left_out_by_server++;
-    logger.warn("{found} after {place}: {text}", { found, place, text });
+    this.#leftOut.byServer(warning, place);
   }
 
-  /** Stops nothing, since whoever may write messages could write such a one. */
-  leaveOutMessage({ lsn, transaction, prefix }: AmbiguousMessage): void {
-    this.#parts.progress.skipped.ambiguous_message++;
-    logger.warn(
-      "leaving out the logical message at LSN {place}: test_decoding does not show whether its prefix " +
-        "is {prefix} or a longer one, nor where its content begins",
-      {
-        place: formatLsn(lsn) + (transaction === undefined ? "" : ` (xid ${transaction.xid})`),
-        prefix: JSON.stringify(prefix),
-      },
-    );
+  leaveOutMessage(message: AmbiguousMessage): void {
+    this.#leftOut.message(message);
   }
 
   /** Whether reading the catalog again would help. */
@@ -279,8 +238,8 @@ export class Publisher {
       else await this.#parts.catalog.refresh();
       const problem = this.#format(change, ticket);
       if (problem === undefined) return this.#published(change);
-      if (problem.kind === "unknown-table") remember(this.#unknown, problem.table);
-      if (!this.#mayFormatLater(change, problem)) return this.#leaveOut(change, problem);
+      if (problem.kind === "unknown-table") rememberTable(this.#unknown, problem.table);
+      if (!this.#mayFormatLater(change, problem)) return this.#leftOut.change(change, problem);
       const isOpening = wait.kind === "unopened" || problem.kind === "unopened";
       wait = problem;
       if (isOpening) continue;
@@ -296,7 +255,7 @@ export class Publisher {
     logger.warn(
       "waiting with {change}: its transaction is decoded, but neither its commit, which may wait " +
         "for a synchronous standby, nor its table is visible yet",
-      { change: describe(change) },
+      { change: describeChange(change) },
     );
   }
 
@@ -354,7 +313,7 @@ export class Publisher {
     const change = this.#change!;
     const { policy, progress } = this.#parts;
     const writer = this.#writer!;
-    const what = `the record of ${describe(change)} has ${size}, and the stream takes ` +
+    const what = `the record of ${describeChange(change)} has ${size}, and the stream takes ` +
       `${writer.maxRecordBytes}`;
     switch (policy.onOversize) {
       case "stop":
@@ -393,76 +352,5 @@ export class Publisher {
       if (!(error instanceof TooLargeError)) throw error;
       throw new RunError(`${what}; it is too large to find its key in it`, { cause: error });
     }
-  }
-
-  #leaveOut(change: Change, problem: FormatProblem): void {
-    const { policy, progress } = this.#parts;
-    const { flag, goesOn, hint } = this.#rule(problem.kind, policy);
-    if (!goesOn) {
-      throw new RunError(
-        `cannot publish ${describe(change)}: ${problem.reason}; ${
-          problem.hint ?? hint
-        }, or choose ${flag}`,
-      );
-    }
-    progress.skipped[SKIP_REASON_OF[problem.kind]]++;
-    const warned = `${problem.kind} ${problem.table}`;
-    if (this.#warned.has(warned)) return;
-    remember(this.#warned, warned);
-    logger.warn("leaving out {change}, and all others like it: {reason}", {
-      change: describe(change),
-      reason: problem.reason,
-    });
-  }
-
-  #rule(kind: FormatProblem["kind"], policy: PolicyOptions) {
-    switch (kind) {
-      case "no-key":
-        return {
-          goesOn: policy.onMissingPkey === "skip",
-          flag: "--on-missing-pkey skip",
-          hint: "give the table a primary key, publish whole rows with --full-change",
-        };
-      case "key-not-sent":
-        return {
-          goesOn: policy.onPluginSkip === "warn",
-          flag: "--on-plugin-skip warn",
-          hint: "give the table a replica identity that holds its primary key " +
-            "(ALTER TABLE … REPLICA IDENTITY DEFAULT or FULL)",
-        };
-      case "unknown-table":
-        return {
-          goesOn: policy.onUnknownTable === "skip",
-          flag: "--on-unknown-table skip",
-          hint: "leave the table out with --exclude-table",
-        };
-      default:
-        return kind satisfies never;
-    }
-  }
-}
-
-/** Of table names; a database that keeps creating tables must not fill the memory with them. */
-const MAX_REMEMBERED = 50_000;
-
-function remember(names: Set<string>, name: string): void {
-  if (names.size >= MAX_REMEMBERED) names.clear();
-  names.add(name);
-}
-
-/** "update of public.orders at LSN 0/16B3748 (xid 731)". */
-function describe(change: Change): string {
-  const lsn = formatLsn(change.lsn);
-  const xid = change.transaction === undefined ? "" : ` (xid ${change.transaction.xid})`;
-  switch (change.kind) {
-    case "truncate":
-      return `the truncate of ${change.relations.map((r) => r.qualifiedName).join(", ")} ` +
-        `at LSN ${lsn}${xid}`;
-    case "message":
-      return `the logical message "${change.prefix}" at LSN ${lsn}${xid}`;
-    case "backfill":
-      return `the end of the backfill of ${change.relation.qualifiedName} at LSN ${lsn}${xid}`;
-    default:
-      return `the ${change.kind} of ${change.relation.qualifiedName} at LSN ${lsn}${xid}`;
   }
 }
