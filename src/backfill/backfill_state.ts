@@ -114,20 +114,14 @@ export class BackfillState {
 
   /** They were handed to their tables. */
   forgetEarly(): void {
-    this.early = new Map();
+    if (this.early === undefined || this.early.size > 0) this.early = new Map();
     this.#earlyCount = 0;
   }
 
-  /**
-   * Nothing behind `lsn` is confirmed before a mark that is yet to be sent has come back. Where nothing is
-   * asked for, none will be sent, and nothing has to be kept: the WAL would pile up for ever.
-   */
+  /** Nothing behind `lsn` is confirmed before a mark that is yet to be sent has come back. */
   holdUntilNextMark(lsn: Lsn): void {
     const number = this.#number;
-    this.holds.push({
-      lsn,
-      isOver: () => this.cameBack > number || (this.isIdle && this.mark === undefined),
-    });
+    this.holds.push({ lsn, isOver: () => this.cameBack > number });
   }
 
   /** Nothing behind `lsn` is confirmed before everything up to `endLsn` is stored. */
@@ -170,6 +164,12 @@ export class BackfillState {
 
   /** What may be confirmed now (B8); undefined: whatever is stored. */
   bound(storedLsn: Lsn): Lsn | undefined {
+    if (this.isIdle && this.mark === undefined) {
+      // What has ended need not come again, and no mark would free it: the WAL would pile up for ever.
+      this.holds.length = 0;
+      this.forgetEarly();
+      return undefined;
+    }
     let least = this.ledger.bound;
     const take = (lsn: Lsn) => {
       if (least === undefined || lsn < least) least = lsn;
