@@ -63,7 +63,7 @@ Deno.test("pg2kinesis --standby stops at once while it waits, and says when its 
     await using waiting = await Pg2kinesis.start(flags, { env: kinesis.env });
     await waiting.waitForLog(/standing by/);
     waiting.signal("SIGHUP");
-    await waiting.waitForLog(/keys are read when the slot is free/);
+    await waiting.waitForLog(/keys will be read when the slot is free/);
     assertEquals(await waiting.stop(), 0, waiting.stderr);
   }
   // Without --standby it is an error.
