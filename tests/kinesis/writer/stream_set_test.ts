@@ -205,7 +205,7 @@ Deno.test("StreamSet ends with the stream that was deleted and made again, and p
     world.service.call("DeleteStream", { StreamName: "b" });
     world.service.call("CreateStream", { StreamName: "b", ShardCount: 1 });
     const error = await set.failure;
-    assertStringIncludes(error.message, "stream b (us-east-1) was deleted and made again");
+    assertStringIncludes(error.message, "stream b (us-east-1) was deleted and recreated");
     await assertRejects(() => set.flush(), RunError);
     a.add("k", "late", new CountingTicket());
     await world.clock.sleep(5_000);

@@ -199,7 +199,7 @@ for (const [aggregation, isIdle] of [["kpl", false], ["none", false], ["kpl", tr
         await addAndFlush(writer, new CountingTicket(), ["2"]);
       }
       const error = await writer.failure;
-      assertMatch(error.message, /deleted and made again/);
+      assertMatch(error.message, /deleted and recreated/);
       const seconds = (clock.now() - since) / 1000;
       assert(seconds < (isIdle ? 65 : 3), `it took ${seconds} s`);
     });
