@@ -185,6 +185,8 @@ export class DecoderFuzzer {
       const { newRow, oldRow } = value as { newRow?: Column[]; oldRow?: Column[] };
       const values = (row: Column[] | undefined) => row?.map((column) => column.value);
       this.#expectSame({ newRow: values(newRow), oldRow: values(oldRow) }, reference, data);
+    } else if (this.plugin === "wal2json") {
+      this.#expectSame(withoutQuotesOfNulls(rest), withoutQuotesOfNulls(reference), data);
     } else {
       this.#expectSame(rest, reference, data);
     }
@@ -272,6 +274,19 @@ function isUtf8(data: Uint8Array): boolean {
 }
 
 /** Equal values have equal text, in whatever order their members stand. */
+/** A null does not say whose type it is: the decoder goes by the values before it, which the reference has not seen. */
+function withoutQuotesOfNulls(
+  value: Record<string, unknown> | undefined,
+): Record<string, unknown> | undefined {
+  const plain = (row: unknown) =>
+    (row as Column[] | undefined)?.map((column) =>
+      column.value === null ? { ...column, type: column.type.replace(/^"(.*)"$/, "$1") } : column
+    );
+  return value === undefined
+    ? undefined
+    : { ...value, newRow: plain(value.newRow), oldRow: plain(value.oldRow) };
+}
+
 function show(value: unknown): string {
   return JSON.stringify(value, (_, part) => {
     if (part === UNCHANGED) return "(unchanged)";

@@ -9,11 +9,11 @@ export function readPgoutput(
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   let at = 5;
   const letter = () => String.fromCharCode(view.getUint8(at++));
-  const tuple = () => {
+  const tuple = (isKeyOnly = false) => {
     const count = view.getInt16(at);
     at += 2;
     if (count !== columns.length) throw new RangeError("wrong number of columns");
-    return columns.map(({ isBoolean }) => {
+    return columns.map(({ isBoolean, isKey }) => {
       const kind = letter();
       if (kind === "n") return null;
       if (kind === "u") return "(unchanged)";
@@ -21,6 +21,8 @@ export function readPgoutput(
       const length = view.getUint32(at);
       at += 4 + length;
       if (at > data.length) throw new RangeError("too long");
+      // The server sends none there, and nobody reads one.
+      if (isKeyOnly && !isKey) return "";
       const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
         .decode(data.subarray(at - length, at));
       if (!isBoolean) return text;
@@ -34,7 +36,7 @@ export function readPgoutput(
     let oldRow: unknown[] | undefined;
     if (next === "K" || next === "O") {
       const isKeyOnly = next === "K";
-      oldRow = tuple().filter((_, index) => !isKeyOnly || columns[index]!.isKey);
+      oldRow = tuple(isKeyOnly).filter((_, index) => !isKeyOnly || columns[index]!.isKey);
       if (kind !== "D") next = letter();
     }
     const newRow = next === "N" ? tuple() : undefined;
