@@ -2,7 +2,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { KinesisClient, PutRecordCommand, PutRecordsCommand } from "@aws-sdk/client-kinesis";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
+import type { HttpHandler, SdkRequest } from "../../../src/aws/http_handler.ts";
+import { systemClock } from "../../../src/base/clock.ts";
+import { AnsweringHandler } from "../../../src/kinesis/client/answered_call.ts";
 import { connectKinesis } from "../../../src/kinesis/client/kinesis_client.ts";
+import { LeanPuts } from "../../../src/kinesis/client/lean_puts.ts";
 import { type HttpResponse, serveHttp } from "../../support/fault_server/http1.ts";
 
 const credentials = { accessKeyId: "AKIATEST", secretAccessKey: "test" };
@@ -38,6 +42,11 @@ const ANSWERS: readonly HttpResponse[] = [
   { status: 400, contentType: JSON_TYPE, body: "" },
   { status: 500, contentType: JSON_TYPE, body: error("InternalFailure") },
   { status: 503, contentType: "text/plain", body: "busy" },
+  {
+    status: 500,
+    contentType: JSON_TYPE,
+    body: '{"ShardId":"s","SequenceNumber":"1","Records":[{}]}',
+  },
   { status: 200, contentType: JSON_TYPE, body: '{"ShardId":"shard","Sequence' },
   { status: 200, contentType: JSON_TYPE, body: "nothing" },
   { status: 200, contentType: JSON_TYPE, body: new Uint8Array([0x7B, 0xFF, 0xFE, 0x7D]) },
@@ -85,5 +94,32 @@ Deno.test("a put that was not stored fails as with the SDK's client, for whateve
   } finally {
     api.close();
     sdk.destroy();
+  }
+});
+
+Deno.test("puts go where the SDK's client sends them, whichever account a stream is in", async () => {
+  const hosts: string[] = [];
+  const body = new TextEncoder().encode('{"ShardId":"s","SequenceNumber":"1"}');
+  const network = {
+    metadata: { handlerProtocol: "http/1.1" },
+    handle: ({ hostname }: SdkRequest) => {
+      hosts.push(hostname);
+      return Promise.resolve({ response: { statusCode: 200, reason: "OK", headers: {}, body } });
+    },
+  } as unknown as HttpHandler;
+  const client = new KinesisClient({
+    region: "eu-west-1",
+    credentials,
+    requestHandler: new AnsweringHandler(network) as never,
+  });
+  const puts = new LeanPuts(client, network, systemClock);
+  const options = { abortSignal: signal, requestTimeout: 1000 };
+  const arnOf = (account: string) => `arn:aws:kinesis:eu-west-1:${account}:stream/changes`;
+  for (const arn of [arnOf("111111111111"), arnOf("222222222222"), undefined]) {
+    await puts.putRecord({ ...put, streamName: arn ?? "changes" }, options);
+    const stream = arn === undefined ? { StreamName: "changes" } : { StreamARN: arn };
+    const [ours] = hosts.splice(0);
+    await client.send(new PutRecordCommand({ ...stream, PartitionKey: "k", Data: record.data }));
+    assertEquals([ours], hosts.splice(0));
   }
 });

@@ -76,3 +76,16 @@ Deno.test("put bodies take a view into a larger buffer for the bytes it is", () 
     Records: [{ PartitionKey: "k", Data: "AgM=" }],
   });
 });
+
+Deno.test("put bodies have room for keys of which every character is three bytes", () => {
+  const record = {
+    partitionKey: "€".repeat(256),
+    data: new Uint8Array(0),
+    explicitHashKey: undefined,
+  };
+  const records = Array.from({ length: 500 }, () => record);
+  assertEquals(read(putRecordsBody("s", records, pool)), {
+    ...NAMED,
+    Records: records.map(({ partitionKey }) => ({ PartitionKey: partitionKey, Data: "" })),
+  });
+});
