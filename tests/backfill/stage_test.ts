@@ -327,15 +327,18 @@ Deno.test("BackfillStage keeps no WAL after a failover where nobody asks for row
     const stream = new Stream();
     if (isAsked) await stream.begin();
     const branch = await stream.transaction(9, [row("insert", ["1", "a", "x"])]);
+    // What the new timeline does not have.
+    await stream.transaction(10, [row("insert", ["9", "lost", "x"])]);
+    if (isAsked) await stream.mark(10, stream.state.takeNumber());
     stream.checkpoint.leaveAt(branch);
     stream.stage.restarted(branch);
-    const end = await stream.transaction(10, [row("insert", ["2", "b", "y"])]);
+    const end = await stream.transaction(11, [row("insert", ["2", "b", "y"])]);
     assertEquals(stream.checkpoint.storedLsn, end);
     // As the driver does, which wakes for each restart.
     stream.checkpoint.hold(stream.state.bound(end));
     if (isAsked) {
       assert(stream.checkpoint.flushLsn <= branch);
-      await stream.mark(11, stream.state.takeNumber());
+      await stream.mark(12, stream.state.takeNumber());
       assert(stream.checkpoint.flushLsn > branch);
     } else {
       assertEquals(stream.checkpoint.flushLsn, end);
