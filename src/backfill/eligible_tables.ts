@@ -10,14 +10,8 @@ import {
 import { type Obstacle, obstaclesOf } from "./table_obstacles.ts";
 
 /** One table, and whether a backfill can read it. */
-export interface BackfillTable {
-  readonly oid: number;
-  readonly schema: string;
-  readonly table: string;
-  /** `schema.table`, unquoted. */
-  readonly name: string;
-  /** The same as SQL. */
-  readonly quoted: string;
+export interface BackfillTable
+  extends Pick<TableFacts, "oid" | "schema" | "table" | "name" | "quoted"> {
   /** Rows are read of a `table` alone; those of a partitioned one are in its partitions. */
   readonly kind: TableKind;
   readonly isTemporary: boolean;
