@@ -13,7 +13,7 @@ export type Change = RowChange | Truncate | LogicalMessage | BackfillEnd;
 /**
  * Takes one user record. Text is stored as UTF-8; bytes are copied before it returns. Without an
  * explicit hash key the record goes where the MD5 of its partition key says; `"every shard"` stores it
- * once in each shard. `"transactions"` stores what tells of a transaction's beginning or end in the stream of
+ * once in each shard. `"transactions"` stores a transaction's beginning or end in the stream of
  * such records, `"shards of the transaction"` once in each shard that has some of its changes.
  */
 export type Emit = (

@@ -5,7 +5,7 @@ import type { Utf8Writer } from "../utf8_writer.ts";
 /** The version whose records these are like: some consumers look at it. */
 export const DEBEZIUM_VERSION = "3.6.1.Final";
 
-/** What a record tells of where it comes from. */
+/** Where a record comes from. */
 export interface Origin {
   readonly lsn: Lsn;
   readonly transaction: TransactionInfo | undefined;

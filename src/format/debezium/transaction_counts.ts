@@ -40,7 +40,7 @@ export class TransactionCounts {
     return this.#id;
   }
 
-  /** True the first time in a transaction: its beginning is to be told before the record. */
+  /** True the first time in a transaction: its beginning goes before the record. */
   begin(): boolean {
     if (this.#isOpen) return false;
     this.#isOpen = true;
@@ -55,7 +55,7 @@ export class TransactionCounts {
     return { total: this.#total, ofTable: this.#byTable.get(table)! };
   }
 
-  /** What was counted, if the beginning was told; then all is forgotten. */
+  /** What was counted, if the beginning was written; then all is forgotten. */
   end():
     | { readonly total: number; readonly byTable: readonly (readonly [string, number])[] }
     | undefined {

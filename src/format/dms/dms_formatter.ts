@@ -55,7 +55,7 @@ export class DmsFormatter implements Formatter {
   ) {
     const encodingOf = typeEncodings(catalog, (type) => ({
       encoder: dmsEncoder(type, settings.NoHexPrefix),
-      // An unchanged value is not told at all.
+      // An unchanged value is left out.
       unchanged: undefined,
     }));
     const leave = settings.IncludeNullAndEmpty ? "nothing" : "nulls and empty texts";
@@ -205,7 +205,7 @@ export class DmsFormatter implements Formatter {
       key: key?.columns.map(({ name }) => name) ?? [],
     };
     const operation = this.#definitions.changeTo(qualifiedName, definition);
-    // Before it counts as told: a type may have to be read first.
+    // Before it counts as reported: a type may have to be read first.
     const json = operation &&
       tableDefinitionJson(definition, (type) => resolvedType(type, this.catalog));
     this.#definitions.remember(qualifiedName, definition);

@@ -17,7 +17,7 @@ export type ControlOperation =
   | "column-type-change"
   | "change-columns";
 
-/** Tables that are made for ever must not fill the memory; one that is forgotten is told of again. */
+/** Tables that are made for ever must not fill the memory; one that is forgotten is reported again. */
 const MAX_TABLES = 20_000;
 
 /** Finds out when a control record is due: at a table's first change, and when its columns are others. */
@@ -67,7 +67,7 @@ function sameNames(left: readonly string[], right: readonly string[]): boolean {
 }
 
 /**
- * `{"table-def":{"columns":{…},"primary-key":["id"]}}`. No plugin tells which columns may be NULL: those of
+ * `{"table-def":{"columns":{…},"primary-key":["id"]}}`. No plugin reports which columns may be NULL: those of
  * the key may not, and of the others it is said that they may.
  */
 export function tableDefinitionJson(
