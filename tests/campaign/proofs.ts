@@ -3,6 +3,7 @@ import { proveHotShards } from "./hot_shards.ts";
 import { proveMemory } from "./memory_proof.ts";
 import { proveTakeover } from "./takeover.ts";
 import type { Proof } from "./proof.ts";
+import { proveSeveralStreams } from "./several_streams.ts";
 import { proveThrottled } from "./throttled.ts";
 
 /** What has a scenario of its own. */
@@ -13,5 +14,9 @@ export const PROOFS: readonly {
   { name: "hot shards: four of them paced at their limit", prove: proveHotShards },
   { name: "throttled: a stream that refuses everything for two minutes", prove: proveThrottled },
   { name: "takeover: a second host, and 20 kills -9 of the first", prove: proveTakeover },
+  {
+    name: "streams: three of four shards, one throttled to a trickle, one deleted, 40 kills -9",
+    prove: proveSeveralStreams,
+  },
   { name: "memory: a transaction of 600,000 rows", prove: proveMemory },
 ];
