@@ -15,6 +15,7 @@ import {
   TRANSACTION,
   truncate,
 } from "./support/made_up_changes.ts";
+import { holdToSchema } from "./support/valid_json.ts";
 
 // deno-lint-ignore no-explicit-any -- of our JSON format
 type Json = any;
@@ -28,6 +29,7 @@ class MadeUpStream implements RecordTarget {
   add(key: string, data: string | Uint8Array, _ticket: unknown, route?: string): number {
     if (data.length > this.maxRecordBytes) return data.length;
     const text = typeof data === "string" ? data : new TextDecoder().decode(data);
+    holdToSchema(text);
     this.stored.push({ record: JSON.parse(text), route });
     if (route === undefined) this.#noted.add(key.at(-1)!);
     return 0;

@@ -101,7 +101,7 @@ ${cases.join("")}  esac
   fi
   case \${command:-${COMMANDS[0]}} in
 ${wordsOf.join("")}    completions) words=${quoted(SHELLS.join(" "))} ;;
-    man) words='--help' ;;
+    man | schema) words='--help' ;;
   esac
   _pg2kinesis_words "$words"
 }
@@ -153,7 +153,7 @@ ${cases.join("")}\
     completions) arguments=('--help[print help]' '1: :(completions)' '2:shell:(${
     SHELLS.join(" ")
   })') ;;
-    man) arguments=('--help[print help]' '1: :(man)') ;;
+    man | schema) arguments=('--help[print help]' '1: :(man schema)') ;;
   esac
   _arguments $arguments
 }

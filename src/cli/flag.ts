@@ -7,7 +7,7 @@ export const COMMANDS = ["run", "check", "backfill", "tail"] as const;
 export type CommandName = typeof COMMANDS[number];
 
 /** Commands that print a text about the program; they take no flags. */
-export const TEXT_COMMANDS = ["completions", "man"] as const;
+export const TEXT_COMMANDS = ["completions", "man", "schema"] as const;
 
 export type TextCommandName = typeof TEXT_COMMANDS[number];
 

@@ -33,6 +33,8 @@ export function renderHelp(command: CommandName | TextCommandName = COMMANDS[0])
       return completionsHelp();
     case "man":
       return manHelp();
+    case "schema":
+      return schemaHelp();
     default:
       return command satisfies never;
   }
@@ -50,6 +52,7 @@ Usage: pg2kinesis [run] [options]  follow the database
        pg2kinesis completions ${SHELLS.join("|")}
                                    print a completion script for the shell
        pg2kinesis man              print the manual page
+       pg2kinesis schema           print the JSON Schema of the format JSON
 
 ${renderExamples("run")}
 ${renderFlags("run")}
@@ -146,6 +149,16 @@ pg2kinesis man: prints the manual page, which explains every option in full.
 Usage: pg2kinesis man
 
 ${renderExamples("man")}`;
+}
+
+function schemaHelp(): string {
+  return `\
+pg2kinesis schema: prints the JSON Schema of the records of
+--message-formatter JSON, for validators and code generators.
+
+Usage: pg2kinesis schema
+
+${renderExamples("schema")}`;
 }
 
 function renderExamples(command: CommandName | TextCommandName): string {

@@ -59,6 +59,9 @@ async function obey(
     case "man":
       await writeOut((await import("./man_page.ts")).renderManPage());
       return EXIT.ok;
+    case "schema":
+      await writeOut((await import("../format/json_schema.ts")).renderJsonSchema());
+      return EXIT.ok;
     case "version":
       await writeOut((await import("../base/version.ts")).versionLine() + "\n");
       return EXIT.ok;

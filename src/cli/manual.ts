@@ -72,6 +72,7 @@ export const EXAMPLES: Readonly<Record<CommandName | TextCommandName, readonly E
       "pg2kinesis man > /usr/local/share/man/man1/pg2kinesis.1",
     ),
   ],
+  schema: [example(undefined, "pg2kinesis schema > pg2kinesis.schema.json")],
 };
 
 export const SIGNALS: readonly Entry[] = [
@@ -110,6 +111,7 @@ export const SYNOPSIS: Readonly<Record<CommandName | TextCommandName, string>> =
   tail: "[options]",
   completions: SHELLS.join("|"),
   man: "",
+  schema: "",
 };
 
 /** What a command is for, in a few words. */
@@ -120,4 +122,5 @@ export const COMMAND_TEXTS: Readonly<Record<CommandName | TextCommandName, strin
   tail: "read a stream back",
   completions: "print completions for a shell",
   man: "print the manual page",
+  schema: "print the JSON Schema of the format JSON",
 };

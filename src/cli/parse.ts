@@ -42,7 +42,7 @@ export type Command =
   }
   | { readonly kind: "help"; readonly command: CommandName | TextCommandName }
   | { readonly kind: "completions"; readonly shell: Shell }
-  | { readonly kind: "man" }
+  | { readonly kind: "man" | "schema" }
   | { readonly kind: "version" };
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -62,9 +62,9 @@ export function parseCommandLine(
   if (texts.has("version")) return { kind: "version" };
   if (fault !== undefined) throw fault;
   if (command === "completions") return { kind: "completions", shell: shellOf(operands) };
-  if (command === "man") {
-    if (operands.length > 0) throw new UsageError("pg2kinesis man takes no arguments");
-    return { kind: "man" };
+  if (command === "man" || command === "schema") {
+    if (operands.length > 0) throw new UsageError(`pg2kinesis ${command} takes no arguments`);
+    return { kind: command };
   }
 
   const config = openConfig(texts, env, host);

@@ -43,12 +43,14 @@ Deno.test("parseCommandLine knows the commands that print a text, and says what 
     assertEquals(parse("completions", shell), { kind: "completions", shell });
   }
   assertEquals(parse("man"), { kind: "man" });
+  assertEquals(parse("schema"), { kind: "schema" });
   assertEquals(parse("man", "--help"), { kind: "help", command: "man" });
   assertEquals(parse("completions", "--version"), { kind: "version" });
   assertMatch(usageError(["completions"]), /takes one argument: bash, zsh, fish/);
   assertMatch(usageError(["completions", "bash", "zsh"]), /takes one argument/);
   assertMatch(usageError(["completions", "csh"]), /"csh" is not one of .* did you mean/);
   assertMatch(usageError(["man", "page"]), /takes no arguments/);
+  assertMatch(usageError(["schema", "JSON"]), /pg2kinesis schema takes no arguments/);
   assertMatch(usageError(["man", "-d", "shop"]), /--pg-dbname is no flag of pg2kinesis man/);
 });
 

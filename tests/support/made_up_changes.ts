@@ -17,6 +17,7 @@ import type {
 import { DEFAULT_DMS } from "../../src/format/dms/dms_settings.ts";
 import type { FormatOptions } from "../../src/options.ts";
 import type { Catalog, KnownTable } from "../../src/postgres/catalog/known_table.ts";
+import { holdToSchema } from "./valid_json.ts";
 
 /** A column as `[name, type, value]`. */
 export type ColumnSpec = readonly [name: string, type: string, value: ColumnValue];
@@ -234,7 +235,9 @@ function collect(
 ): { records: Emitted[]; problem: FormatProblem | Unread | undefined } {
   const records: Emitted[] = [];
   const problem = run((key, data, route) => {
-    records.push({ key, data: textOf(data), route });
+    const text = textOf(data);
+    holdToSchema(text);
+    records.push({ key, data: text, route });
   });
   return { records, problem };
 }

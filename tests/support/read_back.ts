@@ -9,6 +9,7 @@ import {
 } from "@aws-sdk/client-kinesis";
 import agg from "aws-kinesis-agg";
 import common from "aws-kinesis-agg/lib/common.js";
+import { holdToSchema } from "./valid_json.ts";
 
 /** One user record as a consumer sees it. */
 export interface StoredRecord {
@@ -94,7 +95,7 @@ interface PlainRecord {
   readonly data: Uint8Array;
 }
 
-/** Gives the user records of one Kinesis record. */
+/** Gives the user records of one Kinesis record. Those of the format JSON have to be by its schema. */
 export function takeApart(
   { sequenceNumber, partitionKey, data }: PlainRecord,
 ): Omit<StoredRecord, "shardId" | "arrival">[] {
@@ -107,6 +108,8 @@ export function takeApart(
   const explicit = explicitHashKeyFlags(data);
   return users.map((user) => {
     const bytes = new Uint8Array(Buffer.from(user.data, "base64"));
+    const text = new TextDecoder().decode(bytes);
+    holdToSchema(text);
     const explicitHashKey = user.subSequenceNumber !== undefined &&
         explicit[user.subSequenceNumber]
       ? user.explicitPartitionKey
@@ -120,7 +123,7 @@ export function takeApart(
         ? hashKeyOf(user.partitionKey)
         : BigInt(explicitHashKey),
       data: bytes,
-      text: new TextDecoder().decode(bytes),
+      text,
     };
   });
 }
