@@ -1,6 +1,34 @@
-import { parseGlob } from "../format/filter/glob.ts";
+import { type GlobMatcher, parseGlob } from "../format/filter/glob.ts";
 import type { OpenRequest } from "./control_message.ts";
 import type { Candidate } from "./read_facts.ts";
+
+/** A pattern of a request. */
+export interface TablePattern {
+  readonly matches: GlobMatcher;
+  /** It names one table, without any wildcard. */
+  readonly isExact: boolean;
+}
+
+export function parsePattern(glob: string): TablePattern {
+  return { matches: parseGlob(glob), isExact: !/[*?]/.test(glob.replace(/\\./gs, "")) };
+}
+
+type Named = Pick<Candidate, "name" | "kind" | "persistence" | "ancestors">;
+
+/** Whether it has rows that could be read; those of a partitioned table are its partitions'. */
+export function hasRows({ kind, persistence }: Pick<Named, "kind" | "persistence">): boolean {
+  return kind === "r" && persistence !== "t";
+}
+
+/**
+ * Whether a pattern asks for a table: by its own name, or that of a partitioned table above it. One that names
+ * exactly what holds no rows of its own, such as a view, gets it, with the obstacle.
+ */
+export function asksFor({ matches, isExact }: TablePattern, table: Named): boolean {
+  return hasRows(table)
+    ? matches(table.name) || table.ancestors.some(matches)
+    : isExact && table.kind !== "p" && matches(table.name);
+}
 
 /** The tables of a request, and what it asks for that is none. */
 export interface Choice {
@@ -24,17 +52,21 @@ export function chooseTables(
   const excepted = except.map(parseGlob);
   const globs = tables === "all"
     ? undefined
-    : tables.map((glob) => ({ glob, matches: parseGlob(glob) }));
+    : tables.map((glob) => ({ glob, ...parsePattern(glob) }));
   const matched = new Set<string>();
   const filtered: string[] = [];
   const chosen = candidates.filter((candidate) => {
     const names = [candidate.name, ...candidate.ancestors];
     const asked = globs === undefined
-      ? candidate.kind === "r" && candidate.isPermanent
-      : globs.filter(({ matches }) => names.some(matches));
+      ? candidate.kind === "r" && candidate.persistence === "p"
+      : globs.filter((glob) => asksFor(glob, candidate));
+    // One without partitions is a table all the same.
+    if (candidate.kind === "p") {
+      for (const { glob, matches } of globs ?? []) if (names.some(matches)) matched.add(glob);
+      return false;
+    }
     if (asked === false || asked !== true && asked.length === 0) return false;
     if (asked !== true) { for (const { glob } of asked) matched.add(glob); }
-    if (candidate.kind === "p") return false;
     if (names.some((name) => excepted.some((matches) => matches(name)))) return false;
     if (isWanted(candidate.name)) return true;
     filtered.push(candidate.name);

@@ -359,7 +359,7 @@ export class BackfillDriver implements Disposable {
       const plan = (await reader.plan([table.oid])).get(table.oid);
       if (plan === undefined) giveUp(table, "it was dropped");
       else if (isPlan(plan)) this.#changed(new TableChanged(table, plan, undefined));
-      else giveUp(table, `${plan.found}; ${plan.advice}`);
+      else giveUp(table, plan.reason);
     } else {
       giveUp(table, (error as Error).message);
     }

@@ -19,14 +19,14 @@ export async function openReader(
   try {
     const [row] = await connection.query(
       "set up the connection of a backfill",
-      "SELECT pg_catalog.current_setting('server_version_num') AS version, current_user AS role",
+      "SELECT pg_catalog.current_setting('server_version_num') AS version",
     );
     const version = Number(row!.version);
     // Nothing else ends a session whose client stands still while the server writes to it.
     if (version >= USER_TIMEOUT_VERSION) {
       await connection.query("limit silence", "SET tcp_user_timeout = 8000");
     }
-    return new Reader(connection, version, row!.role!, parts, signal);
+    return new Reader(connection, version, parts, signal);
   } catch (error) {
     connection.destroy();
     throw error;

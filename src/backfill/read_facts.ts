@@ -10,15 +10,19 @@ export interface TableFacts {
   readonly name: string;
   /** `pg_class.relkind`. */
   readonly kind: string;
-  readonly isPermanent: boolean;
+  /** `p` for permanent, `u` for unlogged, `t` for temporary. */
+  readonly persistence: string;
   /** `pg_class.relreplident`: default, nothing, full, index. */
   readonly replicaIdentity: string;
   /** Rows by the last estimate; undefined where there is none. */
   readonly expected: number | undefined;
-  /** Whether this role may use the schema, and read the whole table. */
+  /** The one whose rights these are. */
+  readonly role: string;
+  readonly owner: string;
+  /** Whether the role may use the schema, and read the whole table. */
   readonly mayUse: boolean;
   readonly maySelect: boolean;
-  /** Row level security would hide rows from this role. */
+  /** Row level security hides rows from the role, or may. */
   readonly isSecured: boolean;
   /** What it is a partition of: the direct parent first. */
   readonly ancestors: readonly Ancestor[];
@@ -29,7 +33,10 @@ export interface TableFacts {
 }
 
 export interface Ancestor {
+  /** `schema.table`, unquoted. */
   readonly name: string;
+  readonly schema: string;
+  readonly table: string;
   /** Columns of its primary key, in key order; undefined without one, or with one that is deferrable. */
   readonly key: readonly string[] | undefined;
 }
@@ -47,11 +54,14 @@ export interface ColumnFacts {
 }
 
 export interface IndexFacts {
+  readonly name: string;
   readonly isPrimary: boolean;
   readonly isIdentity: boolean;
   readonly isValid: boolean;
   readonly isImmediate: boolean;
-  /** A btree of plain columns of all rows. */
+  /** `btree`. */
+  readonly method: string;
+  /** It has all rows, by their columns alone. */
   readonly isPlain: boolean;
   readonly columns: readonly IndexColumnFacts[];
 }
@@ -62,6 +72,7 @@ export interface IndexColumnFacts {
   /** Its operator class and collation are those by which the server orders the column. */
   readonly isDefault: boolean;
   readonly isDescending: boolean;
+  readonly isNullsFirst: boolean;
   /** Schema and name of the operator that says whether a value comes later in the index. */
   readonly later: readonly [schema: string, name: string] | undefined;
   readonly equal: readonly [schema: string, name: string] | undefined;
@@ -77,8 +88,11 @@ const operatorOf = (strategy: string) =>
        AND ap.amoprighttype OPERATOR(pg_catalog.=) oc.opcintype
        AND ap.amopstrategy OPERATOR(pg_catalog.=) (${strategy})::pg_catalog.int2)`;
 
-const IS_DESCENDING = `(i.indoption[k.place::pg_catalog.int4 OPERATOR(pg_catalog.-) 1]
-  OPERATOR(pg_catalog.&) 1::pg_catalog.int2) OPERATOR(pg_catalog.=) 1::pg_catalog.int2`;
+const option = (bit: number) =>
+  `(i.indoption[k.place::pg_catalog.int4 OPERATOR(pg_catalog.-) 1]
+  OPERATOR(pg_catalog.&) ${bit}::pg_catalog.int2) OPERATOR(pg_catalog.=) ${bit}::pg_catalog.int2`;
+const IS_DESCENDING = option(1);
+const IS_NULLS_FIRST = option(2);
 
 /** Columns of an index in key order, without those of INCLUDE, which 10 does not have. */
 const keyOf = (index: string, join = "") =>
@@ -93,15 +107,15 @@ const keyOf = (index: string, join = "") =>
 const PLACE = "k.place::pg_catalog.int4 OPERATOR(pg_catalog.-) 1";
 
 const INDEXES = `(SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-      'isPrimary', i.indisprimary, 'isIdentity', i.indisreplident, 'isValid', i.indisvalid,
-      'isImmediate', i.indimmediate,
-      'isPlain', am.amname OPERATOR(pg_catalog.=) 'btree' AND i.indisunique
-                 AND i.indpred IS NULL AND i.indexprs IS NULL,
+      'name', ic.relname, 'isPrimary', i.indisprimary, 'isIdentity', i.indisreplident,
+      'isValid', i.indisvalid AND i.indisready AND i.indislive,
+      'isImmediate', i.indimmediate, 'method', am.amname,
+      'isPlain', i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL,
       'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
           'name', a.attname, 'isNotNull', COALESCE(a.attnotnull, false),
           'isDefault', COALESCE(oc.opcdefault, false)
              AND i.indcollation[${PLACE}] OPERATOR(pg_catalog.=) a.attcollation,
-          'isDescending', ${IS_DESCENDING},
+          'isDescending', ${IS_DESCENDING}, 'isNullsFirst', ${IS_NULLS_FIRST},
           'later', ${operatorOf(`CASE WHEN ${IS_DESCENDING} THEN 1 ELSE 5 END`)},
           'equal', ${operatorOf("3")}) ORDER BY k.place)
         FROM (SELECT) AS one
@@ -145,36 +159,57 @@ const ancestors = (withKey: boolean) =>
         JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) up.oid AND pc.relispartition
         JOIN pg_catalog.pg_inherits h ON h.inhrelid OPERATOR(pg_catalog.=) up.oid)
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-             'name', pg_catalog.concat(pn.nspname, '.', pc.relname)${
-    withKey ? `, 'key', ${ANCESTOR_KEY}` : ""
-  })
+             'name', pg_catalog.concat(pn.nspname, '.', pc.relname),
+             'schema', pn.nspname, 'table', pc.relname${withKey ? `, 'key', ${ANCESTOR_KEY}` : ""})
              ORDER BY up.level)
       FROM up
       JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) up.oid
       JOIN pg_catalog.pg_namespace pn ON pn.oid OPERATOR(pg_catalog.=) pc.relnamespace)`;
 
-/** Of the tables whose OIDs are given as one array. To be run under the walsender's search path. */
+const IS_TABLE = `(c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m,v,f}'::pg_catalog."char"[])
+   AND n.nspname OPERATOR(pg_catalog.<>)
+       ALL ('{pg_catalog,information_schema,pg_toast}'::pg_catalog.name[]))`;
+
+/**
+ * Parameters: the OIDs, NULL for all tables, views and what else a person may take for a table; the role whose
+ * rights count, NULL for the one that asks.
+ */
 const FACTS_QUERY = `
 SELECT c.oid::pg_catalog.text AS oid, n.nspname AS schema, c.relname AS name,
        c.relkind AS kind, c.relpersistence AS persistence, c.relreplident AS identity,
        c.reltuples::pg_catalog.text AS expected,
-       pg_catalog.has_schema_privilege(n.oid, 'USAGE')::pg_catalog.text AS may_use,
-       pg_catalog.has_table_privilege(c.oid, 'SELECT')::pg_catalog.text AS may_select,
-       (c.relkind OPERATOR(pg_catalog.=) 'r'
-         AND pg_catalog.row_security_active(c.oid))::pg_catalog.text AS secured,
+       role.rolname AS role, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+       pg_catalog.has_schema_privilege(role.oid, n.oid, 'USAGE')::pg_catalog.text AS may_use,
+       pg_catalog.has_table_privilege(role.oid, c.oid, 'SELECT')::pg_catalog.text AS may_select,
+       (c.relrowsecurity AND NOT role.sees_all
+         AND (c.relforcerowsecurity OR NOT pg_catalog.pg_has_role(role.oid, c.relowner, 'USAGE')))
+         ::pg_catalog.text AS secured,
        ${ancestors(true)}::pg_catalog.text AS ancestors,
        ${COLUMNS}::pg_catalog.text AS columns,
        ${INDEXES}::pg_catalog.text AS indexes
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
- WHERE c.oid OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.oid[])`;
+ CROSS JOIN (SELECT r.oid, r.rolname, r.rolsuper OR r.rolbypassrls AS sees_all
+               FROM pg_catalog.pg_roles r
+              WHERE r.rolname OPERATOR(pg_catalog.=) COALESCE($2::pg_catalog.name, current_user)) role
+ WHERE CASE WHEN $1::pg_catalog.oid[] IS NULL THEN ${IS_TABLE}
+            ELSE c.oid OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.oid[]) END
+ ORDER BY c.oid`;
 
-/** Gives what is there of these tables, in no order. Takes no right on them. */
+/**
+ * Gives what is there of all tables, or of those with the OIDs, in the order of their OIDs. Takes no right on
+ * them. Types are named under the connection's search path. `role`: undefined for the one that asks; nothing
+ * is given where there is no such role.
+ */
 export async function readTableFacts(
   connection: Connection,
-  oids: readonly number[],
+  role: string | undefined,
+  oids?: readonly number[],
 ): Promise<TableFacts[]> {
-  const rows = await connection.query("look up tables to read", FACTS_QUERY, [oids]);
+  const rows = await connection.query("look up tables to read", FACTS_QUERY, [
+    oids ?? null,
+    role ?? null,
+  ]);
   return rows.map(factsOf);
 }
 
@@ -186,16 +221,18 @@ function factsOf(row: TextRow): TableFacts {
     table: row.name!,
     name: `${row.schema}.${row.name}`,
     kind: row.kind!,
-    isPermanent: row.persistence === "p",
+    persistence: row.persistence!,
     replicaIdentity: row.identity!,
     // Never analyzed: -1, and 0 before 14.
     expected: expected > 0 ? expected : undefined,
+    role: row.role!,
+    owner: row.owner!,
     mayUse: isTrue(row.may_use),
     maySelect: isTrue(row.may_select),
     isSecured: isTrue(row.secured),
-    ancestors: list<Ancestor>(row.ancestors).map(({ name, key }) => ({
-      name,
-      key: key ?? undefined,
+    ancestors: list<Ancestor>(row.ancestors).map((each) => ({
+      ...each,
+      key: each.key ?? undefined,
     })),
     columns: list<Omit<ColumnFacts, "generated"> & { generated: string }>(row.columns)
       .map((column) => ({ ...column, generated: GENERATED[column.generated] ?? "" })),
@@ -217,7 +254,7 @@ export interface Candidate {
   readonly oid: number;
   readonly name: string;
   readonly kind: string;
-  readonly isPermanent: boolean;
+  readonly persistence: string;
   /** By name, the direct parent first. */
   readonly ancestors: readonly string[];
   readonly expected: number;
@@ -229,8 +266,7 @@ SELECT c.oid::pg_catalog.text AS oid, pg_catalog.concat(n.nspname, '.', c.relnam
        CASE WHEN c.relispartition THEN ${ancestors(false)} END::pg_catalog.text AS ancestors
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
- WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m,v,f}'::pg_catalog."char"[])
-   AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema,pg_toast}'::pg_catalog.name[])
+ WHERE ${IS_TABLE}
  ORDER BY c.oid`;
 
 /** All that is called a table, by OID. */
@@ -240,7 +276,7 @@ export async function readCandidates(connection: Connection): Promise<Candidate[
     oid: Number(row.oid),
     name: row.name!,
     kind: row.kind!,
-    isPermanent: row.persistence === "p",
+    persistence: row.persistence!,
     ancestors: list<Ancestor>(row.ancestors).map(({ name }) => name),
     expected: Math.max(0, Number(row.expected)),
   }));

@@ -1,6 +1,7 @@
 import { quoteIdentifier, quoteLiteral } from "../postgres/connection/sql_text.ts";
 import { PRINTING_PATH } from "../postgres/connection/session_settings.ts";
 import type { ReadPlan } from "./read_plan.ts";
+import { quotedName } from "./table_obstacles.ts";
 
 /** Names are found here alone; values are printed as the walsender prints them. */
 export const FINDING_PATH = "SET LOCAL search_path = pg_catalog";
@@ -29,7 +30,7 @@ export function begin(version: number, timeoutMs: number): string {
 
 /** ONLY: what inherits from a table is a table for itself. */
 export function lock({ facts }: ReadPlan): string {
-  return `LOCK TABLE ONLY ${tableName(facts)} IN ACCESS SHARE MODE`;
+  return `LOCK TABLE ONLY ${quotedName(facts)} IN ACCESS SHARE MODE`;
 }
 
 /** Rows behind a key, or from the first one, in key order. */
@@ -64,7 +65,7 @@ function select(plan: ReadPlan, excluded: ReadonlySet<string>): string {
   const key = plan.key.map(({ name }) => columnName(name));
   const passes = plan.filter === undefined ? "true" : `COALESCE((${plan.filter}), false)`;
   return `SELECT ${[...columns, ...key, passes].join(", ")} FROM ONLY ${
-    tableName(plan.facts)
+    quotedName(plan.facts)
   } AS t`;
 }
 
@@ -99,8 +100,4 @@ function operator([schema, name]: readonly [string, string]): string {
 
 function columnName(name: string): string {
   return `t.${quoteIdentifier(name)}`;
-}
-
-function tableName({ schema, table }: ReadPlan["facts"]): string {
-  return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
 }

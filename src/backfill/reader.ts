@@ -11,8 +11,8 @@ import { failed } from "../postgres/connection/postgres_error.ts";
 import type { PartRead } from "./chunk.ts";
 import { EMIT_STATEMENT } from "./control_message.ts";
 import { NEWS_CHANNEL } from "./progress.ts";
-import { type PublishedTable, readPublishedTables } from "./publication_facts.ts";
-import { isPlan, planRead, type ReadPlan, sameNames } from "./read_plan.ts";
+import { readPublications } from "./publication_facts.ts";
+import { isPlan, type NoPlan, planRead, type ReadPlan } from "./read_plan.ts";
 import { bytesOf, ReadRow } from "./read_row.ts";
 import {
   begin,
@@ -24,7 +24,8 @@ import {
   rowsOfKeys,
   scanRows,
 } from "./read_sql.ts";
-import { type Candidate, readCandidates, readTableFacts, type TableFacts } from "./read_facts.ts";
+import { type Candidate, readCandidates, readTableFacts } from "./read_facts.ts";
+import { sameNames } from "./table_obstacles.ts";
 import type { AgainEntry, TableRead } from "./table_read.ts";
 
 /** Of one FETCH. A client that stands still leaves the server writing no more than the sockets hold. */
@@ -92,7 +93,6 @@ export class Reader {
     readonly connection: Connection,
     /** `server_version_num`. */
     readonly version: number,
-    readonly role: string,
     private readonly parts: ReaderParts,
     private readonly signal: AbortSignal,
   ) {}
@@ -172,7 +172,7 @@ export class Reader {
   }
 
   /** How tables can be read now, or why not, outside of any read. */
-  async plan(oids: readonly number[]): Promise<Map<number, ReturnType<typeof planRead>>> {
+  async plan(oids: readonly number[]): Promise<Map<number, ReadPlan | NoPlan>> {
     await this.query("begin to look up tables", begin(this.version, 60_000));
     try {
       const found = await this.#plans(oids, 60_000);
@@ -185,44 +185,25 @@ export class Reader {
   async #plans(
     oids: readonly number[],
     ms = SILENCE_MS,
-  ): Promise<Map<number, ReturnType<typeof planRead>>> {
+  ): Promise<Map<number, ReadPlan | NoPlan>> {
     const { plugin, publications, needsPrimaryKey } = this.parts;
+    const { connection, version, signal } = this;
     await this.query("print as the walsender", PRINT_PATH);
-    const facts = await bounded(
-      this.connection,
-      readTableFacts(this.connection, oids),
-      ms,
-      this.signal,
+    const reading = readTableFacts(connection, undefined, oids);
+    const tables = await bounded(connection, reading, ms, signal);
+    const follows = { plugin, publications, version, needsPrimaryKey };
+    const published = PLUGINS[plugin].usesPublications && tables.length > 0
+      ? await this.#published(publications, oids, ms)
+      : undefined;
+    return new Map(
+      tables.map((each) => [each.oid, planRead(each, published?.get(each.oid) ?? [], follows)]),
     );
-    const published = PLUGINS[plugin].usesPublications && facts.length > 0
-      ? await this.#published(publications, facts, ms)
-      : () => [];
-    const { version, role } = this;
-    return new Map(facts.map((each) => [
-      each.oid,
-      planRead(each, { plugin, version, role, needsPrimaryKey, published: published(each) }),
-    ]));
   }
 
-  async #published(publications: readonly string[], facts: readonly TableFacts[], ms: number) {
-    const namesOf = ({ name, ancestors }: TableFacts) => [
-      name,
-      ...ancestors.map((ancestor) => ancestor.name),
-    ];
+  async #published(publications: readonly string[], oids: readonly number[], ms: number) {
     await this.query("find names in the catalog", FINDING_PATH);
-    const all = await bounded(
-      this.connection,
-      readPublishedTables(this.connection, publications, [...new Set(facts.flatMap(namesOf))]),
-      ms,
-      this.signal,
-    );
-    const byName = new Map<string, PublishedTable[]>();
-    for (const entry of all) {
-      const others = byName.get(entry.name);
-      if (others === undefined) byName.set(entry.name, [entry]);
-      else others.push(entry);
-    }
-    return (each: TableFacts) => namesOf(each).flatMap((name) => byName.get(name) ?? []);
+    const reading = readPublications(this.connection, publications, oids, this.version);
+    return await bounded(this.connection, reading, ms, this.signal);
   }
 
   /** Under the lock: what a table is now. */
@@ -234,7 +215,7 @@ export class Reader {
       const before = table.plan!;
       if (plan === undefined) throw new TableChanged(table, undefined, undefined);
       if (!isPlan(plan)) {
-        throw new TableChanged(table, undefined, `${plan.found}; ${plan.advice}`);
+        throw new TableChanged(table, undefined, plan.reason);
       }
       const names = (each: ReadPlan) => each.key.map(({ name }) => name);
       const isSame = plan.facts.name === before.facts.name &&

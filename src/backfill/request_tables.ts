@@ -5,8 +5,9 @@ import { keyText } from "./changed_keys.ts";
 import { chooseTables, isStopped } from "./choose_tables.ts";
 import type { OpenRequest } from "./control_message.ts";
 import type { News } from "./news.ts";
-import { isPlan, sameNames } from "./read_plan.ts";
+import { isPlan } from "./read_plan.ts";
 import type { Reader } from "./reader.ts";
+import { sameNames } from "./table_obstacles.ts";
 import { TableRead } from "./table_read.ts";
 
 const logger = getLogger(["pg2kinesis", "backfill"]);
@@ -114,9 +115,9 @@ export class RequestTables {
           table.hidesKey = plan.key.some(({ name }) => hidden.has(name));
           known.push(table);
         } else if (request.tables === "all" && plan.isUnpublished) {
-          logger.debug("{table} is not read: {reason}", { table: table.name, reason: plan.found });
+          logger.debug("{table} is not read: {reason}", { table: table.name, reason: plan.reason });
         } else {
-          giveUp(table, `${plan.found}; ${plan.advice}`);
+          giveUp(table, plan.reason);
           known.push(table);
         }
       }

@@ -1,5 +1,7 @@
-import { type BackfillTable, readBackfillTables } from "../backfill/eligible_tables.ts";
+import { hasRows } from "../backfill/choose_tables.ts";
+import { type EligibleTable, readEligibleTables } from "../backfill/eligible_tables.ts";
 import { readEmitRight } from "../backfill/emit_right.ts";
+import { isMissed } from "../backfill/unread_tables.ts";
 import type { ObstacleKind } from "../backfill/table_obstacles.ts";
 import { PLUGINS } from "../decode/plugins.ts";
 import { publishesKeysOnly } from "../format/format_traits.ts";
@@ -9,8 +11,8 @@ import { countOf, someOf } from "../base/quantity.ts";
 import type { ServerContext } from "./server_context.ts";
 
 /**
- * Which of the tables that are followed a backfill could read, and what the others lack. None of that
- * hinders a run, which needs no right on them without a backfill.
+ * Which of the tables that are followed a backfill could read, and what the others lack. None of that hinders
+ * a run without a backfill, which needs no right on them; with `--backfill` it is warned of.
  */
 export async function checkBackfill(context: ServerContext): Promise<void> {
   const { connection, facts, findings, wanted, options: { slot } } = context;
@@ -22,27 +24,31 @@ export async function checkBackfill(context: ServerContext): Promise<void> {
     );
     return;
   }
-  const all = await readBackfillTables(connection, {
+  const all = await readEligibleTables(connection, {
     role: undefined,
     plugin: slot.plugin,
     publications: slot.publications,
     version: facts.version,
     needsPrimaryKey: publishesKeysOnly(context.options.format),
   });
-  const tables = all.filter(({ kind, isTemporary, publishedAs }) =>
-    kind === "table" && !isTemporary && wanted(publishedAs.name)
-  );
+  const tables = all.filter((table) => hasRows(table.facts) && wanted(table.publishedAs));
   const readable = tables.filter(({ obstacles }) => obstacles.length === 0);
   findings.ok(
     "backfill",
     `a backfill can read ${readable.length} of the ${countOf(tables.length, "followed table")}`,
   );
-  reportObstacles(context, tables);
+  const isMissing = (table: EligibleTable) => slot.backfill && isMissed(table, wanted);
+  reportObstacles(context, tables.filter(isMissing), true);
+  reportObstacles(context, tables.filter((table) => !isMissing(table)), false);
   await checkEmitRight(context, readable.length);
 }
 
 /** One finding for each kind of obstacle. */
-function reportObstacles({ findings }: ServerContext, tables: readonly BackfillTable[]): void {
+function reportObstacles(
+  { findings }: ServerContext,
+  tables: readonly EligibleTable[],
+  areMissed: boolean,
+): void {
   const byKind = new Map<ObstacleKind, { name: string; found: string; remedy: Remedy }[]>();
   for (const { name, obstacles } of tables) {
     for (const { kind, found, remedy } of obstacles) {
@@ -58,17 +64,17 @@ function reportObstacles({ findings }: ServerContext, tables: readonly BackfillT
     const statements = refused.flatMap((each) =>
       each.remedy.kind === "sql" ? each.remedy.statements : []
     );
-    findings.ok(
-      "backfill",
-      `no backfill of ${what}`,
-      statements.length === 0 ? remedy : { kind: "sql", statements: [...new Set(statements)] },
-    );
+    const mends: Remedy = statements.length === 0
+      ? remedy
+      : { kind: "sql", statements: [...new Set(statements)] };
+    if (areMissed) findings.warn("backfill", `--backfill does not read ${what}`, mends);
+    else findings.ok("backfill", `no backfill of ${what}`, mends);
   }
 }
 
 /** The run writes messages, and whoever else may write them can ask it, and mislead it. */
 async function checkEmitRight(
-  { connection, findings }: ServerContext,
+  { connection, findings, options: { slot } }: ServerContext,
   readable: number,
 ): Promise<void> {
   const right = await readEmitRight(connection, undefined);
@@ -76,11 +82,10 @@ async function checkEmitRight(
   const { signature, role, mayEmit, isPublic } = right;
   const grant = `GRANT EXECUTE ON FUNCTION ${signature} TO ${quoteIdentifier(role)};`;
   if (!mayEmit) {
-    findings.ok(
-      "backfill",
-      `none by the role ${quoteIdentifier(role)}, which may not write the messages of a backfill`,
-      { kind: "sql", statements: [grant] },
-    );
+    const mends: Remedy = { kind: "sql", statements: [grant] };
+    const who = `the role ${quoteIdentifier(role)}, which may not write the messages of a backfill`;
+    if (slot.backfill) findings.stop("backfill", `--backfill reads nothing as ${who}`, mends);
+    else findings.ok("backfill", `none by ${who}`, mends);
   } else if (isPublic) {
     findings.warn(
       "backfill_messages",

@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { MAX_CONTROL_BYTES } from "../backfill/control_message.ts";
 import { openBackfill } from "../backfill/open_backfill.ts";
 import type { BackfillProgress } from "../backfill/progress.ts";
+import { warnOfUnreadTables } from "../backfill/unread_tables.ts";
 import type { Clock } from "../base/clock.ts";
 import { Checkpoint } from "../checkpoint.ts";
 import { BACKFILL_PREFIX } from "../decode/event.ts";
@@ -86,6 +87,9 @@ export async function openStages(
   const formatter = await openFormatter(options, catalog, ordinary);
   const isWantedTable = createTableFilter(format, catalog);
   const slot = await prepareSlot(ordinary, slotOptions, isWantedTable);
+  if (slotOptions.backfill && slot.created) {
+    await warnOfUnreadTables(ordinary, options, slot.server.version, isWantedTable);
+  }
   ordinary.destroy();
 
   const decoder = PLUGINS[slot.plugin].createDecoder({

@@ -1,10 +1,14 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { hasRows } from "../../src/backfill/choose_tables.ts";
 import {
-  type BackfillTable,
+  type Asking,
   chosenTables,
-  readBackfillTables,
+  type EligibleTable,
+  readEligibleTables,
 } from "../../src/backfill/eligible_tables.ts";
-import type { Reader } from "../../src/backfill/eligibility_facts.ts";
+import { readPublications } from "../../src/backfill/publication_facts.ts";
+import { isPlan, planRead } from "../../src/backfill/read_plan.ts";
+import { keyIndexOf, quotedName } from "../../src/backfill/table_obstacles.ts";
 import {
   findDebianPostgres,
   NO_DEBIAN_POSTGRES,
@@ -18,39 +22,39 @@ const servers = [await startEmbeddedPostgres()];
 if (findDebianPostgres() === undefined) console.warn(NO_DEBIAN_POSTGRES);
 else servers.push(await startDebianPostgres());
 
-interface Asked extends Partial<Reader> {
+interface Asked extends Partial<Asking> {
   readonly oids?: readonly number[];
 }
 
-async function tablesOf(db: FreshDatabase, asked: Asked = {}): Promise<BackfillTable[]> {
-  const { oids, ...reader } = asked;
+async function tablesOf(db: FreshDatabase, asked: Asked = {}): Promise<EligibleTable[]> {
+  const { oids, ...asking } = asked;
   return await withConnection(
     postgresOptions(db.server, { database: db.database }),
     (connection) =>
-      readBackfillTables(connection, {
+      readEligibleTables(connection, {
         role: undefined,
         plugin: "test_decoding",
         publications: [],
         version: db.server.version,
-        ...reader,
+        ...asking,
       }, oids),
   );
 }
 
 /** By name: the kinds of the obstacles; the key's columns where there are none. */
-function judged(tables: readonly BackfillTable[]): Record<string, string> {
+function judged(tables: readonly EligibleTable[]): Record<string, string> {
   return Object.fromEntries(
-    tables.map(({ name, key, obstacles }) => [
+    tables.map(({ name, facts, obstacles }) => [
       name.replace("public.", ""),
       obstacles.length > 0
         ? obstacles.map(({ kind }) => kind).join(", ")
-        : (key ?? []).map((column) => column.name).join(" "),
+        : (keyIndexOf(facts)?.columns ?? []).map((column) => column.name).join(" "),
     ]),
   );
 }
 
 /** Does what the obstacles' remedies say. */
-async function mend(db: FreshDatabase, tables: readonly BackfillTable[]): Promise<void> {
+async function mend(db: FreshDatabase, tables: readonly EligibleTable[]): Promise<void> {
   for (const { remedy } of tables.flatMap(({ obstacles }) => obstacles)) {
     if (remedy.kind !== "sql") continue;
     for (const statement of remedy.statements) await db.sql(statement);
@@ -128,14 +132,12 @@ for (const server of servers) {
       generated: "id",
       ...major >= 18 ? { spans: "key", virtual: "id" } : {},
     });
-    const oids = tables.map(({ oid }) => oid);
+    const oids = tables.map(({ facts }) => facts.oid);
     assertEquals(oids, oids.toSorted((a, b) => a - b));
     const two = tables.find(({ name }) => name === "public.two")!;
-    assertEquals([two.key, two.quoted], [
-      [{ name: "a", type: "integer" }, { name: "b", type: "text" }],
-      '"public"."two"',
+    assertEquals((await tablesOf(db, { oids: [two.facts.oid] })).map(({ name }) => name), [
+      "public.two",
     ]);
-    assertEquals((await tablesOf(db, { oids: [two.oid] })).map(({ name }) => name), ["public.two"]);
 
     await mend(db, tables);
     const mended = judged(await tablesOf(db));
@@ -186,8 +188,9 @@ for (const server of servers) {
     const reader = await db.server.connect({ database: db.database, user: asked.role });
     try {
       await reader.query("set row_security = off");
-      for (const { kind, quoted } of tables) {
-        if (kind !== "table") continue;
+      for (const { facts } of tables) {
+        if (!hasRows(facts)) continue;
+        const quoted = quotedName(facts);
         await reader.query(
           `begin; lock table only ${quoted} in access share mode; select * from only ${quoted}; commit`,
         );
@@ -251,16 +254,30 @@ for (const server of servers) {
     });
     const byName = new Map(tables.map((table) => [table.name, table]));
     const names = ["public.parts_1_1", "public.leaves_1", "s.t"];
-    assertEquals(names.map((name) => byName.get(name)!.publishedAs.name), [
+    assertEquals(names.map((name) => byName.get(name)!.publishedAs), [
       "public.parts",
       "public.leaves_1",
       "s.t",
     ]);
-    assertEquals(byName.get("public.parts_1_1")!.ancestors, ["public.parts_1", "public.parts"]);
-    const filtered = byName.get("public.filtered")!;
-    assertEquals(filtered.publishedColumns, ["id", "n"]);
-    assertMatch(filtered.rowFilter!, /^\(\(\(id > 3\) AND \(n IS NULL\)\)\) OR \(\(id > 7\)\)$/);
-    assertEquals(byName.get("public.unfiltered")!.rowFilter, undefined);
+    assertEquals(byName.get("public.parts_1_1")!.facts.ancestors.map(({ name }) => name), [
+      "public.parts_1",
+      "public.parts",
+    ]);
+    const planOf = (name: string) =>
+      withConnection(postgresOptions(server, { database: db.database }), async (connection) => {
+        const { facts } = byName.get(name)!;
+        const { plugin, publications } = asked;
+        const found = await readPublications(connection, publications, [facts.oid], server.version);
+        const follows = { plugin, publications, version: server.version };
+        const plan = planRead(facts, found.get(facts.oid)!, follows);
+        if (!isPlan(plan)) throw new Error(plan.reason);
+        return plan;
+      });
+    const filtered = await planOf("public.filtered");
+    assertEquals(filtered.columns.map(({ name }) => name), ["id", "n"]);
+    assertMatch(filtered.filter!, /^\(\(\(id > 3\) AND \(n IS NULL\)\)\) OR \(\(id > 7\)\)$/);
+    assertEquals((await planOf("public.unfiltered")).filter, undefined);
+    assertEquals((await planOf("public.parts_1_1")).relation.qualifiedName, "public.parts");
 
     await mend(db, tables);
     const { generated, ...others } = judged(await tablesOf(db, asked));
@@ -275,7 +292,7 @@ for (const server of servers) {
     await db.sql("create publication everything for all tables");
     const all = await tablesOf(db, { plugin: "pgoutput", publications: ["everything"] });
     assertEquals(
-      new Set(all.map(({ name, publishedAs }) => name === publishedAs.name)),
+      new Set(all.map(({ name, publishedAs }) => name === publishedAs)),
       new Set([true]),
     );
     assertEquals(all.filter(({ obstacles }) => obstacles.length > 0).map(({ name }) => name), [
@@ -285,7 +302,7 @@ for (const server of servers) {
       await db.sql("alter publication everything set (publish_generated_columns = stored)");
       const [again] = await tablesOf(db, {
         ...{ plugin: "pgoutput", publications: ["everything"] },
-        oids: [byName.get("public.generated")!.oid],
+        oids: [byName.get("public.generated")!.facts.oid],
       });
       assertEquals(again!.obstacles, []);
     }
@@ -312,8 +329,8 @@ for (const server of servers) {
     ]);
     await db.sql("insert into child select generate_series(1, 500); analyze child");
     const [child] = await tablesOf(db, {
-      oids: [tables.find(({ name }) => name === "public.child")!.oid],
+      oids: [tables.find(({ name }) => name === "public.child")!.facts.oid],
     });
-    assertEquals(child!.expectedRows, 500);
+    assertEquals(child!.facts.expected, 500);
   });
 }

@@ -1,6 +1,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import type { IndexFacts, TableFacts } from "../../src/backfill/read_facts.ts";
-import { isPlan, type PlanOptions, planRead } from "../../src/backfill/read_plan.ts";
+import type { PublishedBy } from "../../src/backfill/publication_facts.ts";
+import { isPlan, planRead } from "../../src/backfill/read_plan.ts";
+import type { Follows } from "../../src/backfill/table_obstacles.ts";
 import { rowsOfKeys, scanRows } from "../../src/backfill/read_sql.ts";
 
 const COLUMN = { isBoolean: false, isFloating: false, generated: "" } as const;
@@ -8,17 +10,20 @@ const GREATER = ["pg_catalog", ">"] as const, EQUAL = ["pg_catalog", "="] as con
 
 function index(columns: readonly string[], changes: Partial<IndexFacts> = {}): IndexFacts {
   return {
-    ...{ isPrimary: true, isIdentity: false, isValid: true, isImmediate: true, isPlain: true },
-    columns: columns.map((name) => (
-      { name, isNotNull: true, isDefault: true, isDescending: false, later: GREATER, equal: EQUAL }
-    )),
+    ...{ name: "i", isPrimary: true, isIdentity: false, isValid: true, isImmediate: true },
+    ...{ method: "btree", isPlain: true },
+    columns: columns.map((name) => ({
+      ...{ name, isNotNull: true, isDefault: true, isDescending: false, isNullsFirst: false },
+      ...{ later: GREATER, equal: EQUAL },
+    })),
     ...changes,
   };
 }
 
 function table(changes: Partial<TableFacts> = {}): TableFacts {
   return {
-    ...{ oid: 1, schema: "public", table: "t", name: "public.t", kind: "r", isPermanent: true },
+    ...{ oid: 1, schema: "public", table: "t", name: "public.t", kind: "r", persistence: "p" },
+    ...{ role: "me", owner: "owner" },
     ...{ replicaIdentity: "d", expected: 5, mayUse: true, maySelect: true, isSecured: false },
     ancestors: [],
     columns: ["a", "b", "c"].map((name) => ({ ...COLUMN, name, type: "text", fullType: "text" })),
@@ -27,44 +32,66 @@ function table(changes: Partial<TableFacts> = {}): TableFacts {
   };
 }
 
-const OPTIONS: PlanOptions = {
-  ...{ plugin: "test_decoding", version: 150000, role: "me", needsPrimaryKey: false },
-  published: [],
+interface Options extends Partial<Follows> {
+  readonly published?: readonly PublishedBy[];
+}
+const OPTIONS: Follows = { plugin: "test_decoding", version: 150000, publications: ["p"] };
+const ALL: PublishedBy = {
+  ...{ name: "p", level: 0, schema: "public", table: "t", generated: false },
+  ...{ insert: true, update: true, delete: true, columns: null, filter: null },
 };
-const ALL = { insert: true, update: true, delete: true, columns: undefined, filter: undefined };
+const ROOT = { ...ALL, level: 1, schema: "shop", table: "root" };
 
-function why(facts: TableFacts, options: Partial<PlanOptions> = {}): string {
-  const plan = planRead(facts, { ...OPTIONS, ...options });
-  if (isPlan(plan)) throw new Error("it can be read");
-  return `${plan.found}; ${plan.advice}`;
+function planned(facts: TableFacts, { published = [], ...follows }: Options) {
+  return planRead(facts, published, { ...OPTIONS, ...follows });
 }
 
-function planOf(facts: TableFacts, options: Partial<PlanOptions> = {}) {
-  const plan = planRead(facts, { ...OPTIONS, ...options });
-  if (!isPlan(plan)) throw new Error(plan.found);
+function why(facts: TableFacts, options: Options = {}): string {
+  const plan = planned(facts, options);
+  if (isPlan(plan)) throw new Error("it can be read");
+  return plan.reason;
+}
+
+function planOf(facts: TableFacts, options: Options = {}) {
+  const plan = planned(facts, options);
+  if (!isPlan(plan)) throw new Error(plan.reason);
   return plan;
 }
 
+function below(key: readonly string[]): Pick<TableFacts, "ancestors"> {
+  return { ancestors: [{ name: "shop.root", schema: "shop", table: "root", key }] };
+}
+
 Deno.test("planRead says what keeps a table from being read, and what mends it", () => {
-  const refused: [Partial<TableFacts>, RegExp, Partial<PlanOptions>?][] = [
+  const refused: [Partial<TableFacts>, RegExp, Options?][] = [
     [
       { mayUse: false, maySelect: false },
-      /GRANT USAGE ON SCHEMA "public" TO "me"; GRANT SELECT ON TABLE/,
+      /GRANT USAGE ON SCHEMA "public" TO "me";.*GRANT SELECT ON "public"\."t" TO "me";/,
     ],
-    [{ isSecured: true }, /row level security .* ALTER ROLE "me" BYPASSRLS;/],
+    [{ isSecured: true }, /row level security.* ALTER ROLE "me" BYPASSRLS;/],
     [{ kind: "v" }, /is a view/],
-    [{ isPermanent: false }, /is not logged/],
+    [{ persistence: "u" }, /is unlogged.*SET LOGGED/],
+    [{ kind: "p", indexes: [] }, /has no rows itself/],
     [{ indexes: [] }, /has no primary key/],
-    [{ indexes: [index(["a"], { isImmediate: false })] }, /is deferrable/],
-    [{ indexes: [index(["a"], { isValid: false })] }, /not valid/],
-    [{ indexes: [index(["a"], { isPlain: false })] }, /no btree/],
-    [{ replicaIdentity: "n" }, /does not tell its key/],
+    [{ indexes: [index(["a"], { isImmediate: false })] }, /is DEFERRABLE/],
+    [{ indexes: [index(["a"], { isValid: false })] }, /not valid; run REINDEX/],
+    [{ indexes: [index(["a"], { isPlain: false })] }, /has no order/],
+    [{ replicaIdentity: "n" }, /has REPLICA IDENTITY NOTHING.*do not tell the key/],
+    [
+      {
+        indexes: [{
+          ...index(["a"]),
+          columns: [{ ...index(["a"]).columns[0]!, isNullsFirst: true }],
+        }],
+      },
+      /another order/,
+    ],
     [
       {
         replicaIdentity: "i",
         indexes: [index(["a"]), index(["b"], { isPrimary: false, isIdentity: true })],
       },
-      /does not tell its key/,
+      /replica identity without the primary key/,
     ],
     [
       { replicaIdentity: "i", indexes: [index(["b"], { isPrimary: false, isIdentity: true })] },
@@ -76,24 +103,24 @@ Deno.test("planRead says what keeps a table from being read, and what mends it",
       /not exact before PostgreSQL 12/,
       { version: 110000 },
     ],
-    [{}, /no publication of the run has public\.t/, { plugin: "pgoutput" }],
+    [{}, /is not in "p"; run ALTER PUBLICATION "p" ADD TABLE ONLY/, { plugin: "pgoutput" }],
     [
       {},
-      /leave out the updates and deletes of public\.t/,
+      /is published without its updates and deletes/,
       {
         plugin: "pgoutput",
-        published: [{ ...ALL, name: "public.t", update: false, delete: false }],
+        published: [{ ...ALL, update: false, delete: false }],
       },
     ],
     [
       {},
-      /leave out a, a column of the key/,
-      { plugin: "pgoutput", published: [{ ...ALL, name: "public.t", columns: ["b"] }] },
+      /is published without a, a column of its key/,
+      { plugin: "pgoutput", published: [{ ...ALL, columns: ["b"] }] },
     ],
     [
-      { ancestors: [{ name: "public.root", key: ["a", "b"] }] },
-      /is published as public\.root, which has not its primary key/,
-      { plugin: "pgoutput", published: [{ ...ALL, name: "public.root" }] },
+      below(["a", "b"]),
+      /is published as shop\.root, which does not have its key/,
+      { plugin: "pgoutput", published: [ROOT] },
     ],
   ];
   for (const [changes, pattern, options] of refused) {
@@ -102,19 +129,19 @@ Deno.test("planRead says what keeps a table from being read, and what mends it",
 });
 
 Deno.test("planRead takes what the publications send of a table, under their name for it", () => {
-  const plan = planOf(table({ ancestors: [{ name: "shop.root", key: ["a"] }] }), {
+  const plan = planOf(table(below(["a"])), {
     plugin: "pgoutput",
     published: [
-      { ...ALL, name: "public.t" },
-      { ...ALL, name: "shop.root", columns: ["a", "c"], filter: "(c > 5)" },
-      { ...ALL, name: "shop.root", columns: ["a", "c"], filter: "(c < 2)" },
-      { ...ALL, name: "shop.root", columns: ["a", "c"], insert: false },
+      ALL,
+      { ...ROOT, columns: ["a", "c"], filter: "(c > 5)" },
+      { ...ROOT, columns: ["a", "c"], filter: "(c < 2)" },
+      { ...ROOT, columns: ["a", "c"], insert: false },
     ],
   });
   assertEquals(plan.relation, { schema: "shop", table: "root", qualifiedName: "shop.root" });
   assertEquals(plan.columns.map(({ name }) => name), ["a", "c"]);
   assertEquals(plan.filter, "((c > 5)) OR ((c < 2))");
-  const free = [{ ...ALL, name: "public.t" }, { ...ALL, name: "public.t", filter: "(c > 5)" }];
+  const free = [ALL, { ...ALL, filter: "(c > 5)" }];
   assertEquals(planOf(table(), { plugin: "pgoutput", published: free }).filter, undefined);
 });
 

@@ -288,6 +288,21 @@ Deno.test("check says what a backfill can read, and prints what mends the rest",
   const world = newWorld(db, aws, ["-u", "least", "-f", "JSON", "--exclude-table", "*.left_out"]);
   const first = await check(world);
   assertEquals(first.code, 0, first.stdout);
+  const asking = newWorld(db, aws, [
+    ...["-u", "least", "-f", "JSON", "--exclude-table", "*.left_out"],
+    ...["--create-slot", "--backfill"],
+  ]);
+  const warned = await check(asking);
+  assertEquals(warned.code, 0, warned.stdout);
+  assertEquals(
+    warned.lines.filter(({ check, mark }) => check === "backfill" && mark === "!")
+      .map(({ found }) => found.replace(/:.*/s, "")),
+    [
+      "--backfill does not read public.Closed, s.parts_1, s.parts_2",
+      "--backfill does not read public.plain, public.other",
+      "--backfill does not read s.parts_1, s.parts_2",
+    ],
+  );
   const found = () => first.lines.filter(({ check }) => check.startsWith("backfill"));
   assertEquals(found().map(({ mark, check, found }) => `${mark} ${check}: ${found}`), [
     "✓ backfill: a backfill can read 1 of the 6 followed tables",

@@ -14,7 +14,7 @@ import {
 } from "../control_message.ts";
 import { readEmitRight } from "../emit_right.ts";
 import { NEWS_CHANNEL } from "../progress.ts";
-import type { Reader } from "../eligibility_facts.ts";
+import type { Asking } from "../eligible_tables.ts";
 import type { AskOptions } from "./ask_options.ts";
 import { checkAskedTables } from "./asked_tables.ts";
 import { connectToPrimary, findFollowedSlot, type FollowedSlot } from "./followed_slot.ts";
@@ -85,8 +85,8 @@ async function request(
   const follower = await slot.follower();
   if (PLUGINS[plugin].usesPublications) await checkPublications(primary, publications);
   const role = follower?.role;
-  const reader: Reader = { role, plugin, publications, version: await versionOf(primary) };
-  const count = await checkAskedTables(primary, tables, reader);
+  const asking: Asking = { role, plugin, publications, version: await versionOf(primary) };
+  const count = await checkAskedTables(primary, tables, asking);
   await checkEmitRight(primary, role);
 
   const id = newRequestId();

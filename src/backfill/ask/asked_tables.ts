@@ -1,11 +1,15 @@
 import { getLogger } from "@logtape/logtape";
 import { didYouMean, nearest } from "../../base/did_you_mean.ts";
 import { RunError } from "../../base/errors.ts";
-import { parseGlob } from "../../format/filter/glob.ts";
 import type { Connection } from "../../postgres/connection/connection.ts";
-import { type BackfillTable, chosenTables, readBackfillTables } from "../eligible_tables.ts";
-import type { Reader } from "../eligibility_facts.ts";
-import { adviceOf } from "../table_obstacles.ts";
+import { parsePattern } from "../choose_tables.ts";
+import {
+  type Asking,
+  chosenTables,
+  type EligibleTable,
+  readEligibleTables,
+} from "../eligible_tables.ts";
+import { reasonOf } from "../table_obstacles.ts";
 
 const logger = getLogger(["pg2kinesis", "backfill"]);
 
@@ -20,14 +24,15 @@ const MAX_TOLD = 10;
 export async function checkAskedTables(
   connection: Connection,
   patterns: readonly string[],
-  reader: Reader,
+  asking: Asking,
 ): Promise<number> {
-  const tables = await readBackfillTables(connection, reader);
-  const readable = new Set<BackfillTable>();
-  const refused = new Set<BackfillTable>();
+  const tables = await readEligibleTables(connection, asking);
+  const readable = new Set<EligibleTable>();
+  const refused = new Set<EligibleTable>();
   for (const pattern of patterns) {
-    const isExact = !/[*?]/.test(pattern.replace(/\\./gs, ""));
-    const chosen = chosenTables(tables, { matches: parseGlob(pattern), isExact });
+    const parsed = parsePattern(pattern);
+    const { isExact } = parsed;
+    const chosen = chosenTables(tables, parsed);
     if (chosen.length === 0) throw new RunError(matchesNothing(pattern, tables, isExact));
     const failing = chosen.filter(({ obstacles }) => obstacles.length > 0);
     if (failing.length === chosen.length || isExact && failing.length > 0) {
@@ -52,7 +57,7 @@ export async function checkAskedTables(
 
 function matchesNothing(
   pattern: string,
-  tables: readonly BackfillTable[],
+  tables: readonly EligibleTable[],
   isExact: boolean,
 ): string {
   const names = tables.map(({ name }) => name);
@@ -65,9 +70,6 @@ function matchesNothing(
 }
 
 /** One line: `public.orders cannot be backfilled: it …; run GRANT …`. */
-export function whyRefused({ name, obstacles }: BackfillTable): string {
-  const all = obstacles.map(({ found }) => `it ${found}`).join(", and ");
-  return `${name} cannot be backfilled: ${all}; ${
-    obstacles.map(({ remedy }) => adviceOf(remedy)).join("; ")
-  }`;
+export function whyRefused({ name, obstacles }: EligibleTable): string {
+  return `${name} cannot be backfilled: ${reasonOf(obstacles)}`;
 }
