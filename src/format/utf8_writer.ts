@@ -56,6 +56,11 @@ export class Utf8Writer {
     if (this.#bytes.length > MAX_KEPT_BYTES) this.#bytes = new Uint8Array(FIRST_BYTES);
   }
 
+  /** Takes back what was written behind the first `length` bytes. */
+  cutTo(length: number): void {
+    this.#length = length;
+  }
+
   text(text: string): void {
     const units = text.length;
     this.#reserve(units * 3);

@@ -28,8 +28,9 @@ const SLOW = STREAM;
 const EVENTS = "events";
 const STREAMS = [ACCOUNTS, SLOW, EVENTS];
 const SHARDS = 4;
-const REFUSED_BY_SLOW = 0.9;
-const END_TIMEOUT_MS = 120_000;
+const REFUSED_BY_SLOW = 0.8;
+/** What comes before the stream's next change may have to go through the slow stream. */
+const END_TIMEOUT_MS = 300_000;
 
 /**
  * A kill -9; or the stream is deleted, made again only after the program has ended twice because of it; or
@@ -170,6 +171,8 @@ export async function runSeveralStreams(
       if (kind === "kill") {
         await supervisor.kill9();
       } else if (kind === "recreate") {
+        // A run that has not opened it yet knows nothing of the old one.
+        await supervisor.program!.waitForLog(/stream app\.public\.accounts in /, END_TIMEOUT_MS);
         streams.recreate(ACCOUNTS);
         await ends(/stream app\.public\.accounts .*was deleted and recreated/);
       } else {

@@ -1,5 +1,5 @@
-import { type ArrayText, parseArray } from "../typed/array_text.ts";
-import { BOOLEAN, fromText, INTEGER, TEXT, type ValueEncoder } from "../typed/encoder.ts";
+import { arrayEncoder } from "../typed/array_encoder.ts";
+import { BOOLEAN, INTEGER, TEXT, type ValueEncoder } from "../typed/encoder.ts";
 import { bareName, type TypeSpec } from "../typed/type_spec.ts";
 import { bitEncoder, BYTEA, varbitEncoder } from "./binary.ts";
 import { type DecimalMode, moneyEncoder, numericEncoder } from "./decimal.ts";
@@ -14,7 +14,11 @@ import { DATE, TIME_TZ, timeEncoder, timestampEncoder, timestampTzEncoder } from
  * io.debezium.connector.postgresql.PostgresValueConverter
  */
 export function debeziumEncoder(type: TypeSpec, decimals: DecimalMode): ValueEncoder {
-  if (type.element !== undefined) return arrayEncoder(debeziumEncoder(type.element, decimals));
+  if (type.element !== undefined) {
+    // The only type of PostgreSQL with another delimiter.
+    const delimiter = type.element.name === "box" ? ";" : ",";
+    return arrayEncoder(debeziumEncoder(type.element, decimals), delimiter);
+  }
   const { name, modifiers } = type;
   switch (name) {
     case "boolean":
@@ -66,18 +70,4 @@ export function debeziumEncoder(type: TypeSpec, decimals: DecimalMode): ValueEnc
     default:
       return TEXT;
   }
-}
-
-/** A JSON array of the elements' form, in which no dimension is kept. */
-function arrayEncoder(element: ValueEncoder): ValueEncoder {
-  const elements = (array: ArrayText): string =>
-    `[${
-      array.map((each) =>
-        each === null ? "null" : typeof each === "string" ? element.json(each) : elements(each)
-      ).join(",")
-    }]`;
-  return fromText((text) => {
-    const array = parseArray(text);
-    return array === undefined ? JSON.stringify(text) : elements(array);
-  });
 }

@@ -27,7 +27,9 @@ export function numericEncoder(mode: DecimalMode, modifiers: readonly number[]):
       return fromText(floatJson);
     case "precise": {
       const [precision, scale = 0] = modifiers;
-      if (precision === undefined) return fromText((text) => SPECIAL[text] ?? variableScale(text));
+      if (precision === undefined) {
+        return { json: (text) => SPECIAL[text] ?? variableScale(text), copy: copyVariable };
+      }
       return {
         json: (text) => SPECIAL[text] ?? fixedScale(text, scale),
         copy: (bytes, start, end, out) => copyFixed(bytes, start, end, scale, out),
@@ -74,19 +76,46 @@ function fixedScale(text: string, scale: number): string {
 function copyFixed(
   ...[bytes, start, end, scale, out]: [Uint8Array, number, number, number, Utf8Writer]
 ): boolean {
-  if (end - start > SAFE_CHARACTERS) return false;
+  const value = readFew(bytes, start, end);
+  if (value === undefined || fewScale !== scale) return false;
+  out.text(`"${safeIntegerBase64(value)}"`);
+  return true;
+}
+
+function copyVariable(
+  ...[bytes, start, end, out]: [Uint8Array, number, number, Utf8Writer]
+): boolean {
+  // Not the zeros behind the point.
+  let last = end;
+  if (bytes.subarray(start, end).includes(DOT)) {
+    while (bytes[last - 1] === ZERO) last--;
+    if (bytes[last - 1] === DOT) last--;
+  }
+  const value = readFew(bytes, start, last);
+  if (value === undefined) return false;
+  out.text(`{"scale":${fewScale},"value":"${safeIntegerBase64(value)}"}`);
+  return true;
+}
+
+/** Digits behind the point of what `readFew` read. */
+let fewScale = 0;
+
+/** The unscaled integer of a short number; undefined: it is none, or too long. */
+function readFew(bytes: Uint8Array, start: number, end: number): number | undefined {
+  if (end - start > SAFE_CHARACTERS) return undefined;
   const isNegative = bytes[start] === MINUS;
+  const first = isNegative ? start + 1 : start;
+  if (first >= end) return undefined;
   let value = 0;
   let point = end;
-  for (let at = isNegative ? start + 1 : start; at < end; at++) {
+  for (let at = first; at < end; at++) {
     const digit = bytes[at]! - ZERO;
     if (digit >= 0 && digit <= 9) value = value * 10 + digit;
     else if (bytes[at] === DOT && point === end) point = at;
-    else return false;
+    else return undefined;
   }
-  if ((point === end ? 0 : end - point - 1) !== scale) return false;
-  out.text(`"${safeIntegerBase64(isNegative ? -value : value)}"`);
-  return true;
+  fewScale = point === end ? 0 : end - point - 1;
+  return isNegative ? -value : value;
 }
 
 const MINUS = 0x2D, DOT = 0x2E, ZERO = 0x30;

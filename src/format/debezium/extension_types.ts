@@ -1,7 +1,12 @@
 import { Buffer } from "node:buffer";
 import { fromText, type ValueEncoder } from "../typed/encoder.ts";
-import { quotedAt } from "../typed/quoted.ts";
+import { type Quoted, quotedAt } from "../typed/quoted.ts";
+import { refuseTooLarge } from "../record_limit.ts";
+import { Utf8Writer } from "../utf8_writer.ts";
 import { floatJson } from "./float.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** `(1.5,-2)`: `{"x":1.5,"y":-2.0,"wkb":"…","srid":null}`. */
 export const POINT: ValueEncoder = fromText((text) => {
@@ -52,22 +57,56 @@ export const SPARSE_VECTOR: ValueEncoder = fromText((text) => {
 });
 
 /** `"a"=>"1", "b"=>NULL`: a string that holds the JSON of an object (`hstore.handling.mode=json`). */
-export const HSTORE: ValueEncoder = fromText((text) => {
-  const entries: string[] = [];
-  let at = 0;
-  while (at < text.length) {
-    const key = quotedAt(text, at);
-    if (key === undefined || !text.startsWith("=>", key.end)) return JSON.stringify(text);
-    const start = key.end + 2;
-    const value = text.startsWith("NULL", start)
-      ? { text: null, end: start + "NULL".length }
-      : quotedAt(text, start);
-    if (value === undefined) return JSON.stringify(text);
-    entries.push(`${JSON.stringify(key.text)}:${JSON.stringify(value.text)}`);
-    at = value.end;
-    if (at === text.length) break;
-    if (!text.startsWith(", ", at)) return JSON.stringify(text);
-    at += 2;
+export const HSTORE: ValueEncoder = {
+  json(text) {
+    const bytes = encoder.encode(text);
+    const object = hstoreObject(bytes, 0, bytes.length);
+    return JSON.stringify(object === undefined ? text : decoder.decode(object));
+  },
+  copy(bytes, start, end, out) {
+    const object = hstoreObject(bytes, start, end);
+    return object !== undefined && out.jsonString(object, 0, object.length);
+  },
+};
+
+const ARROW = encoder.encode("=>"), NULL = encoder.encode("NULL"), COMMA = encoder.encode(", ");
+
+/** Undefined: it is no hstore. */
+function hstoreObject(bytes: Uint8Array, start: number, end: number): Uint8Array | undefined {
+  const out = new Utf8Writer(end - start + 64);
+  out.text("{");
+  for (let at = start; at < end;) {
+    const key = quotedAt(bytes, at, end);
+    if (key === undefined || !startsWith(bytes, ARROW, key.next, end)) return undefined;
+    if (at > start) out.text(",");
+    writeString(key, out);
+    out.text(":");
+    at = key.next + ARROW.length;
+    if (startsWith(bytes, NULL, at, end)) {
+      out.text("null");
+      at += NULL.length;
+    } else {
+      const value = quotedAt(bytes, at, end);
+      if (value === undefined) return undefined;
+      writeString(value, out);
+      at = value.next;
+    }
+    refuseTooLarge(out.length);
+    if (at === end) break;
+    if (!startsWith(bytes, COMMA, at, end)) return undefined;
+    at += COMMA.length;
   }
-  return JSON.stringify(`{${entries.join(",")}}`);
-});
+  out.text("}");
+  return out.written;
+}
+
+function writeString({ bytes, start, end }: Quoted, out: Utf8Writer): void {
+  if (out.jsonString(bytes, start, end)) return;
+  out.text(JSON.stringify(decoder.decode(bytes.subarray(start, end))));
+}
+
+function startsWith(bytes: Uint8Array, what: Uint8Array, at: number, end: number): boolean {
+  if (at + what.length > end) return false;
+  for (let i = 0; i < what.length; i++) if (bytes[at + i] !== what[i]) return false;
+  return true;
+}
