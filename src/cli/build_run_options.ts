@@ -145,7 +145,7 @@ export function buildRunOptions(
         partitionRoot: values.partitionRoot,
       },
       stream: {
-        name: withinAccount(values.streamName, values.createStream),
+        name: withinAccount(onlyStream(settings), values.createStream),
         create: values.createStream,
         shardCount: values.shardCount ?? Number(flags.shardCount.defaultText),
         aggregation: values.aggregation,
@@ -253,6 +253,19 @@ function connectionLayers(settings: Settings): ConnectionLayer[] {
     }
   }
   return layers;
+}
+
+/** On the command line the last one counts, as of any flag that is given twice. */
+function onlyStream({ values: { streamName }, originOf, nameOf }: Settings): string {
+  if (streamName.length > 1 && originOf("streamName") !== "argument") {
+    throw new UsageError(
+      `${
+        nameOf("streamName")
+      }: takes one value, found ${streamName.length}; --route sends tables ` +
+        "to other streams",
+    );
+  }
+  return streamName.at(-1)!;
 }
 
 /** A stream is made by its name, in the account of the credentials; an ARN may be of another one. */

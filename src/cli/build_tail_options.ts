@@ -40,8 +40,12 @@ export function buildTailOptions({ values, originOf }: Settings): TailOptions {
       throw new UsageError(`--expect-all cannot be combined with ${without}`);
     }
   }
+  const streams = [...new Set(values.streamName)];
+  if (shard !== undefined && streams.length > 1) {
+    throw new UsageError("--shard cannot be combined with several streams: it is a shard of one");
+  }
   return {
-    streamName: values.streamName,
+    streams,
     from,
     last: lines === undefined
       ? undefined

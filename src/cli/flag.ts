@@ -144,9 +144,11 @@ export function optionalFlag<Value>(
 export function listFlag<Value>(
   words: ValueFlagWords & Pick<Flag<Value>, "cumulative" | "tableKeys"> & {
     readonly parse: ValueParser<Value>;
+    /** The only one where none is given; undefined: then there is none. */
+    readonly otherwise?: string;
   },
 ): Flag<readonly Value[]> {
-  const { parse, ...rest } = words;
+  const { parse, otherwise, ...rest } = words;
   return {
     letter: undefined,
     commands: RUN_AND_CHECK,
@@ -155,7 +157,10 @@ export function listFlag<Value>(
     inEnvironment: true,
     ...rest,
     suggestions: suggestionsOf(words, parse),
-    read: (texts) => texts.map(parse),
+    read: (texts) =>
+      (texts.length === 0 && otherwise !== undefined ? [otherwise] : texts).map((text) =>
+        parse(text)
+      ),
   };
 }
 

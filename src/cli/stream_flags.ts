@@ -4,20 +4,24 @@ import { parseRoute } from "../routes/route.ts";
 import { defaultedFlag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
 import { choice, duration, integer } from "../base/value_parsers.ts";
 
+const DEFAULT_STREAM = "pg2kinesis";
+
 export const streamFlags = {
-  streamName: defaultedFlag({
+  streamName: listFlag({
     name: "stream-name",
     letter: "k",
     category: "stream",
     placeholder: "NAME",
-    defaultText: "pg2kinesis",
+    defaultText: DEFAULT_STREAM,
     commands: ["run", "check", "tail"],
     short: "the stream, by name or ARN",
     long:
       "The name of the Kinesis data stream, in the region and account of the AWS settings; or " +
       "its ARN, which includes both: `arn:aws:kinesis:eu-west-1:123456789012:stream/orders`. A " +
-      "stream of another account needs a resource policy that allows access.",
+      "stream of another account needs a resource policy that allows access. `tail` takes several: " +
+      "repeat the flag, or separate the names with commas in the variable.",
     parse: streamName,
+    otherwise: DEFAULT_STREAM,
   }),
   route: listFlag({
     name: "route",

@@ -20,20 +20,24 @@ export async function tail(options: TailOptions): Promise<void> {
     throw new UsageError(`--from ${new Date(from.atMs).toISOString()} lies in the future`);
   }
   using stop = onStopSignal();
-  const api = await connectKinesis({
-    region: parseStreamArn(options.streamName)?.region,
-    signal: stop.signal,
-  });
+  const { signal } = stop;
+  const apis = new Map<string | undefined, Awaited<ReturnType<typeof connectKinesis>>>();
   try {
+    for (const region of new Set(options.streams.map(regionOf))) {
+      apis.set(region, await connectKinesis({ region, signal }));
+    }
     await readBack(options, {
-      api,
-      sink: openStdout(stop.signal),
+      apiOf: (stream) => apis.get(regionOf(stream))!,
+      sink: openStdout(signal),
       clock: systemClock,
       now: systemClock.wall,
       random: Math.random,
-      signal: stop.signal,
+      signal,
     });
   } finally {
-    api.close();
+    for (const api of apis.values()) api.close();
   }
 }
+
+/** Undefined: the one of the AWS settings. */
+const regionOf = (stream: string) => parseStreamArn(stream)?.region;

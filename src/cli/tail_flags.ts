@@ -85,7 +85,7 @@ export const tailFlags = {
       "transaction, and, where records are aggregated, a change that comes after a later one of " +
       "its shard (except for what a merge of shards allows: one put per lane). Use it for a " +
       "stream that nobody is writing to, that has lost nothing to its retention, and that a " +
-      "single run without filters published to. Of what a backfill read (`read`), no `seq` is " +
+      "single run without filters published to; with `--route`, for all of its streams together. Of what a backfill read (`read`), no `seq` is " +
       "expected. It uses about 100 more bytes per transaction.",
   }),
 };
@@ -96,7 +96,8 @@ export const outputFlags = {
     category: "output",
     commands: ["check", "backfill", "tail"],
     short: "JSON, for machines",
-    long: "Print JSON on stdout. `tail`: one object per line, with `shard`, `sequence_number`, " +
+    long:
+      "Print JSON on stdout. `tail`: one object per line, with `stream` (of several), `shard`, `sequence_number`, " +
       "`sub_sequence` (in an aggregate), `partition_key`, `explicit_hash_key` (if known), " +
       '`arrival` and `data`, which is text, or base64 with `"encoding":"base64"` if the bytes ' +
       "are not UTF-8. `check`, and `backfill` with `--status`: one object.",

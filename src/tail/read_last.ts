@@ -1,7 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import { LastRecords } from "./last_records.ts";
 import { renderRecord } from "./render_record.ts";
-import { type ReadStart, readStream } from "./stream_reader.ts";
+import type { ReadStart } from "./stream_reader.ts";
+import { type ReadParts, readStreams } from "./streams_reader.ts";
 import type { TailOptions } from "./tail_options.ts";
 import { takeApart } from "./user_record.ts";
 
@@ -22,7 +23,7 @@ export interface LastRead {
 export async function readLast(
   options: TailOptions & { readonly from: ReadStart },
   last: NonNullable<TailOptions["last"]>,
-  context: Parameters<typeof readStream>[1],
+  context: ReadParts,
 ): Promise<LastRead> {
   const starts = last.isStartGiven
     ? [options.from]
@@ -33,12 +34,12 @@ export async function readLast(
     const kept = new LastRecords(last.records);
     /** The greatest sequence number of each shard. */
     const seen = new Map<string, bigint>();
-    await readStream(
+    await readStreams(
       { ...options, from: readFrom, follow: false },
       context,
       (shard, page) => {
         for (const stored of page) {
-          for (const record of takeApart(shard.id, stored)) {
+          for (const record of takeApart(shard, stored)) {
             kept.add(shard.id, renderRecord(record, options.json), record.arrivedAtMs);
           }
           seen.set(shard.id, BigInt(stored.sequenceNumber));

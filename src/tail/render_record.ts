@@ -83,13 +83,14 @@ function sequenceLength(data: Uint8Array, start: number): number {
  *      "partition_key":"public.t:1","explicit_hash_key":"0","arrival":"2026-11-22T08:01:02.123Z",
  *      "data":"…"}
  *
- * `sub_sequence` is left out for a plain record, `explicit_hash_key` where none is known. Data that is
+ * `"stream"` stands in front where several are read. `sub_sequence` is left out for a plain record, `explicit_hash_key` where none is known. Data that is
  * not UTF-8 comes as base64, with `"encoding":"base64"`.
  */
 export function renderJson(record: TailedRecord): Uint8Array {
   const { data, arrivedAtMs } = record;
   const text = asText(data);
   const line = JSON.stringify({
+    stream: record.stream,
     shard: record.shardId,
     sequence_number: record.sequenceNumber,
     sub_sequence: record.subSequence,

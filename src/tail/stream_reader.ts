@@ -10,7 +10,7 @@ import { type ReadContext, readShard, type ShardEnd } from "./shard_reader.ts";
 import type { TailOptions, TailStart } from "./tail_options.ts";
 
 /** Pages of records, up to 10 MiB each, that are in memory at a time. */
-const MAX_PAGES = 8;
+export const MAX_PAGES = 8;
 /** A closed shard has children; the listing may not have heard of them yet. */
 const CHILDREN_RETRY_MS = 1_000;
 const CHILDREN_TRIES = 10;
@@ -20,9 +20,17 @@ const log = getLogger(["pg2kinesis", "tail"]);
 /** Where reading a stream begins. */
 export type ReadStart = Exclude<TailStart, { readonly kind: "ago" }>;
 
-type ReadOptions = Pick<TailOptions, "streamName" | "shardId" | "follow"> & {
+type ReadOptions = Pick<TailOptions, "shardId" | "follow"> & {
+  readonly streamName: string;
   readonly from: ReadStart;
 };
+
+/** What the readers of several streams have together. */
+interface Shared {
+  readonly pages: Permits;
+  /** One page at a time. */
+  readonly turn: Permits;
+}
 
 /** Takes the records of one shard, in their order; the next ones are read when it is done. */
 export type TakeRecords = (
@@ -48,15 +56,21 @@ export async function readStream(
   options: ReadOptions,
   context: Omit<ReadContext, "streamName" | "follow" | "pages">,
   take: TakeRecords,
+  { pages, turn }: Shared = { pages: new Permits(MAX_PAGES), turn: new Permits(1) },
 ): Promise<void> {
   const failed = new AbortController();
-  const reader = new StreamReader(options, {
-    ...context,
-    streamName: options.streamName,
-    follow: options.follow,
-    pages: new Permits(MAX_PAGES),
-    signal: AbortSignal.any([context.signal, failed.signal]),
-  }, take);
+  const reader = new StreamReader(
+    options,
+    {
+      ...context,
+      streamName: options.streamName,
+      follow: options.follow,
+      pages,
+      signal: AbortSignal.any([context.signal, failed.signal]),
+    },
+    take,
+    turn,
+  );
   try {
     // A page may wait forever for somebody to read the output.
     await Promise.race([reader.run(), aborted(context.signal)]);
@@ -75,13 +89,11 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 class StreamReader {
   readonly #shards = new Map<string, KnownShard>();
-  /** One page at a time. */
-  readonly #turn = new Permits(1);
-
   constructor(
     private readonly options: ReadOptions,
     private readonly context: ReadContext,
     private readonly take: TakeRecords,
+    private readonly turn: Permits,
   ) {}
 
   async run(): Promise<void> {
@@ -121,12 +133,12 @@ class StreamReader {
         end = next.value;
         break;
       }
-      await this.#turn.acquire();
+      await this.turn.acquire();
       try {
         this.context.signal.throwIfAborted();
         await this.take(shard, next.value, (shard) => this.#parentsOf(shard));
       } finally {
-        this.#turn.release();
+        this.turn.release();
       }
     }
     known.state = "done";

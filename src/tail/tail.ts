@@ -1,13 +1,14 @@
 import { getLogger } from "@logtape/logtape";
 import { RunError } from "../base/errors.ts";
 import type { Clock } from "../base/clock.ts";
-import type { KinesisReadApi, StoredRecord } from "../kinesis/client/kinesis_read_api.ts";
+import type { StoredRecord } from "../kinesis/client/kinesis_read_api.ts";
 import type { Shard } from "../kinesis/stream/shard_map.ts";
 import { countOf } from "../base/quantity.ts";
 import { LineOutput, ReaderGone, type Sink } from "./line_output.ts";
 import { readLast } from "./read_last.ts";
 import { renderRecord } from "./render_record.ts";
-import { type ReadStart, readStream, type TakeRecords } from "./stream_reader.ts";
+import type { ReadStart } from "./stream_reader.ts";
+import { type ApiOf, readStreams, type TailedShard, type TakePage } from "./streams_reader.ts";
 import type { TailOptions, TailStart } from "./tail_options.ts";
 import { takeApart } from "./user_record.ts";
 import { Verifier, type VerifierCounts } from "./verifier.ts";
@@ -15,7 +16,7 @@ import { Verifier, type VerifierCounts } from "./verifier.ts";
 const log = getLogger(["pg2kinesis", "tail"]);
 
 export interface TailParts {
-  readonly api: KinesisReadApi;
+  readonly apiOf: ApiOf;
   readonly sink: Sink;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
@@ -29,7 +30,7 @@ export interface TailParts {
 const ARRIVAL_TOLERANCE_MS = 60_000;
 
 /**
- * Reads the stream and writes one user record a line, until its end, the signal, or until nobody reads
+ * Reads the streams and writes one user record a line, until its end, the signal, or until nobody reads
  * the lines any more.
  * @throws {RunError} when it cannot be read, or when verifying found something.
  */
@@ -72,7 +73,7 @@ async function print(
 ): Promise<void> {
   const output = new LineOutput(parts.sink);
   const verifier = options.verify
-    ? new Verifier({
+    ? new Verifier<TailedShard>({
       expectAll: options.expectAll,
       tell: (finding) => log.warn("{finding}", { finding }),
     })
@@ -81,11 +82,11 @@ async function print(
   let userRecords = 0;
   let isTold = false;
 
-  const take: TakeRecords = async (shard, records, parentsOf) => {
+  const take: TakePage = async (shard, records, parentsOf) => {
     for (const stored of records) {
       if (isOld(shard, stored)) continue;
       kinesisRecords++;
-      const records = takeApart(shard.id, stored);
+      const records = takeApart(shard, stored);
       userRecords += records.length;
       for (const record of verifier?.take(records, shard, parentsOf) ?? records) {
         const full = output.add(renderRecord(record, options.json));
@@ -100,7 +101,7 @@ async function print(
   };
   let isComplete = false;
   try {
-    await readStream(options, parts, take);
+    await readStreams(options, parts, take);
     isComplete = !parts.signal.aborted;
   } catch (error) {
     if (!(error instanceof ReaderGone)) throw error;
@@ -131,7 +132,7 @@ function sayWhatCannotBeVerified({ verified, unordered, other }: VerifierCounts)
   }
 }
 
-function conclude(verifier: Verifier): void {
+function conclude(verifier: Pick<Verifier, "counts" | "keys" | "findings">): void {
   const { counts, keys, findings } = verifier;
   const remarks = [
     `${countOf(counts.verified, "change")} of ${countOf(keys, "partition key")} verified`,

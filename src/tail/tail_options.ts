@@ -2,7 +2,8 @@ import type { LogOptions } from "../options.ts";
 
 /** What `pg2kinesis tail` was asked for. */
 export interface TailOptions {
-  readonly streamName: string;
+  /** Names or ARNs, at least one. */
+  readonly streams: readonly string[];
   readonly from: TailStart;
   /** Only the last ones; where no start is given, it is looked for from the end on. */
   readonly last: { readonly records: number; readonly isStartGiven: boolean } | undefined;

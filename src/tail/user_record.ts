@@ -3,9 +3,12 @@ import { deaggregate } from "../kinesis/aggregate/deaggregate.ts";
 import { type HashKey, hashPartitionKey, parseHashKey } from "../kinesis/stream/hash_key.ts";
 import type { StoredRecord } from "../kinesis/client/kinesis_read_api.ts";
 import { holds, type Shard } from "../kinesis/stream/shard_map.ts";
+import type { TailedShard } from "./streams_reader.ts";
 
 /** One user record as it lies in the stream. */
 export interface TailedRecord {
+  /** Where several streams are read. */
+  readonly stream?: string | undefined;
   readonly shardId: string;
   /** Of the Kinesis record that holds it. */
   readonly sequenceNumber: string;
@@ -19,19 +22,31 @@ export interface TailedRecord {
 }
 
 /** The user records of one Kinesis record, in order. */
-export function takeApart(shardId: string, record: StoredRecord): readonly TailedRecord[] {
+export function takeApart(
+  { stream, name: shardId }: Pick<TailedShard, "stream" | "name">,
+  record: StoredRecord,
+): readonly TailedRecord[] {
   const { sequenceNumber, arrivedAtMs } = record;
   const parts = deaggregate(record.data);
   if (parts === undefined) {
     const { partitionKey, data } = record;
     return [{
-      ...{ shardId, sequenceNumber, arrivedAtMs, partitionKey, data },
+      ...{ stream, shardId, sequenceNumber, arrivedAtMs, partitionKey, data },
       subSequence: undefined,
       explicitHashKey: undefined,
     }];
   }
   return parts.map(({ partitionKey, explicitHashKey, data }, subSequence) => ({
-    ...{ shardId, sequenceNumber, subSequence, arrivedAtMs, partitionKey, explicitHashKey, data },
+    ...{
+      stream,
+      shardId,
+      sequenceNumber,
+      subSequence,
+      arrivedAtMs,
+      partitionKey,
+      explicitHashKey,
+      data,
+    },
   }));
 }
 

@@ -52,7 +52,7 @@ export interface VerifierCounts {
  * what it removed; and that a consumer built on the Kinesis Client Library sees every user record. Where
  * all are expected, also that an aggregated shard as a whole is in the order of commits. Records must come shard by shard, each in its order and after its parents.
  */
-export class Verifier {
+export class Verifier<S extends Shard = Shard> {
   readonly counts: VerifierCounts = {
     verified: 0,
     other: 0,
@@ -71,12 +71,12 @@ export class Verifier {
   /** Of the copies in each shard. */
   readonly #truncates = new KeyHistories();
   readonly #truncateOrder = new TruncateOrder();
-  readonly #shardOrder: ShardOrder<Shard, bigint>;
+  readonly #shardOrder: ShardOrder<S, bigint>;
   /** The first of them are reported at the end, once it is known that the records are aggregated. */
   readonly #lateInShard: string[] = [];
   #latesInShard = 0;
   #isAggregated = false;
-  #parentsOf: (shard: Shard) => readonly Shard[] = () => [];
+  #parentsOf: (shard: S) => readonly S[] = () => [];
   readonly #otherRecords = new RecentFingerprints();
   /**
    * User records that were only in aggregates which a consumer built on the Kinesis Client Library drops,
@@ -112,8 +112,8 @@ export class Verifier {
    */
   take(
     records: readonly TailedRecord[],
-    shard: Shard,
-    parentsOf: (shard: Shard) => readonly Shard[] = () => [],
+    shard: S,
+    parentsOf: (shard: S) => readonly S[] = () => [],
   ): readonly TailedRecord[] {
     if (isSeenByKcl(records, shard)) {
       this.#parentsOf = parentsOf;
@@ -128,7 +128,7 @@ export class Verifier {
   }
 
   /** What is new of a Kinesis record is in the order of the whole shard. */
-  #takeInOrder(records: readonly TailedRecord[], shard: Shard, firsts: readonly bigint[]): void {
+  #takeInOrder(records: readonly TailedRecord[], shard: S, firsts: readonly bigint[]): void {
     this.#isAggregated ||= records[0]?.subSequence !== undefined;
     const late = this.#shardOrder.add({
       shard,
@@ -137,9 +137,10 @@ export class Verifier {
     });
     if (late.length === 0) return;
     if (this.#latesInShard++ >= TOLD_OF_A_KIND) return;
-    const { shardId, sequenceNumber } = records[0]!;
     this.#lateInShard.push(
-      `${shardId} ${sequenceNumber}: ${countOf(late.length, "change")} of it come after later ` +
+      `${place({ ...records[0]!, subSequence: undefined })}: ${
+        countOf(late.length, "change")
+      } of it come after later ` +
         "changes of the shard",
     );
   }
@@ -151,7 +152,7 @@ export class Verifier {
     if (name === undefined || name.kind === "unnamed") {
       counts[name === undefined ? "other" : "unnamed"]++;
       if (name !== undefined) counts.verified++;
-      const print = fingerprintOfBytes(record.partitionKey, record.data);
+      const print = fingerprintOfBytes(keyOf(record), record.data);
       this.#otherRecords.add(print);
       this.#awaited.delete(print);
       return true;
@@ -198,7 +199,7 @@ export class Verifier {
   #takeNew(record: TailedRecord, shard: Shard, position: bigint, firsts: bigint[]): void {
     firsts.push(position);
     if (!this.#truncateOrder.hasTruncates) return;
-    const table = tableOf(record.data);
+    const table = tableIn(record);
     if (table !== undefined) this.#truncateOrder.row(table, shard, position, record);
   }
 
@@ -209,11 +210,12 @@ export class Verifier {
     name: OrderedChange,
     content: number,
   ): boolean {
-    const table = tableOf(record.data);
+    const table = tableIn(record);
     const position = positionOf(name);
     const removes = table !== undefined && this.#truncateOrder.truncate(table, shard, position);
-    this.#truncates.add(record.partitionKey, name, content);
-    const copies = `${record.partitionKey}\n${shard.id}`;
+    const key = keyOf(record);
+    this.#truncates.add(key, name, content);
+    const copies = `${key}\n${shard.id}`;
     const standing = this.#truncates.add(copies, name, content);
     if (standing === "differing") this.#tellDiffering(record, name);
     if (standing !== "duplicate") return true;
@@ -223,8 +225,9 @@ export class Verifier {
 
   /** One lies in each shard of its transaction. */
   #takeCommit(record: TailedRecord, shard: Shard, name: NamedChange, content: number): boolean {
-    this.#truncates.add(record.partitionKey, name, content);
-    const standing = this.#truncates.add(`${record.partitionKey}\n${shard.id}`, name, content);
+    const key = keyOf(record);
+    this.#truncates.add(key, name, content);
+    const standing = this.#truncates.add(`${key}\n${shard.id}`, name, content);
     if (standing === "late") {
       this.#tell(
         this.counts.late++,
@@ -250,10 +253,10 @@ export class Verifier {
     if (name !== undefined && name.kind !== "unnamed") {
       const isInEveryShard = name.isCommit || name.kind === "ordered" && name.isTruncate;
       const histories = isInEveryShard ? this.#truncates : this.#histories;
-      if (histories.has(record.partitionKey, name)) return;
+      if (histories.has(keyOf(record), name)) return;
       this.#awaited.set(awaitedName(record, name), record);
     } else {
-      const print = fingerprintOfBytes(record.partitionKey, record.data);
+      const print = fingerprintOfBytes(keyOf(record), record.data);
       if (!this.#otherRecords.has(print)) this.#awaited.set(print, record);
     }
   }
@@ -322,10 +325,21 @@ export class Verifier {
  * What is in order with what: a partition key. A record that is away from its key's own shard, by an
  * explicit hash key, is in order with that shard alone.
  */
-function group({ partitionKey }: TailedRecord, shard: Shard): string {
-  return liesIn(shard, { partitionKey, explicitHashKey: undefined })
-    ? partitionKey
-    : `${partitionKey}\n${shard.id}`;
+function group(record: TailedRecord, shard: Shard): string {
+  const { partitionKey } = record;
+  const key = keyOf(record);
+  return liesIn(shard, { partitionKey, explicitHashKey: undefined }) ? key : `${key}\n${shard.id}`;
+}
+
+/** A partition key is in order within its stream. */
+function keyOf({ stream, partitionKey }: TailedRecord): string {
+  return stream === undefined ? partitionKey : `${stream}\n${partitionKey}`;
+}
+
+/** A table's TRUNCATE removes what lies in its stream. */
+function tableIn({ stream, data }: TailedRecord): string | undefined {
+  const table = tableOf(data);
+  return stream === undefined || table === undefined ? table : `${stream}\n${table}`;
 }
 
 /**
@@ -337,12 +351,13 @@ function isSeenByKcl(records: readonly TailedRecord[], shard: Shard): boolean {
   return records.every((record) => record.subSequence === undefined || liesIn(shard, record));
 }
 
-function awaitedName({ partitionKey }: TailedRecord, name: NamedChange): string {
-  return `${describe(name)} ${partitionKey}`;
+function awaitedName(record: TailedRecord, name: NamedChange): string {
+  return `${describe(name)} ${keyOf(record)}`;
 }
 
-function place({ shardId, sequenceNumber, subSequence }: TailedRecord): string {
-  return `${shardId} ${sequenceNumber}${subSequence === undefined ? "" : `/${subSequence}`}`;
+function place({ stream, shardId, sequenceNumber, subSequence }: TailedRecord): string {
+  const shard = stream === undefined ? shardId : `stream ${stream}, ${shardId}`;
+  return `${shard} ${sequenceNumber}${subSequence === undefined ? "" : `/${subSequence}`}`;
 }
 
 const quote = ({ partitionKey }: TailedRecord) => JSON.stringify(partitionKey);

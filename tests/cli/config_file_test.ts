@@ -132,7 +132,7 @@ Deno.test("a configuration file: what is wrong with it is said in one line, with
     ["create-slot = 'perhaps'", /^/],
     ["stream-name = true", /^: stream-name: needs a value \(NAME\), found true$/],
     ["stream-name = ''", /^: stream-name: needs a value, found none$/],
-    ["stream-name = ['a', 'b']", /^: stream-name: takes one value, found a list$/],
+    ["aggregation = ['kpl', 'none']", /^: aggregation: takes one value, found a list$/],
     ["stream-name = { a = 1 }", /^: stream-name: takes a text, a number, true or false, found/],
     ["include-table = [['a.b']]", /^: include-table: takes a text, .* found a table or a list$/],
     ["stream-name = 'a'\nstream-name = 'b'", /^, line 2, column \d+: not TOML: trying to redefine/],
@@ -231,4 +231,15 @@ Deno.test({
       `the configuration file ${path} is gone; the run keeps its settings`,
     ]);
   },
+});
+
+Deno.test("a configuration file: a run has one stream for what no route takes, tail has several", () => {
+  const text = "stream-name = ['a', 'b']";
+  assertEquals(
+    usageError(CONFIG, {}, file(text)),
+    "stream-name in /shop.toml: takes one value, found 2; --route sends tables to other streams",
+  );
+  const tail = parseCommandLine(["tail", ...CONFIG], {}, hostWith(file(text)));
+  if (tail.kind !== "tail") throw new Error(tail.kind);
+  assertEquals(tail.options.streams, ["a", "b"]);
 });

@@ -16,7 +16,7 @@ function usageError(args: readonly string[], env: Env = {}): string {
 
 Deno.test("tail needs nothing, and has every setting of its own on the command line and in the environment", () => {
   const unset: TailOptions = {
-    streamName: "pg2kinesis",
+    streams: ["pg2kinesis"],
     from: { kind: "oldest" },
     last: undefined,
     follow: false,
@@ -28,7 +28,10 @@ Deno.test("tail needs nothing, and has every setting of its own on the command l
   };
   assertEquals(parseTail([]), unset);
   const rows: readonly (readonly [string[], Env, Partial<TailOptions>])[] = [
-    [["-k", "s"], { PG2KINESIS_STREAM_NAME: "s" }, { streamName: "s" }],
+    [["-k", "s"], { PG2KINESIS_STREAM_NAME: "s" }, { streams: ["s"] }],
+    [["-k", "a", "-k", "b", "-k", "a"], { PG2KINESIS_STREAM_NAME: "a, b" }, {
+      streams: ["a", "b"],
+    }],
     [["--follow"], { PG2KINESIS_FOLLOW: "true" }, { follow: true }],
     [["-f"], { PG2KINESIS_FOLLOW: "true" }, { follow: true }],
     [["--shard", "shardId-000000000007"], { PG2KINESIS_SHARD: "7" }, {

@@ -158,3 +158,69 @@ Deno.test("--route ends the run with the name of a stream that is missing, and c
   assertMatch(fixed.stderr, /cannot find stream nowhere \(us-east-1\)/);
   assert(!/following slot/.test(fixed.stderr), fixed.stderr);
 });
+
+Deno.test("tail reads several streams of a run, and verifies each by itself and their transactions together", async () => {
+  await using kinesis = await startKinesalite();
+  await using db = await freshDatabase(server);
+  await db.sql(`
+    create table a (id int primary key, version int);
+    create table b (id int primary key, version int);
+    create table c (id int primary key, version int);
+    create publication ${db.slot} for all tables`);
+  await db.createSlot("pgoutput");
+  const rest = freshStreamName();
+  await kinesis.createStream(rest, 2);
+  await kinesis.createStream("to-a", 2);
+  await kinesis.createStream("to-b", 3);
+  await using program = await follow(db, kinesis, rest, [
+    ...["--pg-slot-output-plugin", "pgoutput", "-f", "JSON", "--transaction-records"],
+    ...["--route", "public.a=to-a", "--route", "public.b=to-b"],
+  ]);
+  for (let version = 0; version < 4; version++) {
+    await db.sql(`begin;
+      insert into a select n, ${version} from generate_series(1, 20) n
+        on conflict (id) do update set version = excluded.version;
+      truncate b;
+      insert into b select n, ${version} from generate_series(1, 20) n;
+      insert into c select n, ${version} from generate_series(1, 20) n
+        on conflict (id) do update set version = excluded.version;
+      commit`);
+  }
+  await waitUntilConfirmed(db, program);
+  assertEquals(await program.stop(), 0, program.stderr);
+  const tail = (...flags: string[]) =>
+    Pg2kinesis.run(["tail", ...flags], { env: { ...kinesis.env } });
+  const all = [rest, "to-a", "to-b"].flatMap((name) => ["-k", name]);
+
+  const verified = await tail(...all, "--json", "--verify", "--expect-all");
+  assertEquals(verified.code, 0, verified.stderr);
+  assertMatch(verified.stderr, /reading 3 shards of stream to-b/);
+  assertMatch(verified.stderr, /no findings: \d+ changes of 6\d partition keys verified; 0 dup/);
+  const records: Json[] = verified.stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+  const places = new Map<string, Set<string>>();
+  for (const { stream, shard, data } of records) {
+    assertMatch(shard, /^shardId-\d{12}$/);
+    const { op, table } = JSON.parse(data);
+    if (op !== "commit") places.set(stream, (places.get(stream) ?? new Set()).add(table));
+  }
+  assertEquals(
+    [...places].map(([stream, tables]) => [stream, ...tables]).toSorted(),
+    [["to-a", "a"], ["to-b", "b"], [rest, "c"]].toSorted(),
+  );
+  // All that was committed lies in all of them only; what order there is shows in each.
+  const some = await tail(...all.slice(0, 4), "--verify", "--expect-all");
+  assertEquals(some.code, 1);
+  assertMatch(some.stderr, /4 findings: 0 out of order, .* 4 transactions with gaps/);
+  assertEquals((await tail(...all.slice(0, 4), "--verify")).code, 0);
+
+  const last = await tail(...all, "--lines", "7");
+  assertEquals(last.stdout.trimEnd().split("\n").length, 7);
+  const one = await tail("-k", "to-a", "--json", "--lines", "1");
+  assertEquals("stream" in JSON.parse(one.stdout), false);
+  const missing = await tail(...all, "-k", "nowhere");
+  assertEquals(missing.code, 1);
+  assertMatch(missing.stderr, /stream nowhere/);
+  const shard = await tail(...all, "--shard", "0");
+  assertEquals(shard.code, 2);
+  assertMatch(shard.stderr, /--shard cannot be combined with several streams/);
+});

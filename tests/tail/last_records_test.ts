@@ -9,7 +9,7 @@ const encode = (text: string) => new TextEncoder().encode(text);
 const texts = (lines: readonly Uint8Array[]) => lines.map((line) => new TextDecoder().decode(line));
 
 const OPTIONS: TailOptions = {
-  streamName: "s",
+  streams: ["s"],
   from: { kind: "oldest" },
   last: undefined,
   follow: false,
@@ -66,7 +66,14 @@ async function printed(
   };
   await clock.run(fill(stream, clock), 100 * 3_600_000);
   const parts: TailParts = {
-    ...{ api: stream, sink, clock, now: stream.now, random: () => 0.5, signal: stop.signal },
+    ...{
+      apiOf: () => stream,
+      sink,
+      clock,
+      now: stream.now,
+      random: () => 0.5,
+      signal: stop.signal,
+    },
   };
   await clock.run(tail({ ...OPTIONS, ...options }, parts), 3_600_000);
   const calls = [...stream.shards.values()].reduce((sum, { calls }) => sum + calls.length, 0);

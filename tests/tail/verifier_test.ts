@@ -369,3 +369,24 @@ Deno.test("Verifier takes the record at a transaction's end once a shard, whatev
   const late = verify([[end("0/20", 1, 2), LOW], [end("0/10", 2, 2), LOW]]);
   assertEquals(late.counts.late, 1);
 });
+
+Deno.test("Verifier holds each of several streams to its own order, and counts their transactions together", () => {
+  const told: string[] = [];
+  const verifier = new Verifier({ expectAll: true, tell: (finding) => told.push(finding) });
+  const take = (stream: string, pair: [string, number]) =>
+    verifier.take([{ ...recordOf(change(1, pair)), stream }], { ...WHOLE, id: `${stream} whole` })
+      .length;
+  // The same key in two streams, as after a route was changed, is read side by side.
+  const taken = [take("a", ["0/20", 0]), take("b", ["0/10", 0]), take("b", ["0/20", 1])];
+  assertEquals(taken, [1, 1, 1]);
+  // What names a change is stored once in each.
+  assertEquals([take("b", ["0/20", 0]), take("a", ["0/20", 0])], [1, 0]);
+  take("a", ["0/20", 3]);
+  verifier.finish();
+  assertEquals(verifier.counts.duplicates, 1);
+  assertEquals(told, [
+    "stream b, shard 495: the pair (0/20, 0) of " + JSON.stringify(change(1, ["0/20", 0]).key) +
+    " comes after a later change",
+    "transaction 0/20: no change with seq 2",
+  ]);
+});
