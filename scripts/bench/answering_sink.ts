@@ -48,6 +48,9 @@ const HASH_KEYS = 1n << 128n;
 const TAIL_BYTES = 2048;
 const FIRST_BUFFER_BYTES = 256 * 1024;
 const DATA_FIRST = '{"Data":"';
+/** Where the data stands last. */
+const DATA = '"Data":"';
+const DATA_END = '"}';
 const CBOR = "application/x-amz-cbor-1.1";
 
 const stats: SinkStats = {
@@ -143,15 +146,19 @@ function answerTo(head: string, body: Buffer): string {
 }
 
 function putRecord(body: Buffer): string {
+  const head = latin1(body, 0, Math.min(body.length, TAIL_BYTES));
   const tail = latin1(body, Math.max(0, body.length - TAIL_BYTES), body.length);
-  const dataEnd = tail.indexOf('",');
-  const dataFirst = dataEnd !== -1 && latin1(body, 0, DATA_FIRST.length) === DATA_FIRST;
+  const isFirst = head.startsWith(DATA_FIRST) && tail.includes('",');
+  const isLast = !isFirst && head.includes(DATA) && tail.endsWith(DATA_END);
   let hashKey: string | undefined;
   let dataBytes: number;
-  if (dataFirst && !args.keep) {
-    hashKey = /"ExplicitHashKey":"(\d+)"/.exec(tail)?.[1];
-    const padding = tail.endsWith("==", dataEnd) ? 2 : tail.endsWith("=", dataEnd) ? 1 : 0;
-    dataBytes = (body.length - tail.length + dataEnd - DATA_FIRST.length) / 4 * 3 - padding;
+  if ((isFirst || isLast) && !args.keep) {
+    const others = isFirst ? tail : head;
+    hashKey = /"ExplicitHashKey":"(\d+)"/.exec(others)?.[1];
+    const start = isFirst ? DATA_FIRST.length : head.indexOf(DATA) + DATA.length;
+    const behind = isFirst ? tail.length - tail.indexOf('",') : DATA_END.length;
+    const padding = /=*$/.exec(tail.slice(0, tail.length - behind))![0].length;
+    dataBytes = (body.length - behind - start) / 4 * 3 - padding;
   } else {
     const { Data, ExplicitHashKey } = JSON.parse(body.toString());
     hashKey = ExplicitHashKey;

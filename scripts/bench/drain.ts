@@ -6,6 +6,7 @@ import type { Backlog } from "./backlog.ts";
 import { type BenchServer, benchSlot, PUBLICATION } from "./bench_server.ts";
 import { processUsage } from "./process_usage.ts";
 import { Sink } from "./sink.ts";
+import type { Version } from "./versions.ts";
 
 /** Who drains, and how. */
 export type Contender = PgRecvlogical | Program;
@@ -22,6 +23,7 @@ export interface Program {
   readonly tls: boolean;
   readonly shards: number;
   readonly args: readonly string[];
+  readonly version: Version;
 }
 
 export interface DrainResult {
@@ -96,7 +98,7 @@ async function drainByProgram(contender: Program, work: Drain): Promise<DrainRes
   const startedAt = performance.timeOrigin + performance.now();
   await using program = await Pg2kinesis.start(
     programArgs(server, slot, work.plugin, contender),
-    { env: sink.env, denoArgs },
+    { env: sink.env, denoArgs, ...contender.version.program },
   );
   await server.waitForConfirmed(slot, backlog.endLsn, () => assertRuns(program));
   const wallSeconds = (performance.timeOrigin + performance.now() - startedAt) / 1000;

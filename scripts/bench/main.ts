@@ -12,19 +12,20 @@ import { BenchServer } from "./bench_server.ts";
 import { drain, type DrainResult } from "./drain.ts";
 import { type BenchOptions, readOptions } from "./options.ts";
 import { RawCsv } from "./raw_csv.ts";
-import { mark, printGroup, printTable, type Series } from "./report.ts";
+import { addRatios, mark, printGroup, type Series } from "./report.ts";
 import {
   DRAIN_GROUPS,
   type DrainGroup,
   type Entry,
   LIVE_PROGRAMS,
   START_TARGET_MS,
-  STEADY_TARGETS,
 } from "./scenarios.ts";
+import { Ratios } from "./ratios.ts";
 import { median } from "./statistics.ts";
-import { measureStart, measureSteadyLoad } from "./steady_load.ts";
-
-const TRANSACTIONS_PER_SECOND = 200;
+import { printTable } from "./table.ts";
+import { measureStart } from "./steady_load.ts";
+import { measureSteadyLoads } from "./steady_loads.ts";
+import { readVersion, withVersions } from "./versions.ts";
 
 if (import.meta.main) {
   const today = new Date().toISOString().slice(0, 10);
@@ -41,18 +42,21 @@ async function bench(options: BenchOptions): Promise<void> {
   await createTables(server);
   const csv = await RawCsv.open(options.csvPath, server.postgres.version);
 
-  const groups = DRAIN_GROUPS.map((group) => chosen(group, options.only))
+  const others = await Promise.all(options.against.map(readVersion));
+  const ratios = new Ratios();
+  const groups = DRAIN_GROUPS.map((group) => withVersions(chosen(group, options.only), others))
     .filter(({ entries }) => entries.some(({ contender }) => contender.kind === "pg2kinesis"));
   await measureStarts(server, csv, options);
-  await measureSteadyLoads(server, csv, options);
+  await measureSteadyLoads(server, csv, options, others, ratios);
   const small = groups.filter(({ backlog }) => backlog === "small transactions");
-  await measureDrains(server, csv, options, small, () => {
+  await measureDrains(server, csv, options, ratios, small, () => {
     return makeSmallTransactions(server, options.transactions);
   });
   const one = groups.filter(({ backlog }) => backlog === "one transaction");
-  await measureDrains(server, csv, options, one, () => {
+  await measureDrains(server, csv, options, ratios, one, () => {
     return makeOneTransaction(server, options.rowsOfOneTransaction);
   });
+  if (others.length > 0) ratios.print();
   console.log(`\nraw runs: ${resolve(options.csvPath)}`);
 }
 
@@ -75,6 +79,7 @@ async function measureDrains(
   server: BenchServer,
   csv: RawCsv,
   options: BenchOptions,
+  ratios: Ratios,
   groups: readonly DrainGroup[],
   makeBacklog: () => Promise<Backlog>,
 ): Promise<void> {
@@ -113,6 +118,7 @@ async function measureDrains(
       results: results.get(entry)!,
     }));
     printGroup(group, backlog.changes, series);
+    addRatios(ratios, group.name, series);
   }
 }
 
@@ -141,51 +147,6 @@ function drainRow(group: DrainGroup, entry: Entry, run: number, backlog: Backlog
     sink_cpu_s: r.program?.sinkCpuSeconds,
     walsender_cpu_s: r.program?.walsenderCpuSeconds,
   };
-}
-
-async function measureSteadyLoads(server: BenchServer, csv: RawCsv, options: BenchOptions) {
-  const programs = LIVE_PROGRAMS.filter(({ name }) => options.only.test(`steady load: ${name}`));
-  if (programs.length === 0) return;
-  const rows = [["", "p50 ms", "p99 ms", "max ms", "puts", "CPU share", "peak MiB"]];
-  const verdicts: string[] = [];
-  for (const { name, plugin, args } of programs) {
-    const result = await measureSteadyLoad(server, {
-      plugin,
-      args,
-      transactionsPerSecond: TRANSACTIONS_PER_SECOND,
-      seconds: options.steadySeconds,
-    });
-    const { p50Ms, p99Ms, maxMs, puts, cpuShare, peakMebibytes } = result;
-    rows.push([
-      name,
-      ...[p50Ms, p99Ms, maxMs].map((ms) => ms.toFixed(2)),
-      String(puts),
-      `${(cpuShare * 100).toFixed(1)} %`,
-      peakMebibytes.toFixed(0),
-    ]);
-    const isReached = p50Ms <= STEADY_TARGETS.p50Ms && p99Ms <= STEADY_TARGETS.p99Ms;
-    verdicts.push(
-      `${mark(isReached)} ${name}: p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms, ` +
-        `target ${STEADY_TARGETS.p50Ms} and ${STEADY_TARGETS.p99Ms}`,
-    );
-    await csv.append({
-      scenario: "steady load",
-      contender: name,
-      run: 0,
-      changes: result.transactions,
-      p50_ms: p50Ms,
-      p99_ms: p99Ms,
-      max_ms: maxMs,
-      puts,
-      peak_mib: peakMebibytes,
-    });
-  }
-  console.log(
-    `\nsteady load: ${TRANSACTIONS_PER_SECOND} transactions a second for ` +
-      `${options.steadySeconds} s, commit to acknowledged put`,
-  );
-  printTable(rows);
-  for (const verdict of verdicts) console.log("  " + verdict);
 }
 
 async function measureStarts(server: BenchServer, csv: RawCsv, options: BenchOptions) {

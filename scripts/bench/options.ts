@@ -8,6 +8,8 @@ export interface BenchOptions {
   readonly rowsOfOneTransaction: number;
   readonly steadySeconds: number;
   readonly csvPath: string;
+  /** Checkouts or executables of other versions, measured in turns with this one. */
+  readonly against: readonly string[];
   /** Where the program's CPU profiles go; undefined for none. */
   readonly profileDir: string | undefined;
 }
@@ -19,6 +21,8 @@ deno task bench [options]
                    "start") and "group: contender" names; pg_recvlogical always takes part
   --runs N         runs of each, in alternating order (default 3)
   --quick          a tenth of the data, and a short load
+  --against PATH   another version, a checkout or an executable, to measure in turns with this one;
+                   repeatable; ends with a table of ratios
   --csv FILE       where the raw runs go (default docs/bench/DATE.csv)
   --profile DIR    write CPU profiles of the program there (deno --cpu-prof); not for an executable
 
@@ -35,6 +39,7 @@ export function readOptions(args: readonly string[], today: string): BenchOption
       quick: { type: "boolean", default: false },
       csv: { type: "string", default: `docs/bench/${today}.csv` },
       profile: { type: "string" },
+      against: { type: "string", multiple: true, default: [] },
       help: { type: "boolean", default: false },
     },
   });
@@ -53,5 +58,6 @@ export function readOptions(args: readonly string[], today: string): BenchOption
     steadySeconds: quick ? 5 : 30,
     csvPath: values.csv,
     profileDir: values.profile,
+    against: values.against,
   };
 }

@@ -25,6 +25,7 @@ const COLUMNS = [
   "max_ms",
   "streaming_ms",
   "stop_ms",
+  "cpu_share",
 ] as const;
 
 export type RawRow = Partial<Readonly<Record<typeof COLUMNS[number], string | number>>>;

@@ -1,17 +1,9 @@
 import type { Contender, DrainResult } from "./drain.ts";
 import { type DrainGroup, PEAK_MEBIBYTES_TARGET, type Target } from "./scenarios.ts";
+import type { Ratios } from "./ratios.ts";
 import { median } from "./statistics.ts";
-
-/** Prints rows of cells in columns; the first row is the head. */
-export function printTable(rows: readonly (readonly string[])[]): void {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  for (const row of rows) {
-    const cells = row.map((cell, i) =>
-      i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)
-    );
-    console.log("  " + cells.join("  ").trimEnd());
-  }
-}
+import { printTable } from "./table.ts";
+import { THIS_VERSION } from "./versions.ts";
 
 /** The results of one contender, in the order of the rounds. */
 export interface Series {
@@ -68,6 +60,28 @@ export function printGroup(group: DrainGroup, changes: number, all: readonly Ser
   console.log(`\n${group.name}: ${changes.toLocaleString("en")} changes`);
   printTable(rows);
   for (const verdict of verdicts) console.log("  " + verdict);
+}
+
+/** Each program's runs beside those of its other versions and of pg_recvlogical. */
+export function addRatios(ratios: Ratios, group: string, all: readonly Series[]): void {
+  const runsOf = ({ results }: Series) => ({
+    wall: results.map(({ wallSeconds }) => wallSeconds),
+    cpu: results.map(cpuSeconds),
+    peak: results.flatMap(({ program }) => program?.peakMebibytes ?? []),
+  });
+  const baseline = all.find(({ contender }) => contender.kind === "pg_recvlogical")!;
+  for (const series of all) {
+    const { contender } = series;
+    if (contender.kind !== "pg2kinesis") continue;
+    const { version } = contender;
+    const isNow = version.name === THIS_VERSION.name;
+    const name = isNow ? contender.name : contender.name.slice(0, -`, ${version.name}`.length);
+    ratios.add(`${group}: ${name}`, version.name, runsOf(series));
+    if (isNow) {
+      const { wall, cpu } = runsOf(baseline);
+      ratios.add(`${group}: ${name}`, baseline.contender.name, { wall, cpu });
+    }
+  }
 }
 
 function verdictsOf(series: Series, all: readonly Series[]): string[] {

@@ -1,5 +1,6 @@
 import type { OutputPlugin } from "../../src/options.ts";
 import type { Contender } from "./drain.ts";
+import { THIS_VERSION } from "./versions.ts";
 
 /** What a measure should not pass, on the machine that the project was planned on. */
 export interface Target {
@@ -45,7 +46,10 @@ function program(
   targets: readonly Target[] = [],
   { tls = false, shards = 1 } = {},
 ): Entry {
-  return { contender: { kind: "pg2kinesis", name, args, tls, shards }, targets };
+  return {
+    contender: { kind: "pg2kinesis", name, args, tls, shards, version: THIS_VERSION },
+    targets,
+  };
 }
 
 function against(of: string, wall: number, cpu?: number): Target[] {

@@ -9,6 +9,7 @@ import { assertRuns, programArgs } from "./drain.ts";
 import { processUsage } from "./process_usage.ts";
 import { Sink } from "./sink.ts";
 import { quantile } from "./statistics.ts";
+import type { Version } from "./versions.ts";
 
 export interface SteadyLoadResult {
   readonly transactions: number;
@@ -27,6 +28,7 @@ export interface SteadyLoad {
   readonly args: readonly string[];
   readonly transactionsPerSecond: number;
   readonly seconds: number;
+  readonly version: Version;
 }
 
 /** The first seconds are not counted: the program's code is compiled in them. */
@@ -40,14 +42,14 @@ const ID = /"pkey":"(\d+)"|"columnvalues":\[(\d+),|"key":\{"id":(\d+)\}/;
 /** One-row transactions at random moments (a Poisson process), followed as they come. */
 export async function measureSteadyLoad(
   server: BenchServer,
-  { plugin, args, transactionsPerSecond, seconds }: SteadyLoad,
+  { plugin, args, transactionsPerSecond, seconds, version }: SteadyLoad,
 ): Promise<SteadyLoadResult> {
   const slot = "steady_load";
   await server.createSlot(slot, plugin);
   await using sink = await Sink.start(1, { keep: true });
   const program = await Pg2kinesis.start(
     programArgs(server, slot, plugin, { tls: false, args }),
-    { env: sink.env },
+    { env: sink.env, ...version.program },
   );
   try {
     await server.waitForActive(slot, () => assertRuns(program));

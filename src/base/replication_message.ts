@@ -44,6 +44,15 @@ export class XLogData {
     return this.bytes.subarray(this.start + XLOGDATA_HEADER_BYTES, this.end);
   }
 
+  /** Copies what the output plugin wrote into `target`, or into a new array where that is of another length. */
+  copyData(target: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const from = this.start + XLOGDATA_HEADER_BYTES;
+    const length = this.end - from;
+    const copy = target.length === length ? target : new Uint8Array(length);
+    for (let at = 0; at < length; at++) copy[at] = this.bytes[from + at]!;
+    return copy;
+  }
+
   /** One byte of what the output plugin wrote; undefined behind its end. */
   dataAt(index: number): number | undefined {
     const at = this.start + XLOGDATA_HEADER_BYTES + index;

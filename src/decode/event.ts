@@ -26,7 +26,10 @@ export interface RowBytes {
   readonly bytes: Uint8Array;
   /** Where the value of each column begins and ends in `bytes`. */
   readonly places: Int32Array;
-  /** Of each column: {@linkcode NO_VALUE}, {@linkcode PLAIN_VALUE} or {@linkcode ENCODED_VALUE}. */
+  /**
+   * Of each column: {@linkcode NO_VALUE}, {@linkcode PLAIN_VALUE}, {@linkcode ENCODED_VALUE} or
+   * {@linkcode ESCAPED_VALUE}.
+   */
   readonly forms: Uint8Array;
   /** The value of a column that is not NULL. Throws a {@linkcode DecodeError}. */
   text(index: number): string;
@@ -38,6 +41,8 @@ export const NO_VALUE = 0;
 export const PLAIN_VALUE = 1;
 /** The plugin writes it in another way: use `text`. */
 export const ENCODED_VALUE = 2;
+/** The bytes are those of a JSON string with escapes, between its quotes. */
+export const ESCAPED_VALUE = 3;
 
 /** A table as a change names it. Decoders give the same object for the same table while they can. */
 export interface Relation {

@@ -116,4 +116,7 @@ const VALUES: ValueFormat = {
         return typeClass satisfies never;
     }
   },
+
+  copyEscaped: (bytes, start, end, typeClass, out) =>
+    (typeClass === "json" || typeClass === "text") && out.escapedJsonString(bytes, start, end),
 };

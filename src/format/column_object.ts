@@ -104,6 +104,9 @@ const VALUES: ValueFormat = {
         return typeClass satisfies never;
     }
   },
+
+  copyEscaped: (bytes, start, end, typeClass, out) =>
+    typeClass === "text" && out.escapedJsonString(bytes, start, end),
 };
 
 /** One record is one line: `json` keeps its text, in which newlines can only stand between tokens. */

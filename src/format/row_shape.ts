@@ -1,4 +1,11 @@
-import { type Column, NO_VALUE, PLAIN_VALUE, type RowBytes, UNCHANGED } from "../decode/event.ts";
+import {
+  type Column,
+  ESCAPED_VALUE,
+  NO_VALUE,
+  PLAIN_VALUE,
+  type RowBytes,
+  UNCHANGED,
+} from "../decode/event.ts";
 import { columnBudget } from "../decode/column_budget.ts";
 import { classOfType, type TypeClass } from "./column_type.ts";
 import { refuseTooLarge } from "./record_limit.ts";
@@ -10,6 +17,14 @@ export interface ValueFormat {
   text(value: string | null, typeClass: TypeClass): string;
   /** Copies a value's bytes; false, with nothing written, where only its text will do. */
   copy(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    typeClass: TypeClass,
+    out: Utf8Writer,
+  ): boolean;
+  /** The same of the inside of a JSON string with escapes. */
+  copyEscaped(
     bytes: Uint8Array,
     start: number,
     end: number,
@@ -136,6 +151,7 @@ export function writeValueBytes(
   const start = row.places[2 * index]!, end = row.places[2 * index + 1]!;
   refuseTooLarge(end - start);
   if (form === PLAIN_VALUE && format.copy(row.bytes, start, end, typeClass, out)) return;
+  if (form === ESCAPED_VALUE && format.copyEscaped(row.bytes, start, end, typeClass, out)) return;
   // The text shows too whether the bytes are UTF-8 at all.
   out.text(format.text(row.text(index), typeClass));
 }

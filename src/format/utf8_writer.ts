@@ -3,10 +3,12 @@ const FIRST_BYTES = 64 * 1024;
 const MAX_KEPT_BYTES = 1024 * 1024;
 /** Up to here a loop beats the call into the runtime. */
 const SHORT_UNITS = 128;
+/** From here on the runtime copies a whole array faster than a loop. */
+const WORTH_A_CALL_BYTES = 24;
 /** The longest escape, `\u001f`. */
 const MAX_ESCAPE_BYTES = 6;
 
-const QUOTE = 0x22, SPACE = 0x20, LINE_FEED = 0x0A, CARRIAGE_RETURN = 0x0D;
+const QUOTE = 0x22, BACKSLASH = 0x5C, SPACE = 0x20, LINE_FEED = 0x0A, CARRIAGE_RETURN = 0x0D;
 
 const encoder = new TextEncoder();
 
@@ -24,6 +26,10 @@ const IS_PLAIN = Uint8Array.from(
   { length: 0x100 },
   (_, byte) => byte < 0x80 && ESCAPES[byte] === undefined ? 1 : 0,
 );
+
+/** 1 for what stands behind the backslash of an escape that JSON.stringify writes as well: not `\/`, not `\u`. */
+const IS_SHORT_ESCAPE = new Uint8Array(0x100);
+for (const escape of ESCAPES) if (escape?.length === 2) IS_SHORT_ESCAPE[escape[1]!] = 1;
 
 /**
  * Writes one record after the other as UTF-8, each over the one before. Copying ASCII byte by byte costs
@@ -83,11 +89,16 @@ export class Utf8Writer {
 
   /** `source[start, end)` as it is. */
   copy(source: Uint8Array, start = 0, end = source.length): void {
-    this.#reserve(end - start);
+    const length = end - start;
+    this.#reserve(length);
     const bytes = this.#bytes;
     let to = this.#length;
+    this.#length = to + length;
+    if (length === source.length && length >= WORTH_A_CALL_BYTES) {
+      bytes.set(source, to);
+      return;
+    }
     for (let at = start; at < end; at++) bytes[to++] = source[at]!;
-    this.#length = to;
   }
 
   /** A number below 2^16, with leading zeros and capital letters. */
@@ -122,6 +133,32 @@ export class Utf8Writer {
       this.#length = to;
       this.#reserve(end - at + MAX_ESCAPE_BYTES + 2);
       bytes = this.#bytes;
+    }
+    bytes[to++] = QUOTE;
+    this.#length = to;
+    return true;
+  }
+
+  /**
+   * `source[start, end)`, the inside of a JSON string with escapes, as JSON.stringify writes its text.
+   * False, with nothing written, when it is not ASCII or may have to be written in another way.
+   */
+  escapedJsonString(source: Uint8Array, start: number, end: number): boolean {
+    this.#reserve(end - start + 2);
+    const bytes = this.#bytes;
+    let to = this.#length;
+    bytes[to++] = QUOTE;
+    for (let at = start; at < end; at++) {
+      const byte = source[at]!;
+      if (IS_PLAIN[byte] === 1) {
+        bytes[to++] = byte;
+        continue;
+      }
+      if (byte !== BACKSLASH || at + 1 === end || IS_SHORT_ESCAPE[source[at + 1]!] !== 1) {
+        return false;
+      }
+      bytes[to++] = byte;
+      bytes[to++] = source[++at]!;
     }
     bytes[to++] = QUOTE;
     this.#length = to;

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Utf8Writer } from "../../src/format/utf8_writer.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
 
@@ -32,6 +32,41 @@ Deno.test("Utf8Writer.jsonString is JSON.stringify of any ASCII, and refuses all
     assertEquals(out.onOneLine(bytes, 0, bytes.length), false);
     assertEquals(decoder.decode(out.written), "before");
   }
+});
+
+Deno.test("Utf8Writer.escapedJsonString gives what JSON.stringify makes of the text, or nothing", () => {
+  const out = new Utf8Writer();
+  const pieces = [
+    "a",
+    " long text without any escape ",
+    '\\"',
+    "\\\\",
+    "\\n",
+    "\\t",
+    "\\b",
+    "\\f",
+    "\\r",
+    "\u007f",
+  ];
+  const others = ["\\/", "\\u0041", "\\u000a", "é", "\\q", '"', "\n", "\\"];
+  const random = randomFrom(randomSeed());
+  const draw = (from: readonly string[]) => from[Math.floor(random() * from.length)]!;
+  let copied = 0;
+  for (let i = 0; i < 2000; i++) {
+    const parts = Array.from({ length: 1 + Math.floor(random() * 8) }, () => draw(pieces));
+    const isOther = random() < 0.3;
+    // One that is cut off only stands at the end.
+    if (isOther) parts.push(draw(others));
+    const inside = encoder.encode(parts.join(""));
+    const padded = Uint8Array.of(0x22, ...inside, 0x22);
+    out.clear();
+    out.text("before:");
+    assertEquals(out.escapedJsonString(padded, 1, inside.length + 1), !isOther, parts.join(""));
+    const text = isOther ? "" : JSON.stringify(JSON.parse(`"${parts.join("")}"`));
+    assertEquals(decoder.decode(out.written), `before:${text}`);
+    if (!isOther) copied++;
+  }
+  assert(copied > 1000);
 });
 
 Deno.test("Utf8Writer writes texts of any length and kind, and keeps no large buffer", () => {

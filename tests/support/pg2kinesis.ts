@@ -12,6 +12,8 @@ export interface Pg2kinesisOptions {
   readonly cwd?: string;
   /** Another executable than the one that `PG2KINESIS_BIN` names. */
   readonly executable?: string;
+  /** The main.ts of another checkout, run from source whatever `PG2KINESIS_BIN` names. */
+  readonly main?: string;
   /** Further arguments of `deno`, before main.ts; not for an executable. */
   readonly denoArgs?: readonly string[];
   /** Gets the log as it comes, in pieces of any length. */
@@ -49,7 +51,8 @@ export class Pg2kinesis implements AsyncDisposable {
     const { command, args: commandArgs } = programCommand(
       args,
       options.denoArgs,
-      options.executable,
+      options.main === undefined ? options.executable : "",
+      options.main,
     );
     const process = new Deno.Command(command, {
       args: commandArgs,
@@ -150,11 +153,12 @@ export function programCommand(
   args: readonly string[],
   denoArgs: readonly string[] = [],
   executable: string = Deno.env.get("PG2KINESIS_BIN") ?? "",
+  main: string = MAIN,
 ): { command: string; args: string[] } {
   return executable === ""
     ? {
       command: Deno.execPath(),
-      args: ["run", "-A", "--quiet", V8_FLAGS, ...denoArgs, MAIN, ...args],
+      args: ["run", "-A", "--quiet", V8_FLAGS, ...denoArgs, main, ...args],
     }
     : { command: executable, args: [...args] };
 }

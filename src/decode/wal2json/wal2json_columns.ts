@@ -2,7 +2,14 @@ import { type XLogData, XLOGDATA_HEADER_BYTES } from "../../base/replication_mes
 import { ascii, hasAt } from "../bytes.ts";
 import { columnBudget } from "../column_budget.ts";
 import { DecodeError } from "../decoder.ts";
-import { type Column, ENCODED_VALUE, NO_VALUE, PLAIN_VALUE, type RowBytes } from "../event.ts";
+import {
+  type Column,
+  ENCODED_VALUE,
+  ESCAPED_VALUE,
+  NO_VALUE,
+  PLAIN_VALUE,
+  type RowBytes,
+} from "../event.ts";
 import { jsonStringText, scanJsonNumber, scanJsonString, unescape } from "./json_bytes.ts";
 import { decodeAscii, decodeUtf8 } from "../utf8.ts";
 import { ValueSpans } from "../value_spans.ts";
@@ -48,10 +55,17 @@ type ValueKind = "text" | "escaped" | "bytea" | "null";
 
 const FORM_OF = {
   text: PLAIN_VALUE,
-  escaped: ENCODED_VALUE,
+  escaped: ESCAPED_VALUE,
   bytea: ENCODED_VALUE,
   null: NO_VALUE,
 } as const satisfies Record<ValueKind, number>;
+
+/** By form; NULL has no text. */
+const KIND_OF: Readonly<Record<number, "text" | "escaped" | "bytea">> = {
+  [PLAIN_VALUE]: "text",
+  [ESCAPED_VALUE]: "escaped",
+  [ENCODED_VALUE]: "bytea",
+};
 
 /** Walks the columns of one tuple, `[{"name":…,"type":…,"value":…},…]`, from behind its bracket. */
 export class ColumnCursor implements RowBytes {
@@ -133,9 +147,7 @@ export class ColumnCursor implements RowBytes {
 
   text(index: number): string {
     const { places, forms } = this.#spans;
-    const isEncoded = forms[index] === ENCODED_VALUE;
-    const encoded = this.columns[index]!.type === "bytea" ? "bytea" : "escaped";
-    return this.#read(isEncoded ? encoded : "text", places[2 * index]!, places[2 * index + 1]!);
+    return this.#read(KIND_OF[forms[index]!]!, places[2 * index]!, places[2 * index + 1]!);
   }
 
   #column(): Column {

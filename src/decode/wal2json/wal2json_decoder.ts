@@ -1,4 +1,4 @@
-import { parseLsn } from "../../base/lsn.ts";
+import type { Lsn } from "../../base/lsn.ts";
 import { type XLogData, XLOGDATA_HEADER_BYTES } from "../../base/replication_message.ts";
 import { ascii, ByteKeyedCache, hasAt } from "../bytes.ts";
 import type { Timelines } from "../../base/timelines.ts";
@@ -21,6 +21,7 @@ import { parseXid } from "../xid.ts";
 const MAX_PLAIN_COMMIT_BYTES = 96n;
 
 const QUOTE = 0x22, BACKSLASH = 0x5C, CLOSE_BRACE = 0x7D, SLASH = 0x2F;
+const ZERO = 0x30, NINE = 0x39, CAPITAL_A = 0x41;
 
 const ACTION = ascii('{"action":"');
 const encoder = new TextEncoder();
@@ -137,8 +138,8 @@ export class Wal2jsonDecoder implements Decoder {
     const nextStart = skip(message, lsnEnd, NEXT_LSN);
     const nextEnd = skipLsn(message, nextStart);
     endOfMessage(message, nextEnd);
-    const commitLsn = parseLsn(stringText(message, lsnStart, lsnEnd));
-    const endLsn = parseLsn(stringText(message, nextStart, nextEnd));
+    const commitLsn = readLsn(message.payload, lsnStart);
+    const endLsn = readLsn(message.payload, nextStart);
     if (endLsn - commitLsn > MAX_PLAIN_COMMIT_BYTES) this.#definedBy = xid.value;
     const transaction = { xid: xid.value, commitLsn, commitTime: time.value };
     const begin = this.#sequence.begin(message, transaction);
@@ -154,7 +155,7 @@ export class Wal2jsonDecoder implements Decoder {
     if (message.payload.length !== length || !this.#repeatsBegin(message, length)) {
       const lsnStart = skip(message, this.#skipHead(message, transaction), LSN);
       const lsnEnd = skipLsn(message, lsnStart);
-      if (parseLsn(stringText(message, lsnStart, lsnEnd)) !== transaction.commitLsn) {
+      if (readLsn(message.payload, lsnStart) !== transaction.commitLsn) {
         fail(message, lsnStart, "a commit of another transaction");
       }
       endOfMessage(message, skipLsn(message, skip(message, lsnEnd, NEXT_LSN)));
@@ -275,6 +276,22 @@ function skipLsn(message: XLogData, start: number): number {
   const end = skipHexDigits(bytes, slash + 1);
   const isLsn = slash > start + 1 && bytes[slash] === SLASH && end > slash + 1;
   return isLsn && bytes[end] === QUOTE ? end + 1 : fail(message, start, "no LSN");
+}
+
+/** The LSN in quotes at `start`, which {@linkcode skipLsn} has checked. */
+function readLsn(bytes: Uint8Array, start: number): Lsn {
+  let half = 0;
+  let high = 0;
+  for (let at = start + 1; bytes[at] !== QUOTE; at++) {
+    const byte = bytes[at]!;
+    if (byte === SLASH) {
+      high = half;
+      half = 0;
+    } else {
+      half = half * 16 + (byte <= NINE ? byte - ZERO : byte - CAPITAL_A + 10);
+    }
+  }
+  return (BigInt(high) << 32n) | BigInt(half);
 }
 
 /** At most eight. */

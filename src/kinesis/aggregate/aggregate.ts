@@ -54,8 +54,6 @@ export interface PutBody {
 
 /** User records of one shard on their way into one Kinesis record. */
 export class Aggregate {
-  /** Whose records these are, in order. */
-  readonly runs = new RecordRuns();
   readonly #pool: BufferPool;
   #buffer: Uint8Array<ArrayBuffer>;
   /** Bytes of magic and protobuf written so far. */
@@ -70,8 +68,16 @@ export class Aggregate {
   #keyStart = 0;
   #body: PutBody | undefined;
 
-  /** `partitionKeys` is this aggregate's until the next one takes it, which ends the adding here. */
-  constructor(pool: BufferPool, sizeHint: number, partitionKeys = new KeyTable()) {
+  /**
+   * `partitionKeys` is this aggregate's until the next one takes it, which ends the adding here. `runs`
+   * tell whose records these are, in order; they are empty yet.
+   */
+  constructor(
+    pool: BufferPool,
+    sizeHint: number,
+    partitionKeys = new KeyTable(),
+    readonly runs = new RecordRuns(),
+  ) {
     this.#pool = pool;
     this.#partitionKeys = partitionKeys;
     partitionKeys.clear();

@@ -1,8 +1,9 @@
 const SMALLEST_BYTES = 4 * 1024;
 
 /**
- * Buffers in powers of two that are used again. A lane that fills a megabyte a second would otherwise
- * leave as much for the garbage collector, and sixteen quiet lanes must not hold a megabyte each.
+ * Buffers of few sizes, powers of two and half as much again, that are used again. A lane that fills a
+ * megabyte a second would otherwise leave as much for the garbage collector, and sixteen quiet lanes
+ * must not hold a megabyte each.
  */
 export class BufferPool {
   readonly #free = new Map<number, Uint8Array<ArrayBuffer>[]>();
@@ -15,6 +16,7 @@ export class BufferPool {
   take(bytes: number): Uint8Array<ArrayBuffer> {
     let size = SMALLEST_BYTES;
     while (size < bytes) size *= 2;
+    if (bytes <= size / 4 * 3 && size > SMALLEST_BYTES) size = size / 4 * 3;
     const buffer = this.#free.get(size)?.pop();
     if (buffer === undefined) return new Uint8Array(size);
     this.#freeBytes -= size;

@@ -5,8 +5,12 @@ import { hashPartitionKey } from "../stream/hash_key.ts";
 import { KeyTable } from "../aggregate/key_table.ts";
 import type { LaneQueue, Pending, PutLimits, PutRequest, PutResult } from "./lane_queue.ts";
 import type { QueuedRecord } from "../aggregate/queued_record.ts";
+import { RecordRuns } from "../aggregate/record_runs.ts";
 import { covers, holds, type Shard } from "../stream/shard_map.ts";
 import type { Ticket } from "../../base/record_writer.ts";
+
+/** An aggregate of so many times what a put may have now is put in pieces. */
+const CUT_ABOVE = 2;
 
 /** What all queues of a stream's writer share. */
 export interface QueueContext {
@@ -37,6 +41,8 @@ export class AggregateQueue implements LaneQueue {
   #maxBytes: number;
   /** Of the last aggregate, the only one that takes records. */
   readonly #partitionKeys = new KeyTable();
+  /** Those of the last aggregate that was stored, empty, for the next one. */
+  #spareRuns: RecordRuns | undefined;
 
   constructor(context: QueueContext, shard: Shard, limits: PutLimits) {
     this.#context = context;
@@ -80,6 +86,7 @@ export class AggregateQueue implements LaneQueue {
 
   next(limits: PutLimits): PutRequest {
     this.#maxBytes = limits.bytes;
+    this.#cutFirst(limits.bytes);
     this.#current ??= this.#aggregates[0]!.seal(this.#shard.startText);
     const { putBytes, count } = this.#aggregates[0]!;
     return { bytes: putBytes, records: 1, userRecords: count };
@@ -130,12 +137,39 @@ export class AggregateQueue implements LaneQueue {
     return true;
   }
 
+  /**
+   * What was filled while nothing paced the lane would come again and again upon a shard that takes less.
+   * Its records keep their order; if it was stored after all, with no answer, the pieces are duplicates
+   * as the whole would be.
+   */
+  #cutFirst(bytes: number): void {
+    const first = this.#aggregates[0]!;
+    if (first.count === 1 || first.putBytes <= bytes * CUT_ABOVE) return;
+    const { pool } = this.#context;
+    const keys = new KeyTable();
+    const pieces: Aggregate[] = [];
+    for (const { partitionKey, data, everyShard, ticket, position } of first.records()) {
+      const hashKey = everyShard ? this.#shard.startText : undefined;
+      if (pieces.at(-1)?.tryAdd(partitionKey, data, hashKey, ticket, position, bytes)) continue;
+      const piece = new Aggregate(pool, bytes, keys);
+      piece.tryAdd(partitionKey, data, hashKey, ticket, position, bytes);
+      pieces.push(piece);
+    }
+    // Each piece has the partition keys of its own records.
+    this.#count(pieces.reduce((sum, { length }) => sum + length, -first.length), 0);
+    first.release();
+    this.#aggregates.splice(0, 1, ...pieces);
+    this.#current = undefined;
+  }
+
   #acknowledgeFirst(): void {
     const aggregate = this.#aggregates.shift()!;
     this.#current = undefined;
     this.#count(-aggregate.length, -aggregate.count);
     aggregate.release();
     aggregate.runs.acknowledge();
+    aggregate.runs.clear();
+    this.#spareRuns = aggregate.runs;
   }
 
   /** The aggregate that takes records: the last one, unless it is on its way. */
@@ -147,7 +181,9 @@ export class AggregateQueue implements LaneQueue {
   }
 
   #begin(sizeHint: number): Aggregate {
-    const aggregate = new Aggregate(this.#context.pool, sizeHint, this.#partitionKeys);
+    const runs = this.#spareRuns ?? new RecordRuns();
+    this.#spareRuns = undefined;
+    const aggregate = new Aggregate(this.#context.pool, sizeHint, this.#partitionKeys, runs);
     this.#aggregates.push(aggregate);
     return aggregate;
   }

@@ -49,8 +49,8 @@ const HELD_PAUSE_MS = 100;
 const BELIEVED_OPEN_MS = 10_000;
 
 /**
- * Puts the records of one shard, one request at a time. What fails is sent again, unchanged, before
- * anything later, for as long as it takes.
+ * Puts the records of one shard, one request at a time. What fails is sent again before anything later,
+ * for as long as it takes; in smaller requests once the shard has shown that it takes less.
  */
 export class Lane {
   /** The shard that took a put instead of this lane's. */

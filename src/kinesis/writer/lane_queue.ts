@@ -15,7 +15,7 @@ export interface PutAmount {
   readonly records: number;
 }
 
-/** One request on its way. Sending it again sends the same until it is stored. */
+/** One request on its way. Sending it again sends the same until it is stored, or `next` is asked again. */
 export interface PutRequest extends PutAmount {
   readonly userRecords: number;
 }

@@ -3,10 +3,10 @@ import { Pending } from "./lane_queue.ts";
 
 const MIB = 1024 * 1024;
 /**
- * Larger puts save hardly any time, and a shard takes three of these a second. With base64 and the rest
- * of a request it is somewhat below 512 KiB, the size of the buffers for both.
+ * The least that a stream's limit of a record may be is 1 MiB: somewhat below it, for buffers of that
+ * size. Where a stream takes larger records, one of them would be more than a second's worth of a shard.
  */
-const MAX_PUT_BYTES = 340 * 1024;
+const MAX_PUT_BYTES = 1000 * 1024;
 /** What a buffer must have beyond a put, so that one of a power of two is not too small. */
 const BUFFER_MARGIN_BYTES = 16 * 1024;
 /** Where many lanes share what may wait, each puts less at a time, but never less than this. */

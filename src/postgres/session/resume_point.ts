@@ -20,6 +20,9 @@ export class ResumePoint {
   #isComparing = false;
   /** What began the open transaction: it names its xid, and with most plugins its commit. */
   #begin: Uint8Array | undefined;
+  /** Arrays that are filled again: new ones for each transaction would lie outside V8's heap. */
+  #beginBytes = new Uint8Array(0);
+  #commitBytes = new Uint8Array(0);
   /** Messages received of the open transaction, its beginning included. */
   #received = 0;
   #last: XLogData | undefined;
@@ -102,13 +105,14 @@ export class ResumePoint {
     if (this.#replayed !== undefined) return this.#acceptReplay(message, role);
     switch (role) {
       case "begin":
-        this.#begin = message.data.slice();
+        this.#begin = this.#beginBytes = message.copyData(this.#beginBytes);
         this.#received = 1;
         this.#last = message;
         break;
       case "commit":
         this.#lsn = message.walStart;
-        this.#commit = { endLsn: message.walStart, data: message.data.slice() };
+        this.#commitBytes = message.copyData(this.#commitBytes);
+        this.#commit = { endLsn: message.walStart, data: this.#commitBytes };
         this.#begin = undefined;
         this.#last = undefined;
         break;

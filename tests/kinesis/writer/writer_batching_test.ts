@@ -93,6 +93,42 @@ Deno.test("StreamWriter lets nothing linger while its memory is full", async () 
   }
 });
 
+Deno.test("StreamWriter puts nearly as much at a time as a record may have while nothing paces it", async () => {
+  const simulation = new Simulation();
+  const requests = watchRequests(simulation);
+  await simulation.run({}, async (writer) => {
+    const ticket = new CountingTicket();
+    for (let i = 0; i < 3000; i++) writer.add(`key ${i}`, "x".repeat(KIB), ticket);
+    await writer.drain();
+  });
+  const sizes = requests.map(({ records: [record] }) => record!.data.length);
+  assert(sizes.some((bytes) => bytes > 980 * KIB), sizes.join());
+  assert(sizes.every((bytes) => bytes <= 1024 * KIB), sizes.join());
+});
+
+Deno.test("StreamWriter puts what it filled before a throttle in pieces, in order, each record once", async () => {
+  const simulation = new Simulation({
+    service: {
+      throughput: { kind: "bucket", bytesPerSecond: 1024 * KIB, recordsPerSecond: 1000 },
+    },
+  });
+  const requests = watchRequests(simulation);
+  const added = Array.from({ length: 3000 }, (_, i) => `${i} `.padEnd(KIB, "x"));
+  const ticket = new CountingTicket();
+  await simulation.run({}, async (writer) => {
+    added.forEach((text, i) => {
+      writer.add(`key ${i % 7}`, text, ticket, i % 500 === 499 ? "every shard" : undefined);
+    });
+    await writer.drain();
+    assertEquals(writer.stats().failures.throttled, 1);
+  });
+  const sizes = requests.map(({ records: [record] }) => record!.data.length);
+  const large = sizes.filter((bytes) => bytes > 100 * KIB);
+  assertEquals(large.length, 2, `one that is stored, one that is throttled: ${sizes}`);
+  assertEquals(simulation.texts, added);
+  assertEquals(ticket.acknowledged, added.length);
+});
+
 Deno.test("StreamWriter puts less at a time the more shards share the memory, and more again after a merge", async () => {
   const simulation = new Simulation({ shards: 2 });
   const largest = async (writer: StreamWriter) => {
