@@ -1,89 +1,40 @@
 // @ts-check
 /**
- * A Lambda function that reads what `pg2kinesis --message-formatter JSON` publishes (with pgoutput or
- * wal2json), drops duplicates, and applies each change once. Replace `store` and `apply`.
+ * A Lambda function that applies what `pg2kinesis --message-formatter JSON` publishes (with pgoutput or
+ * wal2json): each change once, in order. Give it your `copy`, and bundle it with consumer.ts:
+ *
+ *     npx esbuild lambda.mjs --bundle --platform=node --format=esm --outfile=index.mjs
  *
  * Event source mapping: ParallelizationFactor 1, FunctionResponseTypes ReportBatchItemFailures, no
  * MaximumRecordAgeInSeconds and no MaximumRetryAttempts: a batch that Lambda gives up on is lost.
  */
 import { Buffer } from "node:buffer";
-import agg from "aws-kinesis-agg";
+import { applyOnce, deaggregate } from "./consumer.ts";
 
 /**
  * @typedef {{ partitionKey: string, sequenceNumber: string, data: string }} StoredRecord
- * @typedef {{ eventID: string, kinesis: StoredRecord }} EventRecord
- * @typedef {{ op: string, timeline?: number, commit_lsn?: string, seq?: number, schema: string,
- *   table: string, key?: Record<string, unknown>, after?: Record<string, unknown> }} Change
- * @typedef {(change: Change, position: string | undefined) => Promise<void>} Apply
- *   Stores the position with the row. A TRUNCATE removes only the table's rows with a lower position:
- *   every shard delivers it, and a merged shard may deliver it twice, or after newer rows. A `read` is a row
- *   that a backfill read, to be stored like an insert or update; `backfill` says that those of a table were.
- * @typedef {{ get(name: string): Promise<string | undefined>,
- *   set(name: string, position: string): Promise<void> }} Store
- *   For example in DynamoDB, one item per name. Reads must be consistent.
+ * @typedef {{ readonly Records: readonly { kinesis: StoredRecord }[], state?: unknown }} KinesisEvent
  */
 
-/** @param {{ store: Store, apply: Apply }} parts */
-export function createHandler({ store, apply }) {
-  /** @param {{ Records: EventRecord[] }} event */
-  return async ({ Records }) => {
+/**
+ * @param {import("./consumer.ts").Copy} copy One for all shards, for example tables in DynamoDB. Its reads
+ *   must be consistent.
+ */
+export function createHandler(copy) {
+  /** @param {KinesisEvent} event */
+  return async ({ Records, state }) => {
+    // With a tumbling window Lambda wants the window's state back.
+    const answer = state === undefined ? {} : { state };
     for (const { kinesis } of Records) {
       try {
-        for (const { partitionKey, data } of takeApart(kinesis)) {
-          /** @type {Change} */
-          const change = JSON.parse(data);
-          await applyOnce(change, partitionKey);
-        }
+        const data = Buffer.from(kinesis.data, "base64");
+        for (const record of deaggregate(data, kinesis.partitionKey)) await applyOnce(record, copy);
       } catch (error) {
         console.error(`cannot apply ${kinesis.sequenceNumber}:`, error);
         // Lambda continues with this record, so that nothing later overtakes it.
-        return { batchItemFailures: [{ itemIdentifier: kinesis.sequenceNumber }] };
+        return { ...answer, batchItemFailures: [{ itemIdentifier: kinesis.sequenceNumber }] };
       }
     }
-    return { batchItemFailures: [] };
+    return { ...answer, batchItemFailures: [] };
   };
-
-  /**
-   * @param {Change} change
-   * @param {string} partitionKey
-   */
-  async function applyOnce(change, partitionKey) {
-    const position = positionOf(change);
-    // A logical message outside a transaction has no position and may arrive twice. A TRUNCATE applies to
-    // all keys of its shard, and is applied whenever it arrives.
-    if (position === undefined || change.op === "truncate") return await apply(change, position);
-    const highest = await store.get(partitionKey);
-    if (highest !== undefined && position <= highest) return;
-    // In this order: after an interruption between the two, the change is applied again; `apply` must allow that.
-    await apply(change, position);
-    await store.set(partitionKey, position);
-  }
-}
-
-/**
- * `timeline`, `commit_lsn` and `seq` as text with the same sort order.
- * @param {Pick<Change, "timeline" | "commit_lsn" | "seq">} change
- */
-export function positionOf({ timeline = 1, commit_lsn, seq }) {
-  if (commit_lsn === undefined || seq === undefined) return undefined;
-  const [high = "", low = ""] = commit_lsn.split("/");
-  const lsn = high.padStart(8, "0") + low.padStart(8, "0");
-  return `${String(timeline).padStart(10, "0")}/${lsn}/${String(seq).padStart(16, "0")}`;
-}
-
-/**
- * The user records in a Kinesis record, aggregated or not.
- * @param {StoredRecord} stored
- * @returns {{ partitionKey: string, data: string }[]}
- */
-function takeApart(stored) {
-  /** @type {{ partitionKey: string, data: string }[]} */
-  const records = [];
-  agg.deaggregateSync(stored, true, (error, found = []) => {
-    if (error) throw error;
-    for (const { partitionKey, data } of found) {
-      records.push({ partitionKey, data: Buffer.from(data, "base64").toString() });
-    }
-  });
-  return records;
 }

@@ -89,7 +89,8 @@ export function hashKeyOf(partitionKey: string): bigint {
   return BigInt(`0x${createHash("md5").update(partitionKey, "utf8").digest("hex")}`);
 }
 
-interface PlainRecord {
+/** A Kinesis record. */
+export interface PlainRecord {
   readonly sequenceNumber: string;
   readonly partitionKey: string;
   readonly data: Uint8Array;
@@ -140,6 +141,18 @@ function explicitHashKeyFlags(data: Uint8Array): boolean[] {
   return aggregate.records.map((record: object) =>
     Object.hasOwn(record, "explicit_hash_key_index")
   );
+}
+
+/** The Kinesis records of a stream, as they are stored: parents before children. */
+export async function readRaw(
+  client: KinesisClient,
+  streamName: string,
+): Promise<(StoredShard & { readonly stored: readonly PlainRecord[] })[]> {
+  const shards = parentsFirst(await listShards(client, streamName)).map(toStoredShard);
+  return await Promise.all(shards.map(async (shard) => ({
+    ...shard,
+    stored: await Array.fromAsync(readShard(client, streamName, shard.shardId)),
+  })));
 }
 
 async function* readShard(
