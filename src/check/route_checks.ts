@@ -1,12 +1,12 @@
 import { PLUGINS } from "../decode/plugins.ts";
 import { withAncestors } from "../format/filter/ancestors.ts";
 import type { Route } from "../options.ts";
-import type { Relation } from "../decode/event.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
-import { publishedRoots } from "../postgres/catalog/publication_tables.ts";
+import { publishedTables } from "../postgres/catalog/published_tables.ts";
 import { someOf } from "../base/quantity.ts";
 import { Destinations, idleRoutes, nameTooLong } from "../routes/destinations.ts";
 import { isStreamName, routeText } from "../routes/route.ts";
+import { todaysTables } from "../routes/todays_tables.ts";
 import type { ServerContext } from "./server_context.ts";
 
 /** By the streams of a run, the tables of today whose changes go there. */
@@ -24,11 +24,11 @@ export async function checkRoutes(context: ServerContext): Promise<StreamTables>
   for (const { route, why } of idleRoutes(format.routes, catalog)) {
     findings.warn("routes", `--route ${route} takes no table now: ${why}`);
   }
-  const roots = PLUGINS[slot.plugin].usesPublications
-    ? await publishedRoots(connection, slot.publications)
-    : [];
+  const published = PLUGINS[slot.plugin].usesPublications
+    ? await publishedTables(connection, slot.publications)
+    : undefined;
   const destinations = new Destinations(format.routes, context.options.stream.name, catalog);
-  for (const table of publishedTables(context, new Set(roots))) {
+  for (const table of todaysTables(catalog, context.wanted, published)) {
     const destination = destinations.ofTable(table);
     if (destination.stream === undefined) continue;
     if (!isStreamName(destination.stream)) {
@@ -44,25 +44,8 @@ export async function checkRoutes(context: ServerContext): Promise<StreamTables>
     findings.ok("routes", `today's tables go to ${someOf(all)}`);
   }
   reportTwins(context, found, templates);
-  reportHiddenPartitions(context, roots);
+  reportHiddenPartitions(context, published?.roots ?? []);
   return found;
-}
-
-/** Tables that have changes of their own, or of their partitions under their name. */
-function publishedTables(
-  { catalog, wanted }: ServerContext,
-  roots: ReadonlySet<string>,
-): Relation[] {
-  const published: Relation[] = [];
-  for (const { schema, table, isPartitioned } of catalog.tables()) {
-    const qualifiedName = `${schema}.${table}`;
-    if (!wanted(qualifiedName)) continue;
-    const isBelowRoot = !roots.has(qualifiedName) &&
-      [...withAncestors(qualifiedName, catalog)].some((name) => roots.has(name));
-    if (isBelowRoot || (isPartitioned && !roots.has(qualifiedName))) continue;
-    published.push({ schema, table, qualifiedName });
-  }
-  return published;
 }
 
 /** Tables that a template does not tell apart, since Kinesis takes fewer characters than PostgreSQL. */

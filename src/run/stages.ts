@@ -18,7 +18,7 @@ import type { RunOptions } from "../options.ts";
 import type { Stages } from "../pipeline.ts";
 import { loadCatalog } from "../postgres/catalog/catalog.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
-import { publishedRoots } from "../postgres/catalog/publication_tables.ts";
+import { publishedTables } from "../postgres/catalog/published_tables.ts";
 import { readTableColumns } from "../postgres/catalog/table_columns.ts";
 import { connect, type Connection } from "../postgres/connection/connection.ts";
 import type { ReplicationSource } from "../postgres/session/replication_source.ts";
@@ -28,6 +28,7 @@ import { Publisher } from "../publisher.ts";
 import { idleRoutes } from "../routes/destinations.ts";
 import { fixedStreams } from "../routes/route.ts";
 import { Router } from "../routes/router.ts";
+import { templateStreams, todaysTables } from "../routes/todays_tables.ts";
 import type { RunObserver } from "../telemetry/observer.ts";
 import { keepFresh } from "./catalog_refresh.ts";
 
@@ -84,8 +85,16 @@ export async function openStages(
   parts.use(keepFresh(catalog, policy.refreshPkeysMs, stop));
   // Making a slot waits for all transactions that are running; a stop does not.
   stop.addEventListener("abort", () => ordinary.destroy(), { once: true, signal: failed.signal });
-  const formatter = await openFormatter(options, catalog, ordinary);
+  const published = PLUGINS[slotOptions.plugin].usesPublications
+    ? await publishedTables(ordinary, slotOptions.publications)
+    : undefined;
+  const formatter = await openFormatter(options, catalog, ordinary, published?.roots ?? []);
   const isWantedTable = createTableFilter(format, catalog);
+  void streams.lookAhead(
+    templateStreams(
+      ...[format.routes, catalog, () => todaysTables(catalog, isWantedTable, published)] as const,
+    ),
+  );
   const slot = await prepareSlot(ordinary, slotOptions, isWantedTable);
   if (slotOptions.backfill && slot.created) {
     await warnOfUnreadTables(ordinary, options, slot.server.version, isWantedTable);
@@ -156,16 +165,14 @@ function withControlMessages(isPublished: MessageFilter): PublishesMessage {
 
 /** The formatter with its filters, which have looked at the columns that their rules name. */
 async function openFormatter(
-  { format, slot: { plugin, publications }, slot }: RunOptions,
+  { format, slot }: RunOptions,
   catalog: Catalog,
   connection: Connection,
+  roots: readonly string[],
 ): Promise<Formatter> {
   const ruled = await readTableColumns(connection, ruledTables(format, catalog), slot);
   const columns = new ColumnFilter(format, ruled);
-  const roots = PLUGINS[plugin].usesPublications
-    ? await publishedRoots(connection, publications)
-    : [];
-  const formatter = await createFormatter(format, plugin, catalog, columns, roots);
+  const formatter = await createFormatter(format, slot.plugin, catalog, columns, roots);
   for (const message of columns.doubts(catalog)) logger.warn("{message}", { message });
   for (const { route, why } of idleRoutes(format.routes, catalog)) {
     logger.warn("--route {route} takes no table now: {why}", { route, why });

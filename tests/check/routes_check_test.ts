@@ -62,3 +62,29 @@ Deno.test("check looks at every stream that the routes and today's tables give, 
   // Whose credentials they are is said once.
   assert(found(lines, "aws_settings", "✓").length === 1, stdout);
 });
+
+Deno.test("check looks at no stream of a table that no publication has, and at those of partitions by the name of their changes", async () => {
+  await using server = await startEmbeddedPostgres({ settings: SETTINGS });
+  await using aws = await startAwsGate();
+  for (const stream of [STREAM, "app.public.a", "app.public.root"]) {
+    await aws.kinesis.createStream(stream, 2);
+  }
+  await using db = await freshDatabase(server);
+  await db.sql(`
+    create table a (id int primary key); create table quiet (id int primary key);
+    create table root (id int primary key) partition by range (id);
+    create table part partition of root for values from (0) to (100);
+    create publication ${db.slot} for table a, root with (publish_via_partition_root)`);
+  await db.createSlot("pgoutput");
+  const world = newWorld(db, aws, [
+    ...["--pg-slot-output-plugin", "pgoutput", "-f", "JSON"],
+    ...["--route", "*=app.{schema}.{table}"],
+  ]);
+  const { lines, stdout } = await check(world);
+  assertEquals(found(lines, "stream", "✗"), [], stdout);
+  assertEquals(
+    found(lines, "stream", "✓").map((text) => text.split(/,/)[0]).toSorted(),
+    ["app.public.a (public.a)", "app.public.root (public.root)"],
+    stdout,
+  );
+});

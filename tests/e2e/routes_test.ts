@@ -128,6 +128,10 @@ Deno.test("--route ends the run with the name of a stream that is missing, and c
   const rest = freshStreamName();
   await kinesis.createStream(rest);
   const routes = ["--route", "*.b=app.{schema}.{table}"];
+  // As long as nothing goes there, it is said, and the run goes on.
+  await using quiet = await follow(db, kinesis, rest, routes);
+  await quiet.waitForLog(/WARNING streams of today's tables that do not exist: app\.public\.b; /);
+  assertEquals(await quiet.stop(), 0, quiet.stderr);
   await db.sql("insert into a values (1)");
   await db.sql("insert into b values (1)");
   const { code, stderr } = await Pg2kinesis.run([...flagsFor(db, rest), ...routes], {

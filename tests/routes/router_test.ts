@@ -4,9 +4,11 @@ import type { RecordTarget } from "../../src/base/record_writer.ts";
 import { createMessageFilter } from "../../src/format/filter/message_filter.ts";
 import { createTableFilter } from "../../src/format/filter/table_filter.ts";
 import type { Change } from "../../src/format/formatter.ts";
+import type { PublishedTables } from "../../src/postgres/catalog/published_tables.ts";
 import { Destinations, idleRoutes } from "../../src/routes/destinations.ts";
 import { fillIn, fixedStreams, parseRoute } from "../../src/routes/route.ts";
 import { Router } from "../../src/routes/router.ts";
+import { templateStreams, todaysTables } from "../../src/routes/todays_tables.ts";
 import {
   MadeUpCatalog,
   message,
@@ -175,4 +177,41 @@ Deno.test("idleRoutes are those that no table of today goes by, with why", () =>
       { route: "public.b=-", why: "the tables that it matches have an earlier route" },
     ],
   );
+});
+
+Deno.test("templateStreams are those of the tables that have changes of their own today", () => {
+  const catalog = new MadeUpCatalog({
+    "public.a": {},
+    "public.b c": {},
+    "public.b_c": {},
+    "public.secret": {},
+    "public.fixed": {},
+    "public.unpublished": {},
+    "public.root": { isPartitioned: true },
+    "public.part": { parents: ["public.root"] },
+    [`public.${"t".repeat(120)}`]: {},
+  });
+  const routes = routesOf("public.fixed=f", "public.*=app.{schema}.{table}");
+  const streamsOf = (published?: PublishedTables) =>
+    templateStreams(
+      routes,
+      catalog,
+      () => todaysTables(catalog, (table) => table !== "public.secret", published),
+    );
+  const some = ["app.public.a", "app.public.b_c"];
+  assertEquals(streamsOf(), [...some, "app.public.unpublished", "app.public.part"]);
+  const names = ["public.a", "public.b c", "public.b_c", "public.fixed", "public.secret"];
+  const publish = (more: string[], roots: string[] = []) =>
+    streamsOf({ names: new Set([...names, ...more]), roots });
+  assertEquals(publish(["public.part"]), [...some, "app.public.part"]);
+  assertEquals(publish(["public.root"], ["public.root"]), [...some, "app.public.root"]);
+  // Two publications, of which one names the partitions.
+  assertEquals(publish(["public.root", "public.part"], ["public.root"]), [
+    ...some,
+    "app.public.root",
+  ]);
+  const never = () => {
+    throw new Error("without a template no table is looked at");
+  };
+  assertEquals(templateStreams(routesOf("public.a=x"), catalog, never), []);
 });

@@ -53,19 +53,22 @@ export async function openStream(
   const list = () =>
     ask("list the shards of", "kinesis:ListShards", () => api.listShards(name, signal));
   const shards = await wholeListing(name, list, clock, signal);
+  return { name, summary, shards };
+}
+
+/** That a stream is written to from now on. */
+export function sayOpened({ name, summary, shards }: OpenStream, region: string): void {
   const { mode, maxRecordBytes } = summary;
   log.info(
     `stream {name} in {region}: {shards} ${nounFor(shards.open.length, "shard")}, {mode}, ` +
       "records up to {maxRecordBytes} bytes",
-    {
-      name,
-      region: api.region,
-      shards: shards.open.length,
-      mode,
-      maxRecordBytes,
-    },
+    { name, region, shards: shards.open.length, mode, maxRecordBytes },
   );
-  return { name, summary, shards };
+}
+
+/** Whether what was thrown says that there is no such stream. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof RunError && hasName(error.cause, "ResourceNotFoundException");
 }
 
 /** In the middle of a reshard a listing may have no shard, or two, for a key: lists until each has one. */
@@ -133,9 +136,7 @@ async function describeOrCreate(
   try {
     return await describe();
   } catch (error) {
-    if (!(error instanceof RunError) || !hasName(error.cause, "ResourceNotFoundException")) {
-      throw error;
-    }
+    if (!isMissing(error)) throw error;
   }
   const size = shardCount === 0 ? "in on-demand mode" : `with ${countOf(shardCount, "shard")}`;
   log.info("creating stream {name} {size}", { name, size });

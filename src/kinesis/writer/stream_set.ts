@@ -1,32 +1,15 @@
-import type { Clock } from "../../base/clock.ts";
 import type { RunError } from "../../base/errors.ts";
 import { Histogram } from "../../base/histogram.ts";
-import { Permits } from "../../base/permits.ts";
 import type { RecordTarget, RecordWriter } from "../../base/record_writer.ts";
 import { addUp, PUT_SECONDS_BOUNDS, type WriterStats } from "../../base/writer_stats.ts";
 import type { StreamOptions } from "../../options.ts";
-import type { KinesisApi } from "../client/kinesis_api.ts";
-import { parseStreamArn } from "../client/stream_arn.ts";
-import { Turns } from "../client/turns.ts";
-import { openStream } from "../stream/open_stream.ts";
+import { sayOpened } from "../stream/open_stream.ts";
+import { StreamFinder, type StreamFinderOptions } from "./stream_finder.ts";
 import { StreamWriter } from "./stream_writer.ts";
 import { WriterMemory } from "./writer_memory.ts";
 
-/**
- * Between two questions for a stream's summary: an account may ask 20 times a second for all that it runs.
- * https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DescribeStreamSummary.html
- */
-const SUMMARY_INTERVAL_MS = 80;
-/** An account may have five streams in creation. */
-const MAX_IN_CREATION = 4;
-
-export interface StreamSetOptions {
+export interface StreamSetOptions extends StreamFinderOptions {
   readonly streams: Pick<StreamOptions, "create" | "shardCount" | "aggregation" | "lingerMs">;
-  /** Connects to a region; undefined: the one of the AWS settings. */
-  readonly connect: (region: string | undefined) => Promise<KinesisApi>;
-  readonly clock: Clock;
-  /** Numbers in [0, 1). */
-  readonly random: () => number;
   /** Ends the opening of streams. */
   readonly signal: AbortSignal;
   /** Whether records may be put now; what may not waits, and is taken all the same. */
@@ -43,7 +26,6 @@ export class StreamSet implements RecordWriter {
   #resolveFailure!: (error: RunError) => void;
   readonly #memory: WriterMemory;
   readonly #putSeconds = new Histogram(PUT_SECONDS_BOUNDS);
-  readonly #apis = new Map<string, Promise<KinesisApi>>();
   /** By their names in the options; two of them may be the same stream. */
   readonly #opened = new Map<string, StreamWriter | Promise<StreamWriter>>();
   readonly #byArn = new Map<string, StreamWriter>();
@@ -51,14 +33,13 @@ export class StreamSet implements RecordWriter {
   readonly #writers: StreamWriter[] = [];
   readonly #closing = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #turns: Turns;
-  readonly #inCreation = new Permits(MAX_IN_CREATION);
+  readonly #finder: StreamFinder;
 
   constructor(private readonly options: StreamSetOptions) {
     this.failure = new Promise((resolve) => this.#resolveFailure = resolve);
     this.#memory = options.memory ?? new WriterMemory();
     this.#signal = AbortSignal.any([options.signal, this.#closing.signal]);
-    this.#turns = new Turns(options.clock, SUMMARY_INTERVAL_MS);
+    this.#finder = new StreamFinder(options, this.#signal);
   }
 
   /**
@@ -75,6 +56,11 @@ export class StreamSet implements RecordWriter {
     // Whoever waits gets the failure.
     opening.then((writer) => this.#opened.set(name, writer), () => {});
     return opening;
+  }
+
+  /** Looks for streams that will be asked for soon, if ever; what is wrong with one is told when it is. */
+  lookAhead(names: readonly string[]): Promise<void> {
+    return this.#finder.lookAhead(names.filter((name) => !this.#opened.has(name)));
   }
 
   get pendingBytes(): number {
@@ -98,7 +84,7 @@ export class StreamSet implements RecordWriter {
     this.#closing.abort();
     this.#memory.stop(new Error("the Kinesis writer is closed"));
     for (const writer of this.#writers) writer.close();
-    for (const api of this.#apis.values()) api.then((api) => api.close(), () => {});
+    this.#finder.close();
   }
 
   stats(): WriterStats {
@@ -124,46 +110,23 @@ export class StreamSet implements RecordWriter {
   }
 
   async #open(name: string): Promise<StreamWriter> {
-    const { streams, clock, random, mayPut } = this.options;
-    const { aggregation, lingerMs } = streams;
-    const api = await this.#connect(parseStreamArn(name)?.region);
-    const stream = await this.#find(name, api);
+    const { streams: { aggregation, lingerMs }, clock, random, mayPut } = this.options;
+    const { api, stream } = await this.#finder.find(name);
     this.#signal.throwIfAborted();
     const { arn } = stream.summary;
     const twin = arn === undefined ? undefined : this.#byArn.get(arn);
     if (twin !== undefined) return twin;
+    sayOpened(stream, api.region);
     const writer = new StreamWriter({
       ...{ api, stream, aggregation, lingerMs, clock, random },
       ...mayPut === undefined ? {} : { mayPut },
       memory: this.#memory,
       putSeconds: this.#putSeconds,
-      turn: () => this.#turns.take(this.#closing.signal),
+      turn: () => this.#finder.turn(this.#closing.signal),
     });
     if (arn !== undefined) this.#byArn.set(arn, writer);
     this.#writers.push(writer);
     writer.failure.then(this.#resolveFailure);
     return writer;
-  }
-
-  async #find(name: string, api: KinesisApi) {
-    const { streams, clock, random } = this.options;
-    // A stream is made by its name, in the account of the credentials; an ARN may be another's.
-    const create = streams.create && parseStreamArn(name) === undefined;
-    await this.#turns.take(this.#signal);
-    if (create) await this.#inCreation.acquire();
-    try {
-      this.#signal.throwIfAborted();
-      const options = { name, create, shardCount: streams.shardCount };
-      return await openStream(api, options, clock, random, this.#signal);
-    } finally {
-      if (create) this.#inCreation.release();
-    }
-  }
-
-  #connect(region: string | undefined): Promise<KinesisApi> {
-    const key = region ?? "";
-    let api = this.#apis.get(key);
-    if (api === undefined) this.#apis.set(key, api = this.options.connect(region));
-    return api;
   }
 }

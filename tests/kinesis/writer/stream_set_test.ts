@@ -162,6 +162,59 @@ Deno.test("StreamSet asks for no more than an account may when it opens many str
   });
 });
 
+Deno.test("StreamSet uses what it found ahead for a minute, and creates no stream ahead", async () => {
+  const world = new World({ a: 1, b: 1 });
+  const streams = { create: true, shardCount: 2, aggregation: "kpl", lingerMs: 0 } as const;
+  await world.run({ streams }, async (set) => {
+    await set.lookAhead(["a", "b", "c"]);
+    assertEquals(world.asked, ["a", "b", "c"]);
+    assertEquals(world.service.streams.has("c"), false);
+    // Nothing is open, and nothing is shared with others, before it is asked for.
+    assertEquals(set.stats().streams, []);
+    const startedMs = world.clock.now();
+    await set.open("a");
+    assertEquals([world.clock.now() - startedMs, world.asked.length], [0, 3]);
+    await set.open("c");
+    assertEquals(world.service.stream("c").open.length, 2);
+    await world.clock.sleep(60_000);
+    const before = world.asked.filter((name) => name === "b").length;
+    await set.open("b");
+    assertEquals(world.asked.filter((name) => name === "b").length, before + 1);
+  });
+});
+
+Deno.test("StreamSet: what is missing ahead ends nothing until it is needed, and may be there by then", async () => {
+  const world = new World({ a: 1 });
+  await world.run({}, async (set) => {
+    await set.lookAhead(["b", "a"]);
+    const error = await assertRejects(async () => await set.open("b"), RunError);
+    assertStringIncludes((error as RunError).message, "cannot find stream b");
+  });
+  await world.run({}, async (set) => {
+    const looking = set.lookAhead(["b"]);
+    // Asked for while it is looked for.
+    const opening = Promise.resolve(set.open("b"));
+    world.service.call("CreateStream", { StreamName: "b", ShardCount: 1 });
+    await Promise.all([looking, opening]);
+  });
+});
+
+Deno.test("StreamSet: a stream that is needed does not wait for all that are looked for ahead", async () => {
+  const names = Array.from({ length: 300 }, (_, i) => `s${i}`);
+  const world = new World(Object.fromEntries([...names, "x"].map((name) => [name, 1])));
+  await world.run({}, async (set) => {
+    const startedMs = world.clock.now();
+    const looking = set.lookAhead(names);
+    await world.clock.sleep(1_000);
+    const askedMs = world.clock.now();
+    await set.open("x");
+    assert(world.clock.now() - askedMs < 500, `${world.clock.now() - askedMs} ms`);
+    await looking;
+    const seconds = (world.clock.now() - startedMs) / 1000;
+    assert(seconds >= 300 / 20 && seconds < 40, `${seconds} s`);
+  });
+});
+
 Deno.test("StreamSet: a stream that takes nothing stalls its own lanes first, then all, and is named", async () => {
   const world = new World({ fast: 2, slow: 2 });
   const memory = new WriterMemory(256 * KIB);
