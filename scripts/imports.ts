@@ -29,7 +29,7 @@ const ROOMS: readonly Level[] = [
   "backfill",
   "pipeline.ts",
   "telemetry",
-  ["run", "check", "tail"],
+  ["run", "check", "tail", "plan"],
   "cli",
 ];
 

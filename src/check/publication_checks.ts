@@ -6,10 +6,13 @@ import {
   publishableTables,
   unpublishedTables,
 } from "../postgres/catalog/publication_tables.ts";
+import { partsBeside, tablesOfOtherParts } from "../postgres/catalog/part_publications.ts";
 import { creationOf } from "../postgres/slot/publications.ts";
 import { creation } from "../postgres/slot/slot_problem.ts";
 import { quoteIdentifier, quoteLiteral } from "../postgres/connection/sql_text.ts";
+import { checkParts } from "./part_checks.ts";
 import { identityStatement } from "./replica_identity.ts";
+import { checkRowFilters } from "./row_filter_checks.ts";
 import type { ServerContext } from "./server_context.ts";
 import { countOf, someOf } from "../base/quantity.ts";
 import type { SlotPlan } from "./slot_checks.ts";
@@ -56,7 +59,8 @@ export async function checkPublication(context: ServerContext, plan: SlotPlan): 
     }
   }
   await reportTables(context, tables, rows);
-  await reportFilters(context);
+  await reportFilters(context, await checkParts(context));
+  await checkRowFilters(context);
 }
 
 /** What the statements behind the arrow give up. */
@@ -232,7 +236,12 @@ async function reportTables(
   );
   reportPartitions(context, tables, new Set(published.map(({ name }) => name!)));
   const names = slot.publications.map((name) => JSON.stringify(name)).join(", ");
-  const absent = unpublishedTables(tables, new Set(published.map(({ name }) => name!)), wanted);
+  const elsewhere = await tablesOfOtherParts(connection, slot.publications);
+  const absent = unpublishedTables(
+    tables,
+    new Set([...published.map(({ name }) => name!), ...elsewhere]),
+    wanted,
+  );
   if (absent.length === 0) {
     const all = rows.some((row) => isTrue(row.all_tables)) ? " (FOR ALL TABLES)" : "";
     findings.ok("publication", `${names} publishes ${countOf(published.length, "table")}${all}`);
@@ -245,6 +254,9 @@ async function reportTables(
   );
   const added = [...listed, ...withoutIdentity.map(({ quoted }) => quoted)]
     .map((table) => `ONLY ${table}`).join(", ");
+  // Every part's check gives the same advice, so that nobody adds the table to each of them.
+  const [first] = await partsBeside(connection, slot.publications);
+  const receiver = first?.name ?? slot.publications[0]!;
   findings.warn(
     "publication",
     `not in ${names}, and so not published: ` +
@@ -253,14 +265,18 @@ async function reportTables(
       kind: "sql",
       statements: [
         ...statementsFor(tables, withoutIdentity.map(({ name }) => name)),
-        `ALTER PUBLICATION ${quoteIdentifier(slot.publications[0]!)} ADD TABLE ${added};`,
+        `ALTER PUBLICATION ${quoteIdentifier(receiver)} ADD TABLE ${added};`,
       ],
     },
   );
 }
 
 /** Row filters and column lists, which came with 15. */
-async function reportFilters({ connection, findings, options }: ServerContext): Promise<void> {
+async function reportFilters(
+  { connection, findings, options }: ServerContext,
+  /** Of which the other parts have the other rows. */
+  inParts: ReadonlySet<string>,
+): Promise<void> {
   const rows = await connection.query(
     "look for the publications' filters",
     `SELECT pg_catalog.concat(n.nspname, '.', c.relname) AS name,
@@ -275,7 +291,8 @@ async function reportFilters({ connection, findings, options }: ServerContext): 
     [options.slot.publications],
   );
   for (const what of ["rows", "columns"] as const) {
-    const limited = rows.filter((row) => isTrue(row[what])).map(({ name }) => name!);
+    const limited = rows.filter((row) => isTrue(row[what])).map(({ name }) => name!)
+      .filter((name) => what === "columns" || !inParts.has(name));
     if (limited.length === 0) continue;
     findings.warn("publication", `only some ${what} are published of ${someOf(limited)}`);
   }

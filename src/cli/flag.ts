@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import type { ValueParser } from "../base/value_parsers.ts";
 
 /** The commands; the first may be omitted. */
-export const COMMANDS = ["run", "check", "backfill", "tail"] as const;
+export const COMMANDS = ["run", "check", "backfill", "tail", "plan"] as const;
 
 export type CommandName = typeof COMMANDS[number];
 
@@ -21,7 +21,8 @@ export const FLAG_CATEGORIES = {
   telemetry: "Monitoring",
   backfill: "Asking for existing rows (pg2kinesis backfill)",
   tail: "Reading a stream back (pg2kinesis tail)",
-  output: "Output of check, backfill and tail",
+  plan: "Sharing the work among several runs (pg2kinesis plan)",
+  output: "Output of check, backfill, tail and plan",
   program: "Configuration file, log and help",
 } as const;
 
@@ -69,13 +70,13 @@ interface FlagWords {
   readonly name: string;
   readonly letter?: string;
   readonly category: FlagCategory;
-  /** Default: a run, and a check of one. */
+  /** Default: a run, a check of one, and a plan for several. */
   readonly commands?: readonly CommandName[];
   readonly short: string;
   readonly long: string;
 }
 
-const RUN_AND_CHECK: readonly CommandName[] = ["run", "check"];
+const OF_A_RUN: readonly CommandName[] = ["run", "check", "plan"];
 
 interface ValueFlagWords extends FlagWords {
   readonly placeholder: string;
@@ -93,7 +94,7 @@ const suggestionsOf = (
 export function switchFlag(words: FlagWords & { readonly inEnvironment?: boolean }): Flag<boolean> {
   return {
     letter: undefined,
-    commands: RUN_AND_CHECK,
+    commands: OF_A_RUN,
     placeholder: undefined,
     defaultText: undefined,
     repeatable: false,
@@ -114,7 +115,7 @@ export function defaultedFlag<Value>(
   const { parse, ...rest } = words;
   return {
     letter: undefined,
-    commands: RUN_AND_CHECK,
+    commands: OF_A_RUN,
     repeatable: false,
     inEnvironment: true,
     ...rest,
@@ -130,7 +131,7 @@ export function optionalFlag<Value>(
   const { parse, ...rest } = words;
   return {
     letter: undefined,
-    commands: RUN_AND_CHECK,
+    commands: OF_A_RUN,
     defaultText: undefined,
     repeatable: false,
     inEnvironment: true,
@@ -151,7 +152,7 @@ export function listFlag<Value>(
   const { parse, otherwise, ...rest } = words;
   return {
     letter: undefined,
-    commands: RUN_AND_CHECK,
+    commands: OF_A_RUN,
     defaultText: undefined,
     repeatable: true,
     inEnvironment: true,

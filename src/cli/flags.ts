@@ -7,6 +7,7 @@ import { connectionFlags, followFlags, slotFlags } from "./postgres_flags.ts";
 import { streamFlags } from "./stream_flags.ts";
 import { telemetryFlags } from "./telemetry_flags.ts";
 import { outputFlags, tailFlags } from "./tail_flags.ts";
+import { planFlags } from "./plan_flags.ts";
 
 const programFlags = {
   config: optionalFlag({
@@ -77,6 +78,7 @@ export const flags = {
   ...telemetryFlags,
   ...backfillFlags,
   ...tailFlags,
+  ...planFlags,
   ...outputFlags,
   ...programFlags,
 } as const;

@@ -29,6 +29,8 @@ export function renderHelp(command: CommandName | TextCommandName = COMMANDS[0])
       return backfillHelp();
     case "tail":
       return tailHelp();
+    case "plan":
+      return planHelp();
     case "completions":
       return completionsHelp();
     case "man":
@@ -49,6 +51,7 @@ Usage: pg2kinesis [run] [options]  follow the database
        pg2kinesis check [options]  what would stop such a run; changes nothing
        pg2kinesis backfill         publish the rows that tables already hold
        pg2kinesis tail [options]   read a stream back, one record per line
+       pg2kinesis plan --parts N   share the work among several runs
        pg2kinesis completions ${SHELLS.join("|")}
                                    print a completion script for the shell
        pg2kinesis man              print the manual page
@@ -130,6 +133,25 @@ and for an encrypted stream kms:Decrypt on its key. A shard serves all its
 readers together five answers and 2 MB a second.
 
 ${renderExitCodes("tail")}`;
+}
+
+function planHelp(): string {
+  const own = byCategory(({ category }) => category === "plan").flatMap(([, group]) => group);
+  return `\
+pg2kinesis plan: prints how several runs can share the work of one: the
+statements for publications and slots, and a command line for each run. Every
+row is in one part, and the changes of a key stay in order. Changes nothing.
+
+Usage: pg2kinesis plan --parts N [--split rows|tables] [options of a run]
+
+${renderExamples("plan")}
+The options of the run are repeated in each command line. docs/growing.md says
+when this helps, and what is not as with one run.
+
+Options: those of pg2kinesis run (see pg2kinesis --help), and
+${[...own, flags.json].map(renderFlag).join("\n")}
+
+${renderExitCodes("plan")}`;
 }
 
 function completionsHelp(): string {

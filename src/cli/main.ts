@@ -89,6 +89,12 @@ async function obey(
         const { backfill } = await import("./backfill_command.ts");
         return await backfill(command.options) ? EXIT.ok : EXIT.runFailed;
       });
+    case "plan":
+      registerRunNames(command.options.run);
+      return await perform(command, async () => {
+        await (await import("./plan_command.ts")).plan(command.options);
+        return EXIT.ok;
+      });
     case "tail":
       return await perform(command, async () => {
         await (await import("./tail_command.ts")).tail(command.options);
@@ -145,7 +151,7 @@ function messageOf(error: unknown, args: readonly string[]): string {
   if (error instanceof UsageError) {
     // These have flags that the main help does not show.
     const { command } = takeApart(args);
-    const help = command === "tail" || command === "backfill" ? ` ${command}` : "";
+    const help = ["tail", "backfill", "plan"].includes(command) ? ` ${command}` : "";
     return `${error.message} (see pg2kinesis${help} --help)`;
   }
   const words = !(error instanceof Error)

@@ -57,6 +57,13 @@ export const EXAMPLES: Readonly<Record<CommandName | TextCommandName, readonly E
       "pg2kinesis tail -k shop-changes --verify > /dev/null",
     ),
   ],
+  plan: [
+    example(
+      undefined,
+      "pg2kinesis plan --parts 4 -d shop -s shop -k shop-changes -f JSON",
+      "pg2kinesis plan --parts 2 --split tables -d shop -s shop -k shop-changes",
+    ),
+  ],
   completions: [
     example(
       undefined,
@@ -101,6 +108,7 @@ export const EXIT_CODES: Readonly<Record<CommandName, readonly Entry[]>> = {
     ["1", "the stream cannot be read, or --verify found something"],
     WRONG_USAGE,
   ],
+  plan: [["0", "printed"], ["1", "no plan can be made"], WRONG_USAGE],
 };
 
 /** What follows a command's name. */
@@ -109,6 +117,7 @@ export const SYNOPSIS: Readonly<Record<CommandName | TextCommandName, string>> =
   check: "[options]",
   backfill: "[options]",
   tail: "[options]",
+  plan: "--parts N [options]",
   completions: SHELLS.join("|"),
   man: "",
   schema: "",
@@ -120,6 +129,7 @@ export const COMMAND_TEXTS: Readonly<Record<CommandName | TextCommandName, strin
   check: "what would stop a run",
   backfill: "publish the rows that are in tables already",
   tail: "read a stream back",
+  plan: "share the work among several runs",
   completions: "print completions for a shell",
   man: "print the manual page",
   schema: "print the JSON Schema of the format JSON",

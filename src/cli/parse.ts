@@ -1,6 +1,8 @@
 import { buildBackfillOptions } from "./build_backfill_options.ts";
+import { buildPlanOptions } from "./build_plan_options.ts";
 import type { AskOptions } from "../backfill/ask/ask_options.ts";
 import type { RunOptions } from "../options.ts";
+import type { PlanOptions } from "../plan/plan_options.ts";
 import { UsageError } from "../base/errors.ts";
 import { type Arguments, environmentTexts, nearestFlag, takeApart } from "./arguments.ts";
 import { type ConfigFile, readConfigFile } from "./config_file.ts";
@@ -33,6 +35,11 @@ export type Command =
   | {
     readonly kind: "backfill";
     readonly options: AskOptions;
+    readonly warnings: readonly string[];
+  }
+  | {
+    readonly kind: "plan";
+    readonly options: PlanOptions;
     readonly warnings: readonly string[];
   }
   | {
@@ -94,6 +101,11 @@ export function parseCommandLine(
     const { options, warnings: remarks } = buildBackfillOptions(settings, env, host);
     const warnings = [...unknown, ...remarks, ...readableSecrets(settings, config, host)];
     return { kind: "backfill", options, warnings };
+  }
+  if (command === "plan") {
+    const { options, warnings: remarks } = buildPlanOptions(settings, texts, env, host);
+    const warnings = [...unknown, ...remarks, ...readableSecrets(settings, config, host)];
+    return { kind: "plan", options, warnings };
   }
   const { options, warnings: remarks } = buildRunOptions(settings, env, host);
   const warnings = [...unknown, ...remarks, ...readableSecrets(settings, config, host)];

@@ -13,7 +13,7 @@ export const streamFlags = {
     category: "stream",
     placeholder: "NAME",
     defaultText: DEFAULT_STREAM,
-    commands: ["run", "check", "tail"],
+    commands: ["run", "check", "tail", "plan"],
     short: "the stream, by name or ARN",
     long:
       "The name of the Kinesis data stream, in the region and account of the AWS settings; or " +

@@ -94,13 +94,13 @@ export const outputFlags = {
   json: switchFlag({
     name: "json",
     category: "output",
-    commands: ["check", "backfill", "tail"],
+    commands: ["check", "backfill", "tail", "plan"],
     short: "JSON, for machines",
     long:
       "Print JSON on stdout. `tail`: one object per line, with `stream` (of several), `shard`, `sequence_number`, " +
       "`sub_sequence` (in an aggregate), `partition_key`, `explicit_hash_key` (if known), " +
       '`arrival` and `data`, which is text, or base64 with `"encoding":"base64"` if the bytes ' +
-      "are not UTF-8. `check`, and `backfill` with `--status`: one object.",
+      "are not UTF-8. `check`, `plan`, and `backfill` with `--status`: one object.",
   }),
 };
 

@@ -34,8 +34,11 @@ const NONE: readonly string[] = [];
 export function rowAfter(change: RowChange, plugin: Plugin): RowAfter | undefined {
   const { newRow } = change;
   if (newRow === undefined) return undefined;
-  if (change.kind === "insert") return { columns: newRow, unchanged: NONE };
-  return plugin.omitsUnchanged ? withAbsent(change, newRow) : withUnchanged(change, newRow);
+  // An insert may lack values too: an update by which a row came into a publication's row filter.
+  if (!plugin.omitsUnchanged) return withUnchanged(change, newRow);
+  return change.kind === "insert"
+    ? { columns: newRow, unchanged: NONE }
+    : withAbsent(change, newRow);
 }
 
 /** wal2json leaves unchanged columns out of the new row: the old row may have them. */

@@ -45,6 +45,9 @@ export type OtherFlag =
   | "shard"
   | "verify"
   | "expectAll"
+  | "parts"
+  | "split"
+  | "ownStreams"
   | "json";
 
 export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherFlag>]: Row } = {

@@ -18,9 +18,10 @@ for (const command of [...COMMANDS, ...TEXT_COMMANDS]) {
 
 for (const command of COMMANDS) {
   Deno.test(`renderHelp of ${command} shows each flag once, with its letter and its text on one line`, () => {
-    // A check takes the flags of a run, and does not repeat them.
+    // A check and a plan take the flags of a run, and do not repeat them.
     const own = flagList.filter(({ commands }) =>
-      commands.includes(command) && (command !== "check" || !commands.includes("run"))
+      commands.includes(command) &&
+      (!["check", "plan"].includes(command) || !commands.includes("run"))
     );
     assertShows(renderHelp(command), own);
   });
@@ -46,7 +47,7 @@ Deno.test("renderHelp's examples are command lines that parse", () => {
     renderHelp(command).replaceAll("\\\n", "").split("\n")
       .filter((line) => /^ +pg2kinesis .* -d |^ +pg2kinesis tail -/.test(line))
   );
-  assertEquals(examples.length, 12);
+  assertEquals(examples.length, 14);
   for (const example of examples) {
     const words = example.trim().replace(/ [|>].*/, "").split(/\s+/).slice(1);
     parseCommandLine(words.map((word) => word.replaceAll("'", "")), { PGUSER: "u" }, hostWith());

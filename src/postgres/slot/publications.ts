@@ -11,6 +11,7 @@ import {
   type TableChoice,
   unpublishedTables,
 } from "../catalog/publication_tables.ts";
+import { tablesOfOtherParts } from "../catalog/part_publications.ts";
 import { quoteIdentifier } from "../connection/sql_text.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
@@ -68,7 +69,10 @@ export async function checkPublications(
   }
   const absent = unpublishedTables(
     await publishableTables(connection),
-    new Set(published.map(({ name }) => name!)),
+    new Set([
+      ...published.map(({ name }) => name!),
+      ...await tablesOfOtherParts(connection, publications),
+    ]),
     wanted,
   );
   if (absent.length > 0) {
