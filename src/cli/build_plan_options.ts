@@ -1,4 +1,5 @@
 import { UsageError } from "../base/errors.ts";
+import { PLUGINS } from "../decode/plugins.ts";
 import type { PlanOptions } from "../plan/plan_options.ts";
 import type { Machine } from "../libpq/machine.ts";
 import type { Arguments } from "./arguments.ts";
@@ -28,7 +29,8 @@ export function buildPlanOptions(
   if (parts === undefined) {
     throw new UsageError("pg2kinesis plan needs --parts N, the number of runs that share the work");
   }
-  if (originOf("pgSlotOutputPlugin") !== "default" && values.pgSlotOutputPlugin !== "pgoutput") {
+  const isChosen = originOf("pgSlotOutputPlugin") !== "default";
+  if (isChosen && !PLUGINS[values.pgSlotOutputPlugin].usesPublications) {
     throw new UsageError(
       `${
         nameOf("pgSlotOutputPlugin")
