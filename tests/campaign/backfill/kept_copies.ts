@@ -28,6 +28,7 @@ export interface EndRecord {
   readonly request: string;
   readonly table: string;
   readonly complete: boolean;
+  readonly position: string;
 }
 
 /** All that a stream holds, as consumers built on the KCL see it. */
@@ -68,12 +69,19 @@ export class KeptStream {
     this.records++;
     if (change.op === "backfill") {
       const { request, schema, table, complete } = change;
-      this.ends.push({ request, table: `${schema}.${table}`, complete });
+      const position = positionOf(change);
+      this.ends.push({ request, table: `${schema}.${table}`, complete, position });
     } else if (change.op === "read") this.reads.count++;
     else if (change.op !== "message") {
       // Both halves of a key that moved are one change.
       this.changes.add(`${change.xid} ${change.seq}`);
     }
+  }
+
+  /** Where the last backfill of a table ended. */
+  lastEnd(table: string): string {
+    return this.ends.filter((end) => end.complete && end.table === table)
+      .reduce((last, { position }) => position > last ? position : last, "");
   }
 
   /** A record a line, shard after shard. */
@@ -200,7 +208,17 @@ export class KeptCopy {
     const before = change.op === "update" || change.moved_from !== undefined
       ? from ?? state?.row
       : undefined;
-    rows.set(key, { position, row: { ...before, ...change.after }, hashKey });
+    // What enters a row filter comes as an insert, without what is in TOAST.
+    const entered = change.op === "insert" && change.moved_from === undefined &&
+        change.after.big === undefined
+      ? { entered: position }
+      : {};
+    rows.set(key, { position, row: { ...before, ...entered, ...change.after }, hashKey });
+  }
+
+  /** Where a row entered its table's row filter without all its values; undefined: it did not. */
+  entered(name: string, key: string): string | undefined {
+    return this.#rows.get(name)?.get(key)?.row?.entered;
   }
 
   /** Rows of a table as text, by key. */

@@ -36,16 +36,21 @@ export class KeptWriters {
   /** Ends what is under way, and resolves what was prepared. */
   async stop(): Promise<void> {
     this.#over.abort();
-    await Promise.all(this.#running);
+    let areOver = false;
+    const running = Promise.all(this.#running).then(() => areOver = true);
+    // Commits that wait for the standby have to be let go, or their writers never end.
+    await waitFor(async () => {
+      await this.#letGo("").catch(() => {});
+      return areOver;
+    }, { what: "the writers to end", timeoutMs: 120_000, intervalMs: 100 });
+    await running;
     await waitFor(async () => {
       await this.#letGo("");
       const [row] = await this.db.sql(
-        `select (select count(*) from pg_stat_activity
-                  where datname = current_database() and wait_event = 'SyncRep')
-              + (select count(*) from pg_prepared_xacts where database = current_database()) as n`,
+        "select count(*) as n from pg_prepared_xacts where database = current_database()",
       );
       return row!.n === "0";
-    }, { what: "all commits to end" });
+    }, { what: "all prepared transactions to end" });
   }
 
   async #keepWriting(
