@@ -1,19 +1,20 @@
 import { PLUGINS } from "../decode/plugins.ts";
 import { withAncestors } from "../format/filter/ancestors.ts";
+import type { Relation } from "../decode/event.ts";
 import type { Route } from "../options.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { publishedTables } from "../postgres/catalog/published_tables.ts";
 import { someOf } from "../base/quantity.ts";
 import { Destinations, idleRoutes, nameTooLong } from "../routes/destinations.ts";
-import { isStreamName, routeText } from "../routes/route.ts";
+import { isStreamName, isTemplate, routeText } from "../routes/route.ts";
 import { todaysTables } from "../routes/todays_tables.ts";
 import type { ServerContext } from "./server_context.ts";
 
 /** By the streams of a run, the tables of today whose changes go there. */
 export type StreamTables = ReadonlyMap<string, readonly string[]>;
 
-/** Streams whose names come of a template, with its route. */
-type Templates = Map<string, Route>;
+/** Streams whose names come of a template, with its route and what the tables put in its place. */
+type Templates = Map<string, { readonly route: Route; readonly names: Set<string> }>;
 
 /** Says what is odd about the routes with the tables of today, and which streams these have. */
 export async function checkRoutes(context: ServerContext): Promise<StreamTables> {
@@ -37,7 +38,9 @@ export async function checkRoutes(context: ServerContext): Promise<StreamTables>
     }
     const { stream, route } = destination;
     found.set(stream, [...found.get(stream) ?? [], table.qualifiedName]);
-    if (route?.stream?.includes("{table}")) templates.set(stream, route);
+    if (route?.stream === undefined || !isTemplate(route.stream)) continue;
+    const { names } = templates.get(stream) ?? { names: new Set<string>() };
+    templates.set(stream, { route, names: names.add(whatFillsIn(route.stream, table)) });
   }
   if (found.size > 0) {
     const all = [...found].map(([stream, tables]) => `${stream} of ${someOf(tables, 3)}`);
@@ -48,21 +51,28 @@ export async function checkRoutes(context: ServerContext): Promise<StreamTables>
   return found;
 }
 
+/** What of a table's name stands in the stream's, as it is. */
+function whatFillsIn(template: string, { schema, table }: Relation): string {
+  return JSON.stringify([
+    template.includes("{schema}") ? schema : "",
+    template.includes("{table}") ? table : "",
+  ]);
+}
+
 /** Tables that a template does not tell apart, since Kinesis takes fewer characters than PostgreSQL. */
 function reportTwins(
   { findings }: ServerContext,
   tables: StreamTables,
   templates: Templates,
 ): void {
-  for (const [stream, route] of templates) {
-    const names = tables.get(stream)!;
-    if (names.length < 2 || names.every((name) => /^[\w.-]*$/.test(name))) continue;
+  for (const [stream, { route, names }] of templates) {
+    if (names.size < 2) continue;
     findings.warn(
       "routes",
-      `${someOf(names)} all go to ${stream} by --route ${
+      `${someOf(tables.get(stream)!)} all go to ${stream} by --route ${
         routeText(route)
-      }: what Kinesis does not take in a ` +
-        "name becomes _",
+      }: what Kinesis ` +
+        "does not take in a name becomes _",
     );
   }
 }

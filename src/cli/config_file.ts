@@ -29,6 +29,13 @@ export function readConfigFile(path: string, host: Machine): ConfigFile {
 
 export function parseConfigFile(text: string, path: string): ConfigFile {
   const blame = (what: string) => new UsageError(`${path}: ${what}`);
+  // What is no UTF-8 was read as this character; a table's name would match nothing.
+  const odd = text.indexOf("\uFFFD");
+  if (odd >= 0) {
+    throw blame(
+      `line ${text.slice(0, odd).split("\n").length} is not UTF-8; save the file as UTF-8`,
+    );
+  }
   const texts = new Map<FlagId, readonly string[]>();
   for (const [key, value] of Object.entries(parsed(text, path))) {
     const id = idByName.get(key);
@@ -56,21 +63,28 @@ function parsed(text: string, path: string): Record<string, unknown> {
     const [first] = error.message.split("\n", 1);
     const reason = first!.replace(/^Invalid TOML document: /, "");
     throw new UsageError(
-      `${path}, line ${error.line}, column ${error.column}: not TOML: ${reason}`,
+      `${path}, line ${error.line}, column ${error.column}: not TOML: ${reason}; a line is like ` +
+        'stream-name = "orders"',
     );
   }
 }
 
 function unknownKey(key: string, value: unknown): string {
   const shown = JSON.stringify(key);
-  if (/^(pg-?)?password$/.test(key)) {
+  if (/^(pg-?)?pass(word|wort|wd|phrase)?$/i.test(key)) {
     return `there is no key ${shown}; put the password into PGPASSWORD or ~/.pgpass`;
   }
   if (key === "mask-salt") return `there is no key ${shown}; the salt is in ${MASK_SALT_VARIABLE}`;
+  if (/^aws[-_]/i.test(key)) {
+    return `there is no key ${shown}; AWS's settings come from its own variables and ~/.aws`;
+  }
   const elsewhere = ELSEWHERE[`--${key}`];
   if (elsewhere !== undefined) return `there is no key ${shown}: ${elsewhere}`;
   if (isTable(value)) return `there is no section [${key}]; a file has no sections`;
-  const near = nearestFlag(`--${key}`)?.replace(/^.*--/, "").replace(/\)$/, "");
+  const near = nearestFlag(key.length === 1 ? `-${key}` : `--${key}`)?.replace(/^.*--/, "").replace(
+    /\)$/,
+    "",
+  );
   return `there is no key ${shown}${didYouMean(near)}`;
 }
 
@@ -100,8 +114,12 @@ function textOf(flag: Flag<unknown>, value: unknown): string {
 function tableText(keys: readonly string[], table: Readonly<Record<string, unknown>>): string {
   for (const key of Object.keys(table)) {
     if (keys.includes(key)) continue;
+    const isFlags = idByName.has(key) || idByName.has(key.toLowerCase());
     throw new UsageError(
-      `there is no key ${JSON.stringify(key)} in it${didYouMean(nearest(key, keys))}`,
+      `there is no key ${JSON.stringify(key)} in it` +
+        (isFlags
+          ? "; what follows a [[table]] belongs to it, so write that line above the first one"
+          : didYouMean(nearest(key, keys))),
     );
   }
   return keys.map((key) => {

@@ -55,6 +55,15 @@ function checkStream(stream: string, isMessage: boolean): void {
       throw new UsageError(`a message has no ${placeholder}; name the stream of its prefix`);
     }
   }
+  // Whoever names a table chooses neither the region nor the account.
+  const name = stream.slice(stream.lastIndexOf("/") + 1);
+  if (isTemplate(stream.slice(0, stream.length - name.length))) {
+    throw new UsageError(
+      `${
+        JSON.stringify(stream)
+      }: {schema} and {table} can stand in the stream's name only, behind stream/`,
+    );
+  }
   const example = stream.replace(PLACEHOLDER, "x");
   if (STREAM_NAME.test(example) || parseStreamArn(example) !== undefined) return;
   throw new UsageError(

@@ -115,7 +115,18 @@ Deno.test("a configuration file: what is wrong with it is said in one line, with
     ["stream_name = 'x'", /^: there is no key "stream_name"; did you mean stream-name\?$/],
     ["stream-nam = 'x'", /^: there is no key "stream-nam"; did you mean stream-name\?$/],
     ["host = 'x'", /^: there is no key "host"; did you mean pg-host\?$/],
-    ["d = 'shop'", /^: there is no key "d"$/],
+    ["d = 'shop'", /^: there is no key "d"; did you mean pg-dbname\?$/],
+    ["9 = 'shop'", /^: there is no key "9"$/],
+    ["pg-passwort = 'hunter22'", /^: there is no key "pg-passwort"; put the password into/],
+    [
+      "aws-secret-access-key = 'hunter22'",
+      /^: there is no key .*; AWS's settings come from its own/,
+    ],
+    ["# a\nstream-name = 'a\uFFFD'", /^: line 2 is not UTF-8; save the file as UTF-8$/],
+    [
+      "[[route]]\npattern = 'a.b'\nstream = 'x'\nlinger = '1s'",
+      /^: route: there is no key "linger" in it; what follows a \[\[table\]\] belongs to it, so write/,
+    ],
     ["zzzzzzzz = 1", /^: there is no key "zzzzzzzz"$/],
     ["__proto__ = 1", /^/],
     ["constructor = 1", /^: there is no key "constructor"/],
@@ -137,7 +148,10 @@ Deno.test("a configuration file: what is wrong with it is said in one line, with
     ["include-table = [['a.b']]", /^: include-table: takes a text, .* found a table or a list$/],
     ["stream-name = 'a'\nstream-name = 'b'", /^, line 2, column \d+: not TOML: trying to redefine/],
     ["pg-url = 'postgresql://a:hunter22@h/d", /^, line 1, column \d+: not TOML: /],
-    ["stream-name = orders", /^, line 1, column \d+: not TOML: invalid value$/],
+    [
+      "stream-name = orders",
+      /^, line 1, column \d+: not TOML: invalid value; a line is like stream-name = "orders"$/,
+    ],
   ];
   for (const [text, message] of cases) {
     if (message.source === "^") {
@@ -227,7 +241,7 @@ Deno.test({
     assertEquals(lines.map(({ text }) => text), [
       `the configuration file ${path} was changed (linger, pg-url); restart to apply it`,
       `the configuration file ${path} was changed, and a restart would fail: ${path}, line 1, ` +
-      "column 10: not TOML: invalid value; the run keeps its settings",
+      'column 10: not TOML: invalid value; a line is like stream-name = "orders"; the run keeps its settings',
       `the configuration file ${path} is gone; the run keeps its settings`,
     ]);
   },

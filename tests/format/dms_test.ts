@@ -269,5 +269,7 @@ Deno.test("--dms takes AWS's names, and says which is nearest to a wrong one", (
   });
   assertThrows(() => parseDms("IncludeNullsAndEmpty"), Error, "did you mean IncludeNullAndEmpty?");
   assertThrows(() => parseDms("BeforeImage"), Error, "pk-only, non-lob, all");
+  assertThrows(() => parseDms("BeforeImage=all=1"), Error, "pk-only, non-lob, all");
   assertThrows(() => parseDms("NoHexPrefix=yes"), Error, "true or false");
+  assertEquals(parseDms("NoHexPrefix=TRUE").NoHexPrefix, true);
 });

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { RunError } from "../../src/base/errors.ts";
+import { RunError, UsageError } from "../../src/base/errors.ts";
 import type { RecordTarget } from "../../src/base/record_writer.ts";
 import { createMessageFilter } from "../../src/format/filter/message_filter.ts";
 import { createTableFilter } from "../../src/format/filter/table_filter.ts";
@@ -214,4 +214,42 @@ Deno.test("templateStreams are those of the tables that have changes of their ow
     throw new Error("without a template no table is looked at");
   };
   assertEquals(templateStreams(routesOf("public.a=x"), catalog, never), []);
+});
+
+Deno.test("a table's name has no say in anything but the stream's name, whatever it is", () => {
+  const arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/app.{table}";
+  for (
+    const elsewhere of [
+      "arn:aws:kinesis:{schema}:123456789012:stream/x",
+      "arn:aws{schema}:kinesis:eu-west-1:123456789012:stream/x",
+      "arn:aws:kinesis:eu-west-1:{table}:stream/x",
+    ]
+  ) {
+    assertThrows(
+      () => parseRoute(`*=${elsewhere}`),
+      UsageError,
+      "in the stream's name only, behind stream/",
+    );
+  }
+  const names = ["x/../y", "x:stream/other", "{schema}", "$&", "a\nb", "é🎉", "..", "", "a b"];
+  const { open, asked } = streams();
+  for (const table of names) {
+    const catalog = new MadeUpCatalog({});
+    const router = new Router(routesOf(`*=${arn}`), "else", "pgoutput", catalog, { open });
+    router.targetOf(insert(`public.${table}`));
+  }
+  assertEquals(
+    asked.map((stream) => stream.slice("arn:aws:kinesis:eu-west-1:123456789012:stream/".length)),
+    [
+      "app.x_.._y",
+      "app.x_stream_other",
+      "app._schema_",
+      "app.__",
+      "app.a_b",
+      "app.__",
+      "app...",
+      "app.",
+      "app.a_b",
+    ],
+  );
 });

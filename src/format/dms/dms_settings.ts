@@ -22,7 +22,7 @@ const BEFORE_IMAGES: readonly string[] = ["pk-only", "non-lob", "all"];
 export function parseDms(text: string, before: DmsSettings = DEFAULT_DMS): DmsSettings {
   const settings: Record<string, boolean | string> = { ...before };
   for (const part of text.split(",").map((part) => part.trim())) {
-    const [name = "", value] = part.split("=", 2);
+    const [, name = "", value] = /^([^=]*)(?:=(.*))?$/s.exec(part)!;
     if (!NAMES.includes(name)) {
       throw new UsageError(
         `${JSON.stringify(name)} is not one of ${NAMES.join(", ")}` +
@@ -42,6 +42,7 @@ function beforeImage(value: string | undefined): string {
 }
 
 function isOn(name: string, value = "true"): boolean {
-  if (value === "true" || value === "false") return value === "true";
+  const word = value.toLowerCase();
+  if (word === "true" || word === "false") return word === "true";
   throw new UsageError(`${name} is true or false, found ${JSON.stringify(value)}`);
 }

@@ -299,3 +299,34 @@ Deno.test("typeName wanted during a refresh is asked for by the next", async () 
   await Promise.all([running, catalog.refresh()]);
   assertEquals(catalog.typeName(1043, 29), "character varying(25)");
 });
+
+Deno.test("the catalog knows the base type of domains, of domains over them, and of those made later", async () => {
+  await using db = await freshDatabase(server);
+  await db.sql(`
+    create schema shop;
+    create domain price as numeric(10,2); create domain shop.price as price;
+    create domain tags as text[]; create domain "Odd "" one" as varchar(20);
+    create type mood as enum ('a')`);
+  using catalog = await load(db);
+  const names = ["price", "shop.price", "tags", '"Odd "" one"', "mood", "numeric", "nowhere.none"];
+  // Nobody asked before: it is read when somebody does.
+  assertEquals(names.map((name) => catalog.domainBase(name)), names.map(() => undefined));
+  await catalog.refresh();
+  assertEquals(names.map((name) => catalog.domainBase(name)), [
+    "numeric(10,2)",
+    "numeric(10,2)",
+    "text[]",
+    "character varying(20)",
+    null,
+    null,
+    null,
+  ]);
+  await db.sql("create domain late as price; drop domain tags");
+  assertEquals(catalog.domainBase("late"), undefined);
+  await catalog.refresh();
+  // What is gone may be in WAL that is still to be read.
+  assertEquals(["late", "tags"].map((name) => catalog.domainBase(name)), [
+    "numeric(10,2)",
+    "text[]",
+  ]);
+});
