@@ -49,7 +49,7 @@ export function chooseTables(
   candidates: readonly Candidate[],
   isWanted: (qualifiedName: string) => boolean,
 ): Choice {
-  const excepted = except.map(parseGlob);
+  const isExcepted = matchesAny(except);
   const globs = tables === "all"
     ? undefined
     : tables.map((glob) => ({ glob, ...parsePattern(glob) }));
@@ -67,7 +67,7 @@ export function chooseTables(
     }
     if (asked === false || asked !== true && asked.length === 0) return false;
     if (asked !== true) { for (const { glob } of asked) matched.add(glob); }
-    if (names.some((name) => excepted.some((matches) => matches(name)))) return false;
+    if (names.some(isExcepted)) return false;
     if (isWanted(candidate.name)) return true;
     filtered.push(candidate.name);
     return false;
@@ -79,10 +79,7 @@ export function chooseTables(
   };
 }
 
-/** Whether a table was stopped after it was asked for. */
-export function isStopped(
-  { except = [] }: OpenRequest,
-  names: readonly string[],
-): boolean {
-  return except.some((glob) => names.some(parseGlob(glob)));
+export function matchesAny(globs: readonly string[]): (qualifiedName: string) => boolean {
+  const all = globs.map(parseGlob);
+  return (name) => all.some((matches) => matches(name));
 }

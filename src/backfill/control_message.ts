@@ -18,6 +18,10 @@ export const MAX_CONTROL_BYTES = 4 * 1024 * 1024;
 export const MAX_REQUEST_LENGTH = 16 * 1024;
 /** Of one request, and of all that a mark carries. */
 export const MAX_TABLES = 1000;
+/** Units of a request's id, which each record of it carries. */
+export const MAX_ID_LENGTH = 200;
+/** More than a run can count up to. */
+const MAX_GENERATION = 2 ** 52;
 /** Requests that wait; more are merged into the last one. */
 export const MAX_REQUESTS = 16;
 /** Tables that have begun, or wait, behind which others were read. */
@@ -155,6 +159,9 @@ function readMessage(text: string): ControlMessage {
   switch (kind) {
     case "request": {
       const id = fields.id === undefined ? undefined : readText(fields, "id");
+      if (id !== undefined && id.length > MAX_ID_LENGTH) {
+        throw new Fault(`has an "id" of more than ${MAX_ID_LENGTH} characters`);
+      }
       return { kind, slot, id, tables: readTables(fields.tables) };
     }
     case "stop":
@@ -182,7 +189,7 @@ function readPosition(fields: Fields, slot: string): Position {
   }
   return {
     slot,
-    generation: readCount(fields, "generation"),
+    generation: Math.min(readCount(fields, "generation"), MAX_GENERATION),
     run: readText(fields, "run"),
     number: readCount(fields, "number"),
     taken,

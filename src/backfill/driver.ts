@@ -13,40 +13,22 @@ import { openReader } from "./open_reader.ts";
 import { Pace } from "./pace.ts";
 import { News } from "./news.ts";
 import { percentage, printReaderName } from "./progress.ts";
-import { isPlan } from "./read_plan.ts";
-import {
-  type ChunkRead,
-  FetchTooLarge,
-  type Job,
-  type Reader,
-  type ReaderParts,
-  TableChanged,
-} from "./reader.ts";
+import { Chooser } from "./chooser.ts";
+import { settleFailure, StaleRead } from "./read_failure.ts";
+import type { ChunkRead, Job, Reader, ReaderParts } from "./reader.ts";
 import { BackfillReport } from "./report.ts";
-import { giveUp, RequestTables, type RequestTablesParts } from "./request_tables.ts";
-import { FIRST_TIMEOUT_MS, type TableRead } from "./table_read.ts";
-import { lookForWriters } from "./writers.ts";
+import { RequestTables, type RequestTablesParts } from "./request_tables.ts";
+import { FIRST_TIMEOUT_MS, TRY_AGAIN_MS } from "./table_read.ts";
 
 const logger = getLogger(["pg2kinesis", "backfill"]);
 
 /** While anything waits, a mark is written this often, and a snapshot taken. */
 const MARK_EVERY_MS = 10_000;
+/** So often what was asked is taken over. */
+const TAKE_OVER_MS = 1_000;
 /** A mark or ping that took longer to come back: the run is behind, and nothing is read. */
 const BEHIND_MS = 10_000;
-/** Tables that may have begun and not ended: a mark names them. */
-const WINDOW = 16;
-/** A table with fewer rows is read together with others. */
-const SMALL_ROWS = 5_000;
-const LOOK_EVERY_MS = 1_000;
-/** Tables of which one look tells who writes to them. */
-const LOOKED_AT_AHEAD = 500;
 const REMINDER_MS = 60_000;
-const MAX_TIMEOUT_MS = 600_000;
-
-const LOCKED = "55P03";
-const TIMED_OUT = "57014";
-const ENDED_BY_TIMEOUT = ["25P03", "25P04"];
-const UNDEFINED_TABLE = ["42P01", "3F000"];
 
 export interface DriverParts extends ReaderParts, RequestTablesParts {
   readonly slot: string;
@@ -61,30 +43,25 @@ export interface DriverParts extends ReaderParts, RequestTablesParts {
   readonly random: () => number;
 }
 
-/** A read that began before the stream or a connection was begun anew. */
-class StaleRead extends Error {}
-
 /** Reads what is asked for, beside the stream, and never ends the run (B11). */
 export class BackfillDriver implements Disposable {
   readonly #closing = new AbortController();
   #reader: Reader | undefined;
   readonly #pace: Pace;
   readonly report: BackfillReport;
-  /** Found out for the last time. */
-  #lookedMs = -Infinity;
   readonly #news: News;
   readonly #tables: RequestTables;
+  readonly #chooser: Chooser;
   #name = "";
   #warnedMs = -Infinity;
   readonly #backoff: Backoff;
-  /** Tables are read one by one, until the one that failed is known. */
-  #isAlone = false;
 
   constructor(private readonly parts: DriverParts) {
     this.#backoff = new Backoff(parts.random);
     this.#pace = new Pace(parts.writer, parts.clock, parts.rate);
     this.#news = new News(parts.slot);
     this.#tables = new RequestTables(parts, this.#news);
+    this.#chooser = new Chooser(parts);
     this.report = new BackfillReport(parts.state, parts.clock);
   }
 
@@ -138,14 +115,14 @@ export class BackfillDriver implements Disposable {
     }
     const now = clock.now();
     const isDue = now - state.lastMarkMs >= MARK_EVERY_MS || state.noted.areMany ||
-      state.ledger.hasUntaken && now - state.lastMarkMs >= LOOK_EVERY_MS;
+      state.ledger.hasUntaken && now - state.lastMarkMs >= TAKE_OVER_MS;
     if (state.roundTripMs > BEHIND_MS) {
       state.waitFor("behind", clock.wall());
       return await this.#mark(reader);
     }
     const cause = this.#pace.waitsFor(now);
     state.waitFor(cause, clock.wall());
-    const jobs = cause === undefined ? await this.#choose(reader, now) : [];
+    const jobs = cause === undefined ? await this.#chooser.choose(reader, now) : [];
     await this.#showName(reader);
     if (jobs.length > 0) await this.#read(reader, jobs);
     else if (isDue) await this.#mark(reader);
@@ -189,7 +166,7 @@ export class BackfillDriver implements Disposable {
 
   async #takeUp(reader: Reader, request: OpenRequest): Promise<void> {
     await this.#tables.lookUp(reader, request);
-    this.#isAlone = false;
+    this.#chooser.isAlone = false;
   }
 
   /** All tables of the request have ended, if no more have come to it. */
@@ -199,52 +176,21 @@ export class BackfillDriver implements Disposable {
     const number = state.takeNumber();
     const { length } = state.tables!;
     const givenUp = state.tables!.filter(({ outcome }) => outcome?.complete === false);
-    this.#news.tell(request, { news: "done", tables: givenUp.length });
     state.mark = { number, sentMs: clock.now() };
     state.lastMarkMs = clock.now();
     try {
-      const message = printControlMessage(doneMessage(state, slot, number, request.id));
-      await reader.emit(message, this.#news.take());
+      await reader.emit(printControlMessage(doneMessage(state, slot, number, request.id)));
     } catch (error) {
       if (state.mark?.number === number) state.mark = undefined;
       throw error;
     }
+    this.#news.tell(request, { news: "done", tables: givenUp.length });
+    await this.#tellNews(reader);
     logger.info("backfill {request} has ended: {tables} tables, {givenUp} of them given up", {
       request: request.id,
       tables: length,
       givenUp: givenUp.length,
     });
-  }
-
-  /** What can be read now, keys that are to be read by themselves first. */
-  async #choose(reader: Reader, now: number): Promise<Job[]> {
-    const { state, checkpoint, clock } = this.parts;
-    const left = state.tables!.filter((table) => !table.hasEndedBy(checkpoint.storedLsn));
-    const window = left.slice(0, WINDOW).filter(({ outcome }) => outcome === undefined);
-    // Also of tables that come later: what is written to them from now on is noted.
-    const unclear = left.slice(0, LOOKED_AT_AHEAD).filter(({ outcome, clearedIn }) =>
-      outcome === undefined && clearedIn !== state.epoch
-    );
-    if (unclear.length > 0 && now - this.#lookedMs >= LOOK_EVERY_MS) {
-      this.#lookedMs = now;
-      await lookForWriters(reader, unclear, state.epoch, clock.wall());
-    }
-    const ready = window.filter((table) =>
-      table.clearedIn === state.epoch && table.notBeforeMs <= now
-    );
-    for (const table of ready) {
-      if (table.again.size === 0 || table.againNotBeforeMs > now) continue;
-      table.againNotBeforeMs = now + LOOK_EVERY_MS;
-      return [{ table, again: [...table.again].slice(0, table.againAtOnce) }];
-    }
-    const jobs: Job[] = [];
-    for (const table of ready) {
-      if (table.isScanned) continue;
-      jobs.push({ table, again: undefined });
-      const isSmall = (table.expected ?? 0) < SMALL_ROWS && table.timeoutMs === FIRST_TIMEOUT_MS;
-      if (!isSmall || this.#isAlone) break;
-    }
-    return jobs;
   }
 
   async #read(reader: Reader, jobs: readonly Job[]): Promise<void> {
@@ -262,9 +208,9 @@ export class BackfillDriver implements Disposable {
         if (state.epoch !== epoch) throw new StaleRead();
         const arrived = this.#arrived(read);
         number = arrived.number;
-        return arrived;
+        return arrived.mark;
       });
-      this.#isAlone = false;
+      this.#chooser.isAlone = false;
       this.#backoff.reset();
       // Larger rows may lie behind.
       for (const { table } of jobs) table.maxRows *= 2;
@@ -272,7 +218,21 @@ export class BackfillDriver implements Disposable {
       // Rows are never published without their mark.
       if (number > 0 && state.chunk?.number === number) state.chunk = undefined;
       if (number > 0 && state.mark?.number === number) state.mark = undefined;
-      if (!await this.#settle(error, jobs, reader)) throw error;
+      const meaning = await settleFailure(error, jobs, reader, this.parts);
+      if (meaning === "connection") throw error;
+      if (meaning === "one of several") this.#chooser.isAlone = true;
+      if (meaning === "ended with its connection") this.#letGo();
+      return;
+    }
+    await this.#tellNews(reader);
+  }
+
+  async #tellNews(reader: Reader): Promise<void> {
+    try {
+      await reader.notify(this.#news.take());
+    } catch (error) {
+      if (!(error instanceof PostgresError)) throw error;
+      logger.debug("nobody could be told of a backfill: {message}", { message: error.message });
     }
   }
 
@@ -312,7 +272,7 @@ export class BackfillDriver implements Disposable {
     );
     for (const { table, isVoid, rows } of held) {
       table.waiting = undefined;
-      if (isVoid) table.notBeforeMs = clock.now() + LOOK_EVERY_MS;
+      if (isVoid) table.notBeforeMs = clock.now() + TRY_AGAIN_MS;
       this.#pace.read(rows.size, clock.now());
     }
     state.chunk = { number, request: request?.id ?? "", snapshot, parts: held };
@@ -320,74 +280,8 @@ export class BackfillDriver implements Disposable {
     state.lastMarkMs = clock.now();
     return {
       number,
-      news: this.#news.take(),
       mark: printControlMessage(markMessage(state, slot, number, checkpoint.storedLsn)),
     };
-  }
-
-  /** What a read that failed means for its tables; false: it is the connection that failed. */
-  async #settle(error: unknown, jobs: readonly Job[], reader: Reader): Promise<boolean> {
-    const { clock } = this.parts;
-    if (error instanceof StaleRead) return true;
-    if (jobs.length === 0) return false;
-    if (error instanceof TableChanged) return this.#changed(error);
-    const code = error instanceof PostgresError ? error.code : undefined;
-    if (error instanceof FetchTooLarge || ENDED_BY_TIMEOUT.includes(code ?? "")) this.#letGo();
-    else if (!(error instanceof PostgresError)) throw error;
-    const isTimeout = error instanceof FetchTooLarge || code === TIMED_OUT ||
-      ENDED_BY_TIMEOUT.includes(code ?? "");
-    if (!isTimeout && (error as PostgresError).transient) return false;
-    if (jobs.length > 1 && code !== LOCKED) {
-      this.#isAlone = true;
-      return true;
-    }
-    const table = code === LOCKED ? reader.locking! : jobs[0]!.table;
-    if (code === LOCKED) {
-      table.notBeforeMs = clock.now() + LOOK_EVERY_MS;
-      table.waiting = {
-        cause: "lock",
-        detail: undefined,
-        sinceMs: table.waiting?.cause === "lock" ? table.waiting.sinceMs : clock.wall(),
-      };
-    } else if (error instanceof FetchTooLarge) {
-      if (jobs[0]!.again === undefined) table.maxRows = error.rows;
-      else table.againAtOnce = Math.max(1, Math.floor(table.againAtOnce / 4));
-    } else if (isTimeout) {
-      this.#halve(table);
-    } else if (UNDEFINED_TABLE.includes(code ?? "")) {
-      // By its OID it may still be there, under another name.
-      const plan = (await reader.plan([table.oid])).get(table.oid);
-      if (plan === undefined) giveUp(table, "it was dropped");
-      else if (isPlan(plan)) this.#changed(new TableChanged(table, plan, undefined));
-      else giveUp(table, plan.reason);
-    } else {
-      giveUp(table, (error as Error).message);
-    }
-    return true;
-  }
-
-  #halve(table: TableRead): void {
-    if (table.maxRows > 1) {
-      table.maxRows = Math.max(1, Math.floor(Math.min(table.maxRows, 100_000) / 2));
-    } else if (table.timeoutMs < MAX_TIMEOUT_MS) {
-      table.timeoutMs = Math.min(2 * table.timeoutMs, MAX_TIMEOUT_MS);
-    } else {
-      giveUp(table, "one row could not be read within ten minutes");
-    }
-  }
-
-  #changed({ table, plan, reason }: TableChanged): boolean {
-    const { state } = this.parts;
-    if (plan !== undefined) {
-      logger.info("{table} was changed, and is read anew", { table: table.name });
-      table.plan = plan;
-      table.name = plan.facts.name;
-      state.beginAnew(table);
-      state.index();
-    } else {
-      giveUp(table, reason ?? "it was dropped");
-    }
-    return true;
   }
 
   /** The connection failed, or a mark could not be written: tried again, for as long as it takes. */

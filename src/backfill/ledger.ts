@@ -2,6 +2,7 @@ import { formatLsn, type Lsn, parseLsn } from "../base/lsn.ts";
 import {
   type DoneMessage,
   type MarkMessage,
+  MAX_REQUEST_LENGTH,
   MAX_REQUESTS,
   MAX_TABLES,
   type OpenRequest,
@@ -26,6 +27,10 @@ export interface Resume {
 
 const NOTHING: Resume = { upTo: 0, open: [] };
 const EVERY_TABLE = "*";
+/** Requests and stops that no mark has taken over; before a mark could, somebody may write any number of them. */
+const MAX_ASKED = 256;
+/** Units of the names that were stopped in one request. */
+const MAX_EXCEPT_LENGTH = 8 * 1024;
 
 type Asked = Place & { readonly message: RequestMessage | StopMessage };
 
@@ -60,10 +65,13 @@ export class Ledger {
     return this.#asked.length > 0;
   }
 
-  ask(message: RequestMessage | StopMessage, place: Place): void {
+  /** False: there are too many, and it is not taken. */
+  ask(message: RequestMessage | StopMessage, place: Place): boolean {
+    if (this.#asked.length >= MAX_ASKED) return false;
     this.#asked.push({ ...place, message });
     this.taken = place.endLsn;
     this.#apply(message, place);
+    return true;
   }
 
   /** A mark of another run, found before this one joined: gives whether it counts. */
@@ -100,8 +108,15 @@ export class Ledger {
       this.requests = this.requests.map((request) => without(request, message.tables));
       return;
     }
-    const { tables, id = formatLsn(endLsn) } = message;
-    if (this.requests.some((request) => request.id === id)) return;
+    const { tables } = message;
+    const { id: name = formatLsn(endLsn) } = message;
+    let id = name;
+    const namesake = () => this.requests.find((request) => request.id === id);
+    for (let count = 2, other = namesake(); other !== undefined; count++, other = namesake()) {
+      // Sent once more, as by somebody who did not hear whether it was stored.
+      if (sameTables(other.tables, tables)) return;
+      id = `${name} ${count}`;
+    }
     const last = this.requests.at(-1);
     if (this.requests.length < MAX_REQUESTS || last === undefined) {
       this.requests.push({ id, tables });
@@ -115,12 +130,22 @@ export class Ledger {
 function merged(request: OpenRequest, tables: OpenRequest["tables"]): OpenRequest {
   if (request.tables === "all" || tables === "all") return { ...request, tables: "all" };
   const names = [...new Set([...request.tables, ...tables])];
-  return { ...request, tables: names.slice(0, MAX_TABLES) };
+  return { ...request, tables: isMuch(names, MAX_REQUEST_LENGTH) ? "all" : names };
+}
+
+function sameTables(left: OpenRequest["tables"], right: OpenRequest["tables"]): boolean {
+  return left.length === right.length && JSON.stringify(left) === JSON.stringify(right);
+}
+
+/** A mark carries what waits, and must not outgrow what a run reads. */
+function isMuch(names: readonly string[], maxLength: number): boolean {
+  return names.length > MAX_TABLES ||
+    names.reduce((sum, name) => sum + name.length, 0) > maxLength;
 }
 
 function without(request: OpenRequest, tables: StopMessage["tables"]): OpenRequest {
   const names = [
     ...new Set([...request.except ?? [], ...tables === "all" ? [EVERY_TABLE] : tables]),
   ];
-  return { ...request, except: names.length > MAX_TABLES ? [EVERY_TABLE] : names };
+  return { ...request, except: isMuch(names, MAX_EXCEPT_LENGTH) ? [EVERY_TABLE] : names };
 }

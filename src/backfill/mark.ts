@@ -2,6 +2,9 @@ import { formatLsn, type Lsn } from "../base/lsn.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import { type DoneMessage, type MarkMessage, MAX_OPEN_TABLES } from "./control_message.ts";
 
+/** Units of a key; a longer one is kept out, so that a mark stays small. */
+const MAX_KEY_LENGTH = 4 * 1024;
+
 /** What a run says of itself in a mark: only what is stored up to `storedLsn` (B8, B10). */
 export function markMessage(
   state: BackfillState,
@@ -28,10 +31,15 @@ export function markMessage(
       : left.slice(0, MAX_OPEN_TABLES).map(({ oid, name, claimed, hidesKey }) => ({
         oid,
         name,
-        after: hidesKey ? undefined : claimed.after,
+        after: hidesKey || isLong(claimed.after) ? undefined : claimed.after,
         rows: claimed.rows,
       })),
   };
+}
+
+function isLong(after: readonly string[] | undefined): boolean {
+  return after !== undefined &&
+    after.reduce((sum, { length }) => sum + length, 0) > MAX_KEY_LENGTH;
 }
 
 export function doneMessage(

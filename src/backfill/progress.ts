@@ -160,13 +160,17 @@ export interface BackfillNews {
   readonly reason?: string;
 }
 
-const MAX_REASON_UNITS = 1000;
+/** Of which each may take six bytes. */
+const MAX_NAME_UNITS = 256;
+const MAX_REASON_UNITS = 600;
 
 export function printNews(news: BackfillNews): string {
-  const { reason } = news;
-  return JSON.stringify(
-    reason === undefined ? news : { ...news, reason: reason.slice(0, MAX_REASON_UNITS) },
-  );
+  const { table, reason } = news;
+  return JSON.stringify({
+    ...news,
+    table: table?.slice(0, MAX_NAME_UNITS),
+    reason: reason?.slice(0, MAX_REASON_UNITS),
+  });
 }
 
 /** Undefined for what no run of ours has sent; anybody may send what looks like it. */

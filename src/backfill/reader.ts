@@ -38,6 +38,7 @@ const SILENCE_MS = 20_000;
 const LOOK_UP_MS = 60_000;
 /** A read that takes longer is ended with what it has. */
 const LONG_READ_MS = 2_500;
+const NEWS_AT_ONCE = 500;
 
 /** What is to be read of a table. */
 export interface Job {
@@ -97,6 +98,11 @@ export class Reader {
     private readonly signal: AbortSignal,
   ) {}
 
+  /** The run ends, and what fails now fails for that. */
+  get isClosing(): boolean {
+    return this.signal.aborted;
+  }
+
   query(doing: string, text: string, values?: readonly unknown[], ms = SILENCE_MS) {
     return bounded(this.connection, this.connection.query(doing, text, values), ms, this.signal);
   }
@@ -108,7 +114,7 @@ export class Reader {
   async read(
     jobs: readonly Job[],
     limits: { readonly maxBytes: number; readonly maxRows: number; readonly timeoutMs: number },
-    arrived: (read: ChunkRead) => { readonly mark: string; readonly news: readonly string[] },
+    arrived: (read: ChunkRead) => string,
   ): Promise<void> {
     await this.query("begin to read", begin(this.version, limits.timeoutMs));
     try {
@@ -139,11 +145,8 @@ export class Reader {
         maxBytes -= bytes;
         maxRows -= part.rows.length;
       }
-      const { mark, news } = arrived({ snapshot, parts });
+      const mark = arrived({ snapshot, parts });
       await this.query("write a mark", EMIT_STATEMENT, [mark]);
-      for (const each of news) {
-        await this.query("notify", "SELECT pg_catalog.pg_notify($1, $2)", [NEWS_CHANNEL, each]);
-      }
     } catch (error) {
       await this.query("end the read", "ROLLBACK").catch(() => {});
       throw error;
@@ -152,18 +155,29 @@ export class Reader {
   }
 
   /** Writes a message that ends no read. */
-  async emit(message: string, news: readonly string[] = []): Promise<void> {
+  async emit(message: string): Promise<void> {
     await this.query("begin to write", begin(this.version, 5000));
     try {
       await this.query("write a control message", EMIT_STATEMENT, [message]);
-      for (const each of news) {
-        await this.query("notify", "SELECT pg_catalog.pg_notify($1, $2)", [NEWS_CHANNEL, each]);
-      }
     } catch (error) {
       await this.query("give up writing", "ROLLBACK").catch(() => {});
       throw error;
     }
     await this.query("commit a control message", "COMMIT");
+  }
+
+  /**
+   * Tells whoever listens. By itself: a notification that the server refuses, as where its queue is full, must
+   * not hold up a mark.
+   */
+  async notify(news: readonly string[]): Promise<void> {
+    for (let from = 0; from < news.length; from += NEWS_AT_ONCE) {
+      await this.query(
+        "notify",
+        "SELECT pg_catalog.pg_notify($1, n) FROM pg_catalog.unnest($2::pg_catalog.text[]) n",
+        [NEWS_CHANNEL, news.slice(from, from + NEWS_AT_ONCE)],
+      );
+    }
   }
 
   /** All that is called a table. */

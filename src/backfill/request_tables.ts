@@ -1,8 +1,9 @@
 import { getLogger } from "@logtape/logtape";
+import { someOf } from "../base/quantity.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import { keyText } from "./changed_keys.ts";
-import { chooseTables, isStopped } from "./choose_tables.ts";
+import { chooseTables, matchesAny } from "./choose_tables.ts";
 import type { OpenRequest } from "./control_message.ts";
 import type { News } from "./news.ts";
 import { isPlan } from "./read_plan.ts";
@@ -14,6 +15,8 @@ const logger = getLogger(["pg2kinesis", "backfill"]);
 
 /** Tables that are looked up by one statement. */
 const FACTS_AT_ONCE = 500;
+/** Of what somebody called a table. */
+const MAX_SHOWN_LENGTH = 200;
 
 export interface RequestTablesParts {
   readonly state: BackfillState;
@@ -25,6 +28,9 @@ export interface RequestTablesParts {
 
 /** Finds the tables of a request, and what became of them. */
 export class RequestTables {
+  /** Of which the stops were looked at. */
+  #stopped: { readonly request: OpenRequest; readonly tables: readonly TableRead[] } | undefined;
+
   constructor(private readonly parts: RequestTablesParts, private readonly news: News) {}
 
   /** Takes a request in hand: looks up its tables, and goes on where the last mark says. */
@@ -45,8 +51,8 @@ export class RequestTables {
       ),
       request,
     );
-    for (const glob of unmatched) this.#refuse(request, glob, "there is no such table");
-    for (const name of filtered) this.#refuse(request, name, "the filters of the run leave it out");
+    this.#refuse(request, unmatched, "there is no such table");
+    this.#refuse(request, filtered, "the filters of the run leave it out");
     this.#takeEarlyKeys(known);
     state.setTables(known, request.id);
     this.news.tell(request, { news: "taken", tables: known.length });
@@ -84,11 +90,15 @@ export class RequestTables {
 
   /** Ends the tables that were stopped meanwhile. */
   stop(request: OpenRequest): void {
+    const tables = this.parts.state.tables!;
     if (request.except === undefined) return;
-    for (const table of this.parts.state.tables!) {
+    if (this.#stopped?.request === request && this.#stopped.tables === tables) return;
+    this.#stopped = { request, tables };
+    const isStopped = matchesAny(request.except);
+    for (const table of tables) {
       if (table.outcome !== undefined) continue;
       const ancestors = table.plan?.facts.ancestors.map(({ name }) => name) ?? [];
-      if (!isStopped(request, [table.name, ...ancestors])) continue;
+      if (![table.name, ...ancestors].some(isStopped)) continue;
       logger.info("the backfill of {table} was stopped", { table: table.name });
       table.end(false, "it was stopped");
     }
@@ -112,6 +122,10 @@ export class RequestTables {
         if (isPlan(plan)) {
           table.plan = plan;
           const hidden = hiddenOf(plan.relation.qualifiedName);
+          // Whoever forges a mark may say anything.
+          if (table.after !== undefined && table.after.length !== plan.key.length) {
+            table.beginAnew();
+          }
           table.hidesKey = plan.key.some(({ name }) => hidden.has(name));
           known.push(table);
         } else if (request.tables === "all" && plan.isUnpublished) {
@@ -142,9 +156,12 @@ export class RequestTables {
     }
   }
 
-  #refuse(request: OpenRequest, name: string, reason: string): void {
-    logger.error("nothing of {table} is read: {reason}", { table: name, reason });
-    this.news.tell(request, { news: "table", table: name, rows: 0, reason });
+  /** Anybody may ask for anything, so that not each is worth a line. */
+  #refuse(request: OpenRequest, names: readonly string[], reason: string): void {
+    for (const table of names) this.news.tell(request, { news: "table", table, rows: 0, reason });
+    if (names.length === 0) return;
+    const shown = names.map((name) => name.slice(0, MAX_SHOWN_LENGTH));
+    logger.error("nothing of {table} is read: {reason}", { table: someOf(shown), reason });
   }
 }
 

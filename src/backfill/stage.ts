@@ -20,7 +20,7 @@ import type { Publisher } from "../publisher.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import { changedKeys, keyText } from "./changed_keys.ts";
 import type { Part } from "./chunk.ts";
-import { type ControlMessage, parseControlMessage } from "./control_message.ts";
+import { type ControlMessage, MAX_CONTROL_BYTES, parseControlMessage } from "./control_message.ts";
 import type { Place } from "./ledger.ts";
 import { publishChunk } from "./publish_chunk.ts";
 import { FilledChange, lacksValues } from "./read_row.ts";
@@ -30,6 +30,8 @@ const logger = getLogger(["pg2kinesis", "backfill"]);
 
 /** A warning of the same kind is logged so often. */
 const REMINDER_MS = 60_000;
+/** Control messages of one transaction, which anybody may fill with them. A run's own has one. */
+const MAX_MESSAGES = 64;
 
 export interface StageParts {
   readonly slot: string;
@@ -58,6 +60,8 @@ interface Followed {
 export class BackfillStage {
   /** Control messages of the open transaction. */
   #messages: { readonly message: ControlMessage; readonly lsn: Lsn }[] = [];
+  /** Of their contents. */
+  #messageBytes = 0;
   /** Where the last transaction ended. */
   #passed: Lsn;
   /** What may be confirmed so that the open transaction is sent again. */
@@ -100,8 +104,12 @@ export class BackfillStage {
       ? { fault: "is no text, is not transactional, or can be read in two ways" }
       : parseControlMessage(content);
     if ("fault" in parsed) this.#malformed(parsed.fault);
-    else if (parsed.message.slot === this.parts.slot) {
+    else if (parsed.message.slot !== this.parts.slot) return;
+    else if (this.#messages.length >= MAX_MESSAGES || this.#messageBytes > MAX_CONTROL_BYTES) {
+      this.#malformed("comes after too many others of its transaction");
+    } else {
       this.#messages.push({ message: parsed.message, lsn: event.lsn });
+      this.#messageBytes += content!.length;
     }
   }
 
@@ -168,11 +176,14 @@ export class BackfillStage {
     const { state, checkpoint, clock } = this.parts;
     const messages = this.#messages;
     this.#messages = [];
+    this.#messageBytes = 0;
     for (const { message, lsn } of messages) {
       switch (message.kind) {
         case "request":
         case "stop":
-          state.ledger.ask(message, place);
+          if (!state.ledger.ask(message, place)) {
+            this.#malformed("comes after too many others that no run has taken over");
+          }
           break;
         case "ping":
           if (message.run !== state.run || message.number !== state.ping?.number) break;

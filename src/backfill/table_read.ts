@@ -36,6 +36,8 @@ export interface Outcome {
 
 const AGAIN_AT_ONCE = 100;
 export const FIRST_TIMEOUT_MS = 5_000;
+/** Before a table is looked at again that could not be read. */
+export const TRY_AGAIN_MS = 1_000;
 /** Keys to be read again; beyond it the table is read anew. */
 export const MAX_AGAIN = 64 * 1024;
 

@@ -82,6 +82,7 @@ Deno.test("parseControlMessage says what is wrong with any other text", () => {
       'has a "kind" that is none of request, stop, ping, mark and done',
     ],
     [{ slot: "s", id: "" }, 'has no text "id"'],
+    [{ slot: "s", id: "x".repeat(201) }, 'has an "id" of more than 200 characters'],
     [{ slot: "s", tables: "public.orders" }, 'has "tables" that are no list of names'],
     [{ slot: "s", tables: [] }, 'has "tables" that are no list of names'],
     [{ slot: "s", tables: [""] }, 'has "tables" that are no list of names'],
@@ -103,4 +104,14 @@ Deno.test("parseControlMessage says what is wrong with any other text", () => {
   }
   assertEquals(parseControlMessage("backfill please"), { fault: "is no JSON" });
   assertEquals(parseControlMessage(""), { fault: "is no JSON" });
+});
+
+Deno.test("parseControlMessage takes no generation that a run could not count beyond", () => {
+  const mark = { kind: "mark", ...POSITION, requests: [], upTo: 0, open: [] };
+  const text = JSON.stringify({ ...mark, generation: Number.MAX_SAFE_INTEGER });
+  const parsed = parseControlMessage(text);
+  if (!("message" in parsed) || parsed.message.kind !== "mark") throw new Error("it is a mark");
+  const { message } = parsed;
+  const next = { ...message, generation: message.generation + 1 };
+  assertEquals(parseControlMessage(printControlMessage(next)), { message });
 });

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { MAX_ID_LENGTH } from "../../src/backfill/control_message.ts";
 import {
   isReaderOf,
   NO_BACKFILL,
@@ -67,8 +68,21 @@ Deno.test("parseNews reads what printNews writes, and nothing else", () => {
     reason: undefined,
   } as const;
   assertEquals(parseNews(printNews(news)), news);
-  assertEquals(parseNews(printNews({ ...news, reason: "x".repeat(9000) }))!.reason!.length, 1000);
+  assertEquals(parseNews(printNews({ ...news, reason: "x".repeat(9000) }))!.reason!.length, 600);
   for (const payload of ["", "{}", "null", '{"slot":"s","request":"r","news":"other"}']) {
     assertEquals(parseNews(payload), undefined, payload);
   }
+});
+
+Deno.test("printNews stays within what a notification takes, whatever is in it", () => {
+  const text = printNews({
+    ...{
+      slot: "s".repeat(63),
+      request: "\u0001".repeat(MAX_ID_LENGTH),
+      news: "table",
+      rows: 2 ** 53,
+    },
+    ...{ table: "\u0001".repeat(20_000), reason: "\u0001".repeat(20_000) },
+  });
+  assert(new TextEncoder().encode(text).length < 8000);
 });

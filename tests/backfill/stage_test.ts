@@ -3,6 +3,8 @@ import { BackfillState } from "../../src/backfill/backfill_state.ts";
 import { Part } from "../../src/backfill/chunk.ts";
 import {
   type ControlMessage,
+  MAX_CONTROL_BYTES,
+  MAX_REQUESTS,
   parseControlMessage,
   printControlMessage,
 } from "../../src/backfill/control_message.ts";
@@ -344,4 +346,48 @@ Deno.test("BackfillStage keeps no WAL after a failover where nobody asks for row
       assertEquals(stream.checkpoint.flushLsn, end);
     }
   }
+});
+
+Deno.test("BackfillStage holds no more of what is asked than a mark can carry, whoever asks how often", async () => {
+  const stream = new Stream();
+  const { ledger } = stream.state;
+  const long = "x".repeat(15_000);
+  const one = (each: Pick<ControlMessage, "kind"> & { id?: string; tables?: string[] }) => () =>
+    ({ slot: "s", tables: [long], ...each }) as ControlMessage;
+  // More than one transaction may bring, of which the others are as good as malformed.
+  await stream.transaction(1, Array(100).fill(one({ kind: "request" })));
+  assertEquals(stream.state.malformed, 36);
+  for (let xid = 2; xid < 500; xid++) {
+    await stream.transaction(xid, [
+      one({ kind: xid % 2 ? "stop" : "request", id: `${xid}`, tables: [`${xid}${long}`] }),
+    ]);
+  }
+  const taken = ledger.taken;
+  await stream.transaction(500, [one({ kind: "request", id: "late" })]);
+  assertEquals(ledger.taken, taken);
+  assertEquals(ledger.requests.length, MAX_REQUESTS);
+  assertEquals(ledger.requests.at(-1)!.tables, "all");
+  assertEquals(ledger.requests[0]!.except, ["*"]);
+  const key = ["\u00e4".repeat(100_000)];
+  stream.table.claimed = { after: key, rows: 5 };
+  stream.table.beganMs = 0;
+  stream.state.setTables([stream.table], "r");
+  const mark = markMessage(stream.state, "s", 1, 0n);
+  assertEquals(mark.open[0]!.after, undefined);
+  assert(printControlMessage(mark).length < MAX_CONTROL_BYTES / 6);
+});
+
+Deno.test("BackfillStage takes a request that has the name of another for one of its own, and the same twice for one", async () => {
+  const stream = new Stream();
+  await stream.transaction(1, [() => REQUEST, () => REQUEST]);
+  await stream.transaction(2, [
+    () => ({ ...REQUEST, tables: ["public.u"] }),
+    () => ({ ...REQUEST, tables: "all" }),
+    () => ({ ...REQUEST, tables: ["public.u"] }),
+  ]);
+  assertEquals(stream.state.ledger.requests, [
+    { id: "r", tables: ["public.t"] },
+    { id: "r 2", tables: ["public.u"] },
+    { id: "r 3", tables: "all" },
+  ]);
 });

@@ -1,0 +1,94 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../base/clock.ts";
+import { PostgresError } from "../postgres/connection/postgres_error.ts";
+import type { BackfillState } from "./backfill_state.ts";
+import { isPlan } from "./read_plan.ts";
+import { FetchTooLarge, type Job, type Reader, TableChanged } from "./reader.ts";
+import { giveUp } from "./request_tables.ts";
+import { type TableRead, TRY_AGAIN_MS } from "./table_read.ts";
+
+const logger = getLogger(["pg2kinesis", "backfill"]);
+
+const MAX_TIMEOUT_MS = 600_000;
+
+const LOCKED = "55P03";
+const TIMED_OUT = "57014";
+const ENDED_BY_TIMEOUT = ["25P03", "25P04"];
+const UNDEFINED_TABLE = ["42P01", "3F000"];
+
+/** A read that began before the stream or a connection was begun anew. */
+export class StaleRead extends Error {}
+
+/**
+ * - `settled`: it concerns one table, which is read in another way, later, or not at all.
+ * - `ended with its connection`: likewise, and another connection is needed.
+ * - `one of several`: which one of the tables is to be found out, by reading them one by one.
+ * - `connection`: it is the connection that failed, and all is as before.
+ */
+export type Meaning = "settled" | "ended with its connection" | "one of several" | "connection";
+
+/** What a read that failed means for its tables. Whatever it is, it ends no run (B11). */
+export async function settleFailure(
+  error: unknown,
+  jobs: readonly Job[],
+  reader: Reader,
+  parts: { readonly state: BackfillState; readonly clock: Clock },
+): Promise<Meaning> {
+  const { clock, state } = parts;
+  if (error instanceof StaleRead) return "settled";
+  if (jobs.length === 0 || reader.isClosing) return "connection";
+  if (error instanceof TableChanged) {
+    changed(error, state);
+    return "settled";
+  }
+  const code = error instanceof PostgresError ? error.code : undefined;
+  const hasEnded = error instanceof FetchTooLarge || ENDED_BY_TIMEOUT.includes(code ?? "");
+  const isTimeout = hasEnded || code === TIMED_OUT;
+  if (error instanceof PostgresError && !isTimeout && error.transient) return "connection";
+  if (jobs.length > 1 && code !== LOCKED) {
+    if (hasEnded) reader.connection.destroy();
+    return "one of several";
+  }
+  const table = code === LOCKED ? reader.locking! : jobs[0]!.table;
+  if (code === LOCKED) {
+    table.notBeforeMs = clock.now() + TRY_AGAIN_MS;
+    table.waiting = {
+      cause: "lock",
+      detail: undefined,
+      sinceMs: table.waiting?.cause === "lock" ? table.waiting.sinceMs : clock.wall(),
+    };
+  } else if (error instanceof FetchTooLarge) {
+    if (jobs[0]!.again === undefined) table.maxRows = error.rows;
+    else table.againAtOnce = Math.max(1, Math.floor(table.againAtOnce / 4));
+  } else if (isTimeout) {
+    halve(table);
+  } else if (UNDEFINED_TABLE.includes(code ?? "")) {
+    // By its OID it may still be there, under another name.
+    const plan = (await reader.plan([table.oid])).get(table.oid);
+    if (plan === undefined) giveUp(table, "it was dropped");
+    else if (isPlan(plan)) changed(new TableChanged(table, plan, undefined), state);
+    else giveUp(table, plan.reason);
+  } else {
+    giveUp(table, error instanceof Error ? error.message : String(error));
+  }
+  return hasEnded ? "ended with its connection" : "settled";
+}
+
+function halve(table: TableRead): void {
+  if (table.maxRows > 1) {
+    table.maxRows = Math.max(1, Math.floor(Math.min(table.maxRows, 100_000) / 2));
+  } else if (table.timeoutMs < MAX_TIMEOUT_MS) {
+    table.timeoutMs = Math.min(2 * table.timeoutMs, MAX_TIMEOUT_MS);
+  } else {
+    giveUp(table, "one row could not be read within ten minutes");
+  }
+}
+
+function changed({ table, plan, reason }: TableChanged, state: BackfillState): void {
+  if (plan === undefined) return giveUp(table, reason ?? "it was dropped");
+  logger.info("{table} was changed, and is read anew", { table: table.name });
+  table.plan = plan;
+  table.name = plan.facts.name;
+  state.beginAnew(table);
+  state.index();
+}
