@@ -21,6 +21,7 @@ import {
   type Column,
   type RowChange,
   type TransactionInfo,
+  type Truncate,
   UNCHANGED,
 } from "../../src/decode/event.ts";
 import type { Change } from "../../src/format/formatter.ts";
@@ -73,7 +74,7 @@ class Stream {
   /** One transaction, all of which is stored at once; gives where it ended. */
   async transaction(
     xid: number,
-    changes: readonly ((transaction: TransactionInfo) => RowChange | ControlMessage)[],
+    changes: readonly ((transaction: TransactionInfo) => RowChange | Truncate | ControlMessage)[],
   ): Promise<Lsn> {
     const transaction = { xid, timeline: 1, commitLsn: this.#lsn, commitTime: 0n };
     this.stage.begin();
@@ -202,6 +203,24 @@ Deno.test("BackfillStage writes a moved key down that lacks values (B7)", async 
   await stream.transaction(11, [row("update", ["5", "new", UNCHANGED], "1")]);
   await stream.transaction(12, [row("update", ["6", "new", "whole"], "2")]);
   assertEquals([...stream.table.again.keys()], ["5"]);
+});
+
+Deno.test("BackfillStage reads again what a TRUNCATE that the snapshot does not see empties meanwhile", async () => {
+  const stream = new Stream();
+  await stream.begin();
+  const number = stream.read(10, [["1", "a", "x"]], true);
+  await stream.transaction(11, [
+    (transaction) => ({
+      ...{ kind: "truncate", transaction, lsn: 0n, seq: 0, relations: [RELATION] },
+      ...{ cascade: false, restartIdentity: false },
+    }),
+  ]);
+  await stream.mark(12, number);
+  assertEquals([stream.published, stream.table.isScanned], [["truncate"], false]);
+  // Nor does a read that has not arrived yet.
+  const later = stream.read(11, [["1", "a", "x"]], true);
+  await stream.mark(13, later);
+  assertEquals(stream.published, ["truncate"]);
 });
 
 Deno.test("BackfillStage leaves a change unfilled that would be too large, and reads its row again", async () => {

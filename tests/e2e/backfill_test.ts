@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Follower, startServerWithPlugins } from "../support/all_plugins.ts";
 import { ask, consumed, ended, parsed } from "../support/backfilled.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
+import { Proxy } from "../support/proxy.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -182,4 +183,46 @@ Deno.test("a frozen reader does not keep an ALTER TABLE waiting", async () => {
   await follower.catchUp();
   assertEquals(await program.stop(), 0, program.stderr);
   assertEquals(consumed(await follower.records(), "last").size, 300);
+});
+
+Deno.test("a reader that stands still while a row is on its way keeps no ALTER TABLE waiting", async () => {
+  await using kinesis = await startKinesalite();
+  await using db = await freshDatabase(server);
+  // More than the sockets hold.
+  await db.sql(`
+    create table t (id int primary key, big text); alter table t alter big set storage external;
+    insert into t values (1, repeat('x', 20 * 1024 * 1024)), (2, 'small')`);
+  using proxy = new Proxy(server);
+  const standing = Promise.withResolvers<void>();
+  const isStanding = Promise.withResolvers<void>();
+  proxy.beforeAnswer = (bytes) => {
+    if (bytes.length < 16_000 || bytes.some((byte) => byte !== 120)) return;
+    isStanding.resolve();
+    return standing.promise;
+  };
+  await using follower = await Follower.create("test_decoding", db, kinesis);
+  await follower.start([
+    ...["-f", "JSON", "--on-oversize", "skip"],
+    ...["-h", "127.0.0.1", "-p", String(proxy.port)],
+  ]);
+  await ask(follower.db, ["public.t"], "r");
+  await isStanding.promise;
+  await waitFor(async () => {
+    const [row] = await db.sql(
+      "select wait_event from pg_stat_activity where application_name like '%backfill%'",
+    );
+    return row?.wait_event === "ClientWrite";
+  }, { what: "the server to wait for the reader to take the row" });
+  // Sooner than the reader itself gives up.
+  await db.sql("set lock_timeout = '18s'; alter table t add column more int");
+  standing.resolve();
+  proxy.beforeAnswer = () => {};
+  await ended(follower, "r");
+  await follower.catchUp();
+  assertEquals(await follower.program.stop(), 0, follower.program.stderr);
+  const records = (await follower.records()).map(parsed);
+  assertEquals(records.map(({ op, key }) => [op, key?.id]), [["read", "2"], [
+    "backfill",
+    undefined,
+  ]]);
 });

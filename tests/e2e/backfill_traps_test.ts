@@ -159,6 +159,19 @@ for (const each of CASES) {
   });
 }
 
+for (const each of CASES) {
+  Deno.test(`a table that is emptied and filled again while it is read arrives as it is then (${each.name})`, async () => {
+    await using stage = await scene(each, TABLE);
+    await ask(stage.db, ["public.t"], "r");
+    await stored(stage, "a first row", ({ op }) => op === "read");
+    await stage.db.sql(`begin; truncate t;
+      insert into t select n, 'new', repeat('y', 3000) || n from generate_series(50, 350, 3) n; commit`);
+    await stored(stage, "the TRUNCATE", ({ op }) => op === "truncate");
+    await stage.db.sql("update t set v = 'newer' where id between 200 and 220");
+    await assertWhole(stage, each.plugin);
+  });
+}
+
 // What a plugin has no part in.
 for (const each of ONE_OF_EACH_SERVER) {
   Deno.test(`after a restart, too, such a row is read late enough (${each.name})`, async () => {
@@ -173,6 +186,34 @@ for (const each of ONE_OF_EACH_SERVER) {
     await stage.follower.start(SLOWLY);
     await waitsOrEnds(stage, /waits for a transaction that wrote to it before \(process \d+\)/);
     await commit.release();
+    await assertWhole(stage, each.plugin);
+  });
+
+  Deno.test(`a transaction that stays open delays its own table alone, and is named (${each.name})`, async () => {
+    await using stage = await scene(
+      each,
+      `${TABLE}; create table other as select * from t; alter table other add primary key (id);
+       alter publication published add table other`,
+      ["-f", "JSON"],
+    );
+    const { db, follower: { program } } = stage;
+    const client = await db.server.connect({ database: db.database });
+    await client.query("begin; update t set v = 'held' where id = 5");
+    const [{ pid }] = (await client.query("select pg_backend_pid() as pid")).rows;
+    await ask(db, ["public.*"], "r");
+    await waitsOrEnds(stage, /the backfill of public\.t waits for a transaction that wrote/);
+    assertMatch(program.stderr, new RegExp(`wrote to it before \\(process ${pid}\\)`));
+    await stored(
+      stage,
+      "the other table's end",
+      ({ op, table }) => op === "backfill" && table === "other",
+    );
+    await db.sql("update t set v = 'live' where id = 6");
+    await stored(stage, "a change meanwhile", ({ op, key }) => op === "update" && key.id === "6");
+    const read = (await stage.follower.records()).map(parsed);
+    assertEquals(read.filter(({ op, table }) => op === "read" && table === "t"), []);
+    await client.query("commit");
+    await client.end();
     await assertWhole(stage, each.plugin);
   });
 
