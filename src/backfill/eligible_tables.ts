@@ -3,6 +3,7 @@ import type { Connection } from "../postgres/connection/connection.ts";
 import { asksFor, type TablePattern } from "./choose_tables.ts";
 import { namedBy, readPublications } from "./publication_facts.ts";
 import { readTableFacts, type TableFacts } from "./read_facts.ts";
+import { JIT_VERSION, NO_JIT } from "./read_sql.ts";
 import { type Follows, type Obstacle, obstaclesOf } from "./table_obstacles.ts";
 
 /** Whose rights count, and how the run follows its slot. */
@@ -35,6 +36,7 @@ export async function readEligibleTables(
   oids?: readonly number[],
 ): Promise<EligibleTable[]> {
   const { role, plugin, publications, version } = asking;
+  if (version >= JIT_VERSION) await connection.query("set up the session", `SET ${NO_JIT}`);
   const tables = await readTableFacts(connection, role, oids);
   const published = PLUGINS[plugin].usesPublications
     ? await readPublications(connection, publications, tables.map(({ oid }) => oid), version)

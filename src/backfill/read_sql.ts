@@ -8,6 +8,10 @@ export const FINDING_PATH = "SET LOCAL search_path = pg_catalog";
 export const PRINT_PATH = `SET LOCAL search_path = ${PRINTING_PATH}`;
 export const CURSOR = "backfill_rows";
 
+/** Compiling a statement may take longer than running it, seconds on a busy server. */
+export const JIT_VERSION = 110000;
+export const NO_JIT = "jit = off";
+
 /** Opens a transaction in which nothing can hold up the database for long. */
 export function begin(version: number, timeoutMs: number): string {
   const settings = [
@@ -23,6 +27,7 @@ export function begin(version: number, timeoutMs: number): string {
     "enable_bitmapscan = off",
     "enable_sort = off",
     "max_parallel_workers_per_gather = 0",
+    ...version >= JIT_VERSION ? [NO_JIT] : [],
   ];
   return ["BEGIN ISOLATION LEVEL REPEATABLE READ", ...settings.map((each) => `SET LOCAL ${each}`)]
     .join("; ");
