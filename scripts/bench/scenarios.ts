@@ -1,6 +1,6 @@
 import type { OutputPlugin } from "../../src/options.ts";
 import type { Contender } from "./drain.ts";
-import { THIS_VERSION } from "./versions.ts";
+import { THIS_VERSION, type Version } from "./versions.ts";
 
 /** What a measure should not pass, on the machine that the project was planned on. */
 export interface Target {
@@ -137,3 +137,17 @@ export const LIVE_PROGRAMS: readonly {
 export const STEADY_TARGETS = { p50Ms: 2, p99Ms: 10 };
 /** Of the executable. */
 export const START_TARGET_MS = 300;
+
+/** The group with each of the program's entries in the other versions too, beside its own. */
+export function withVersions(group: DrainGroup, others: readonly Version[]): DrainGroup {
+  const entries = group.entries.flatMap((entry): Entry[] => {
+    const { contender } = entry;
+    if (contender.kind !== "pg2kinesis") return [entry];
+    const older = others.map((version): Entry => ({
+      contender: { ...contender, version, name: `${contender.name}, ${version.name}` },
+      targets: [],
+    }));
+    return [entry, ...older];
+  });
+  return { ...group, entries };
+}

@@ -1,6 +1,5 @@
 import { basename, join, resolve } from "node:path";
 import type { Pg2kinesisOptions } from "../../tests/support/pg2kinesis.ts";
-import type { DrainGroup, Entry } from "./scenarios.ts";
 
 /** One state of the program among those that are measured in turns. */
 export interface Version {
@@ -20,18 +19,4 @@ export async function readVersion(path: string): Promise<Version> {
     name: basename(full),
     program: isDirectory ? { main: join(full, "main.ts") } : { executable: full },
   };
-}
-
-/** The group with each of the program's entries in the other versions too, beside its own. */
-export function withVersions(group: DrainGroup, others: readonly Version[]): DrainGroup {
-  const entries = group.entries.flatMap((entry): Entry[] => {
-    const { contender } = entry;
-    if (contender.kind !== "pg2kinesis") return [entry];
-    const older = others.map((version): Entry => ({
-      contender: { ...contender, version, name: `${contender.name}, ${version.name}` },
-      targets: [],
-    }));
-    return [entry, ...older];
-  });
-  return { ...group, entries };
 }
