@@ -19,13 +19,14 @@ import {
   type Entry,
   LIVE_PROGRAMS,
   START_TARGET_MS,
+  withVersions,
 } from "./scenarios.ts";
 import { Ratios } from "./ratios.ts";
 import { median } from "./statistics.ts";
 import { printTable } from "./table.ts";
 import { measureStart } from "./steady_load.ts";
 import { measureSteadyLoads } from "./steady_loads.ts";
-import { readVersion, withVersions } from "./versions.ts";
+import { readVersion } from "./versions.ts";
 
 if (import.meta.main) {
   const today = new Date().toISOString().slice(0, 10);
