@@ -1,17 +1,19 @@
 /**
  * A Kinesis service that only answers, in a process of its own: `answering_sink.ts --shards N
- * [--keep]`. It must cost far less than what is measured, so it speaks HTTP over a bare socket, reads
+ * [--keep] [--count]`. It must cost far less than what is measured, so it speaks HTTP over a bare socket, reads
  * a body straight to where it stays, and of a PutRecord looks at the end alone, where the keys are.
  *
- * Prints its port, then answers DescribeStreamSummary, ListShards, PutRecord and PutRecords (JSON 1.1;
- * PutRecord in CBOR 1.1, too), `GET /stats` with {@linkcode SinkStats}, and, with `--keep`, `GET /puts`
- * with {@linkcode KeptPut}s.
+ * Prints its port, then answers DescribeStream, DescribeStreamSummary, ListShards, CreateStream,
+ * PutRecord and PutRecords (JSON 1.1; the puts in CBOR 1.1, too), `GET /stats` with
+ * {@linkcode SinkStats}, with `--keep` `GET /puts` with {@linkcode KeptPut}s, and with `--count`, which
+ * looks into each record, `GET /arrivals` with {@linkcode Arrivals}.
  */
 import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
 import { cpuUsage } from "node:process";
 import { parseArgs } from "node:util";
 import { cbor } from "@smithy/core/cbor";
+import { addRecord, noCosts, type PutCosts } from "./put_costs.ts";
 
 /** What the sink has counted. */
 export interface SinkStats {
@@ -38,8 +40,19 @@ export interface KeptPut {
   data: string;
 }
 
+/** What was put, and when. */
+export interface Arrivals {
+  costs: PutCosts;
+  /** After each put: milliseconds since 1970, and the user records until then. */
+  arrivals: [at: number, userRecords: number][];
+}
+
 const { values: args } = parseArgs({
-  options: { shards: { type: "string", default: "1" }, keep: { type: "boolean", default: false } },
+  options: {
+    shards: { type: "string", default: "1" },
+    keep: { type: "boolean", default: false },
+    count: { type: "boolean", default: false },
+  },
 });
 const shardCount = BigInt(args.shards);
 
@@ -63,6 +76,7 @@ const stats: SinkStats = {
   cpuSeconds: 0,
 };
 const kept: KeptPut[] = [];
+const counted: Arrivals = { costs: noCosts(), arrivals: [] };
 const encoder = new TextEncoder();
 let sequence = 0;
 
@@ -105,7 +119,7 @@ async function serve(connection: Deno.TcpConn): Promise<void> {
     const head = latin1(buffer, 0, bodyStart);
     const body = buffer.subarray(bodyStart, end);
     const answer = head.includes(CBOR)
-      ? httpAnswer(CBOR, putCborRecord(body))
+      ? httpAnswer(CBOR, cbor.serialize(putCbor(head, cbor.deserialize(body), body.length)))
       : httpAnswer("application/x-amz-json-1.1", encoder.encode(answerTo(head, body)));
     for (let sent = 0; sent < answer.length;) {
       sent += await connection.write(answer.subarray(sent));
@@ -128,6 +142,7 @@ function answerTo(head: string, body: Buffer): string {
     return JSON.stringify({ ...stats, cpuSeconds: (user + system) / 1e6 });
   }
   if (head.startsWith("GET /puts")) return JSON.stringify(kept);
+  if (head.startsWith("GET /arrivals")) return JSON.stringify(counted);
   const operation = /\r\nx-amz-target: Kinesis_20131202\.(\w+)/i.exec(head)?.[1];
   switch (operation) {
     case "PutRecord":
@@ -136,6 +151,10 @@ function answerTo(head: string, body: Buffer): string {
       return putRecords(body);
     case "DescribeStreamSummary":
       return describeStreamSummary(JSON.parse(body.toString()).StreamName);
+    case "DescribeStream":
+      return describeStream(JSON.parse(body.toString()).StreamName);
+    case "CreateStream":
+      return "{}";
     case "ListShards":
       return JSON.stringify({
         Shards: Array.from({ length: Number(shardCount) }, (_, i) => shard(i)),
@@ -152,7 +171,7 @@ function putRecord(body: Buffer): string {
   const isLast = !isFirst && head.includes(DATA) && tail.endsWith(DATA_END);
   let hashKey: string | undefined;
   let dataBytes: number;
-  if ((isFirst || isLast) && !args.keep) {
+  if ((isFirst || isLast) && !args.keep && !args.count) {
     const others = isFirst ? tail : head;
     hashKey = /"ExplicitHashKey":"(\d+)"/.exec(others)?.[1];
     const start = isFirst ? DATA_FIRST.length : head.indexOf(DATA) + DATA.length;
@@ -160,46 +179,70 @@ function putRecord(body: Buffer): string {
     const padding = /=*$/.exec(tail.slice(0, tail.length - behind))![0].length;
     dataBytes = (body.length - behind - start) / 4 * 3 - padding;
   } else {
-    const { Data, ExplicitHashKey } = JSON.parse(body.toString());
+    const { Data, PartitionKey, ExplicitHashKey } = JSON.parse(body.toString());
     hashKey = ExplicitHashKey;
-    dataBytes = Buffer.byteLength(Data, "base64");
-    if (args.keep) kept.push({ at: now(), data: Data });
+    dataBytes = look(Data, PartitionKey);
   }
   hashKey ??= hashOf(JSON.parse(body.toString()).PartitionKey);
-  count(body, 1, dataBytes);
+  count(body.length, 1, dataBytes);
   return JSON.stringify({ SequenceNumber: nextSequenceNumber(), ShardId: shardIdOf(hashKey) });
 }
 
-function putCborRecord(body: Buffer): Uint8Array {
-  const { Data, PartitionKey, ExplicitHashKey } = cbor.deserialize(body);
-  if (args.keep) kept.push({ at: now(), data: Buffer.from(Data).toString("base64") });
-  count(body, 1, Data.length);
-  const hashKey = ExplicitHashKey ?? hashOf(PartitionKey);
-  return cbor.serialize({ SequenceNumber: nextSequenceNumber(), ShardId: shardIdOf(hashKey) });
+/** One record of a request, whatever its wire. */
+interface PutEntry {
+  Data: string | Uint8Array;
+  PartitionKey: string;
+  ExplicitHashKey?: string;
+}
+
+function putCbor(head: string, request: PutEntry & { Records?: PutEntry[] }, bodyBytes: number) {
+  if (head.includes("Kinesis_20131202.PutRecords")) {
+    return putEntries(request.Records ?? [], bodyBytes);
+  }
+  return putEntries([request], bodyBytes).Records[0];
 }
 
 function putRecords(body: Buffer): string {
-  const { Records } = JSON.parse(body.toString());
+  return JSON.stringify(putEntries(JSON.parse(body.toString()).Records, body.length));
+}
+
+function putEntries(entries: readonly PutEntry[], bodyBytes: number) {
   let dataBytes = 0;
   const results: { SequenceNumber: string; ShardId: string }[] = [];
-  for (const { Data, PartitionKey, ExplicitHashKey } of Records) {
-    dataBytes += Buffer.byteLength(Data, "base64");
-    if (args.keep) kept.push({ at: now(), data: Data });
+  for (const { Data, PartitionKey, ExplicitHashKey } of entries) {
+    dataBytes += look(Data, PartitionKey);
     results.push({
       SequenceNumber: nextSequenceNumber(),
       ShardId: shardIdOf(ExplicitHashKey ?? hashOf(PartitionKey)),
     });
   }
-  count(body, results.length, dataBytes);
-  return JSON.stringify({ FailedRecordCount: 0, Records: results });
+  count(bodyBytes, results.length, dataBytes);
+  return { FailedRecordCount: 0, Records: results };
 }
 
-function count(body: Buffer, records: number, dataBytes: number): void {
+/** Keeps or counts a record as it was asked for; gives the bytes of its data. */
+function look(data: string | Uint8Array, partitionKey: string): number {
+  if (args.keep) {
+    kept.push({ at: now(), data: typeof data === "string" ? data : toBase64(data) });
+  }
+  if (args.count) {
+    const bytes = typeof data === "string" ? Buffer.from(data, "base64") : data;
+    addRecord(counted.costs, Buffer.byteLength(partitionKey), bytes);
+  }
+  return typeof data === "string" ? Buffer.byteLength(data, "base64") : data.length;
+}
+
+function toBase64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+}
+
+function count(bodyBytes: number, records: number, dataBytes: number): void {
   stats.puts++;
   stats.records += records;
   stats.dataBytes += dataBytes;
-  stats.bodyBytes += body.length;
+  stats.bodyBytes += bodyBytes;
   stats.lastPutAt = now();
+  if (args.count) counted.arrivals.push([stats.lastPutAt, counted.costs.userRecords]);
   if (stats.firstPutAt === 0) stats.firstPutAt = stats.lastPutAt;
 }
 
@@ -238,6 +281,17 @@ function shard(index: number) {
     },
     SequenceNumberRange: { StartingSequenceNumber: "4959" + "0".repeat(52) },
   };
+}
+
+function describeStream(streamName: string): string {
+  const { StreamDescriptionSummary } = JSON.parse(describeStreamSummary(streamName));
+  return JSON.stringify({
+    StreamDescription: {
+      ...StreamDescriptionSummary,
+      Shards: Array.from({ length: Number(shardCount) }, (_, i) => shard(i)),
+      HasMoreShards: false,
+    },
+  });
 }
 
 function describeStreamSummary(streamName: string): string {

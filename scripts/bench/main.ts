@@ -9,6 +9,7 @@ import {
   makeSmallTransactions,
 } from "./backlog.ts";
 import { BenchServer } from "./bench_server.ts";
+import { benchPeers } from "./peers/bench_peers.ts";
 import { drain, type DrainResult } from "./drain.ts";
 import { type BenchOptions, readOptions } from "./options.ts";
 import { RawCsv } from "./raw_csv.ts";
@@ -39,6 +40,7 @@ async function bench(options: BenchOptions): Promise<void> {
     console.error("the bench needs Debian's postgresql-15 and postgresql-15-wal2json");
     Deno.exit(1);
   }
+  if (options.peers) return await benchPeers(options);
   await using server = await BenchServer.start();
   await createTables(server);
   const csv = await RawCsv.open(options.csvPath, server.postgres.version);

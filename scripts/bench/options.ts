@@ -8,6 +8,8 @@ export interface BenchOptions {
   readonly rowsOfOneTransaction: number;
   readonly steadySeconds: number;
   readonly csvPath: string;
+  /** Measure other programs that publish to Kinesis instead. */
+  readonly peers: boolean;
   /** Checkouts or executables of other versions, measured in turns with this one. */
   readonly against: readonly string[];
   /** Where the program's CPU profiles go; undefined for none. */
@@ -21,6 +23,8 @@ deno task bench [options]
                    "start") and "group: contender" names; pg_recvlogical always takes part
   --runs N         runs of each, in alternating order (default 3)
   --quick          a tenth of the data, and a short load
+  --peers          this program, the original in Python and Debezium Server instead, one after the
+                   other; installs them into ~/.cache/pg2kinesis/peers (PyPI, Maven Central)
   --against PATH   another version, a checkout or an executable, to measure in turns with this one;
                    repeatable; ends with a table of ratios
   --csv FILE       where the raw runs go (default docs/bench/DATE.csv)
@@ -39,6 +43,7 @@ export function readOptions(args: readonly string[], today: string): BenchOption
       quick: { type: "boolean", default: false },
       csv: { type: "string", default: `docs/bench/${today}.csv` },
       profile: { type: "string" },
+      peers: { type: "boolean", default: false },
       against: { type: "string", multiple: true, default: [] },
       help: { type: "boolean", default: false },
     },
@@ -59,5 +64,6 @@ export function readOptions(args: readonly string[], today: string): BenchOption
     csvPath: values.csv,
     profileDir: values.profile,
     against: values.against,
+    peers: values.peers,
   };
 }

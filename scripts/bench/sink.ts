@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import type { KeptPut, SinkStats } from "./answering_sink.ts";
+import type { Arrivals, KeptPut, SinkStats } from "./answering_sink.ts";
 
 const SCRIPT = fileURLToPath(new URL("./answering_sink.ts", import.meta.url));
 
@@ -7,10 +7,14 @@ const SCRIPT = fileURLToPath(new URL("./answering_sink.ts", import.meta.url));
 export class Sink implements AsyncDisposable {
   private constructor(private readonly process: Deno.ChildProcess, private readonly port: number) {}
 
-  /** `keep` makes it hold what it is given, for {@linkcode puts}. */
-  static async start(shards: number, { keep = false } = {}): Promise<Sink> {
+  /**
+   * `keep` makes it hold what it is given, for {@linkcode puts}; `count` lets it look into each record,
+   * for {@linkcode arrivals}.
+   */
+  static async start(shards: number, { keep = false, count = false } = {}): Promise<Sink> {
+    const flags = [...keep ? ["--keep"] : [], ...count ? ["--count"] : []];
     const process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", SCRIPT, "--shards", String(shards), ...keep ? ["--keep"] : []],
+      args: ["run", "-A", "--quiet", SCRIPT, "--shards", String(shards), ...flags],
       stdin: "null",
       stdout: "piped",
     }).spawn();
@@ -21,10 +25,14 @@ export class Sink implements AsyncDisposable {
     return new Sink(process, Number(line));
   }
 
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
   /** What a process needs in its environment to put here. */
   get env(): Record<string, string> {
     return {
-      AWS_ENDPOINT_URL_KINESIS: `http://127.0.0.1:${this.port}`,
+      AWS_ENDPOINT_URL_KINESIS: this.url,
       AWS_REGION: "us-east-1",
       AWS_ACCESS_KEY_ID: "AKIABENCHBENCHBENCHB",
       AWS_SECRET_ACCESS_KEY: "bench-secret",
@@ -37,6 +45,10 @@ export class Sink implements AsyncDisposable {
 
   puts(): Promise<KeptPut[]> {
     return this.#get("puts");
+  }
+
+  arrivals(): Promise<Arrivals> {
+    return this.#get("arrivals");
   }
 
   async #get<T>(what: string): Promise<T> {

@@ -7,6 +7,7 @@ import { sleep } from "../../tests/support/wait.ts";
 import type { BenchServer } from "./bench_server.ts";
 import { assertRuns, programArgs } from "./drain.ts";
 import { processUsage } from "./process_usage.ts";
+import type { KeptPut } from "./answering_sink.ts";
 import { Sink } from "./sink.ts";
 import { quantile } from "./statistics.ts";
 import type { Version } from "./versions.ts";
@@ -32,12 +33,12 @@ export interface SteadyLoad {
 }
 
 /** The first seconds are not counted: the program's code is compiled in them. */
-const WARM_UP_SECONDS = 3;
+export const WARM_UP_SECONDS = 3;
 
 const PGBENCH_SCRIPT = "insert into ticks (note) values ('a change under a steady load');\n";
 
 /** Where each format has the id of a row of `ticks`. */
-const ID = /"pkey":"(\d+)"|"columnvalues":\[(\d+),|"key":\{"id":(\d+)\}/;
+const ID = /"pkey": ?"(\d+)"|"columnvalues": ?\[(\d+),|"(?:key|after)":\{"id":(\d+)/;
 
 /** One-row transactions at random moments (a Poisson process), followed as they come. */
 export async function measureSteadyLoad(
@@ -59,7 +60,7 @@ export async function measureSteadyLoad(
     await server.waitForConfirmed(slot, endLsn, () => assertRuns(program));
     const after = processUsage(program.pid);
 
-    const storedAt = await readStoredTimes(sink);
+    const storedAt = readStoredTimes(await sink.puts());
     const latencies = await latenciesOf(server, storedAt, WARM_UP_SECONDS);
     return {
       transactions: latencies.length,
@@ -77,7 +78,7 @@ export async function measureSteadyLoad(
   }
 }
 
-async function pgbench(server: BenchServer, rate: number, seconds: number): Promise<void> {
+export async function pgbench(server: BenchServer, rate: number, seconds: number): Promise<void> {
   const { socketDir, port, superuser } = server.postgres;
   const directory = await Deno.makeTempDir();
   try {
@@ -98,9 +99,9 @@ async function pgbench(server: BenchServer, rate: number, seconds: number): Prom
 }
 
 /** When each row was stored first, by its id. */
-async function readStoredTimes(sink: Sink): Promise<Map<number, number>> {
+export function readStoredTimes(puts: readonly KeptPut[]): Map<number, number> {
   const storedAt = new Map<number, number>();
-  for (const { at, data } of await sink.puts()) {
+  for (const { at, data } of puts) {
     const bytes = Buffer.from(data, "base64");
     for (const { text } of takeApart({ sequenceNumber: "0", partitionKey: "a", data: bytes })) {
       const match = ID.exec(text);
@@ -112,7 +113,7 @@ async function readStoredTimes(sink: Sink): Promise<Map<number, number>> {
   return storedAt;
 }
 
-async function latenciesOf(
+export async function latenciesOf(
   server: BenchServer,
   storedAt: ReadonlyMap<number, number>,
   skipSeconds: number,
