@@ -42,7 +42,7 @@ export class BenchServer implements AsyncDisposable {
         checkpoint_timeout: "1h",
         full_page_writes: "off",
         autovacuum: "off",
-        max_replication_slots: 100,
+        max_replication_slots: 200,
         max_wal_senders: 10,
         track_commit_timestamp: "on",
       },

@@ -22,6 +22,7 @@ deno task bench [options]
   --only REGEX     what to measure: groups ("test_decoding", "one transaction", "steady load",
                    "start") and "group: contender" names; pg_recvlogical always takes part
   --runs N         runs of each, in alternating order (default 3)
+  --seconds N      how long the steady load lasts (default 30)
   --quick          a tenth of the data, and a short load
   --peers          this program, the original in Python and Debezium Server instead, one after the
                    other; installs them into ~/.cache/pg2kinesis/peers (PyPI, Maven Central)
@@ -41,6 +42,7 @@ export function readOptions(args: readonly string[], today: string): BenchOption
       only: { type: "string", default: "" },
       runs: { type: "string", default: "3" },
       quick: { type: "boolean", default: false },
+      seconds: { type: "string" },
       csv: { type: "string", default: `docs/bench/${today}.csv` },
       profile: { type: "string" },
       peers: { type: "boolean", default: false },
@@ -55,12 +57,14 @@ export function readOptions(args: readonly string[], today: string): BenchOption
   const runs = Number(values.runs);
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs} is no count`);
   const { quick } = values;
+  const seconds = Number(values.seconds ?? (quick ? 5 : 30));
+  if (!(seconds > 0)) throw new Error(`--seconds ${values.seconds} is no duration`);
   return {
     only: new RegExp(values.only),
     runs,
     transactions: quick ? 5_000 : 50_000,
     rowsOfOneTransaction: quick ? 500_000 : 5_000_000,
-    steadySeconds: quick ? 5 : 30,
+    steadySeconds: seconds,
     csvPath: values.csv,
     profileDir: values.profile,
     against: values.against,

@@ -12,6 +12,7 @@ export interface SdkRequest {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | readonly string[] | null>>;
   readonly headers: Record<string, string>;
+  /** Bytes are copied before `handle` first waits: they may be written over once it has returned. */
   readonly body?: string | Uint8Array<ArrayBuffer>;
 }
 

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, ForeignAnswer, HttpHandler } from "../../src/aws/http_handler.ts";
 import { classify } from "../../src/kinesis/client/kinesis_failure.ts";
+import { serveHttp } from "../support/fault_server/http1.ts";
 import { answer, serveRaw, STORED } from "../support/raw_server.ts";
 
 const ASKED = {
@@ -119,6 +120,31 @@ Deno.test("HttpHandler's deadline is for the whole answer, however slowly it com
   const handler = new HttpHandler({ timeoutMs: 10_000, env: {} });
   const error = await assertRejects(() => ask(handler, server.endpoint, 500), Error, "no answer");
   assertEquals(error.name, "TimeoutError");
+  handler.destroy();
+});
+
+Deno.test("HttpHandler has copied a body once it returns: puts write the next one over it", async () => {
+  const received: Uint8Array[] = [];
+  await using server = serveHttp(0, ({ body }) => {
+    received.push(body);
+    return Promise.resolve({ status: 200, contentType: "application/json", body: "{}" });
+  });
+  const handler = new HttpHandler({ timeoutMs: 10_000, env: {} });
+  const request = {
+    method: "POST",
+    protocol: "http:",
+    hostname: "127.0.0.1",
+    port: server.port,
+    path: "/",
+    headers: {},
+  };
+  for (const bytes of [1, 100, 1_500_000]) {
+    const body = new Uint8Array(bytes).fill(bytes % 251);
+    const answered = handler.handle({ ...request, body });
+    body.fill(255);
+    await answered;
+    assertEquals(received.pop(), new Uint8Array(bytes).fill(bytes % 251));
+  }
   handler.destroy();
 });
 

@@ -12,14 +12,17 @@ export class BufferPool {
   /** `maxFreeBytes` is kept at most for later; what is given back beyond it is let go. */
   constructor(readonly maxFreeBytes: number) {}
 
-  /** At least `bytes` long; what it holds is left over from its last use. */
+  /** At least `bytes` long, at most three times as long as needed; what it holds is left over from its last use. */
   take(bytes: number): Uint8Array<ArrayBuffer> {
     let size = SMALLEST_BYTES;
     while (size < bytes) size *= 2;
     if (bytes <= size / 4 * 3 && size > SMALLEST_BYTES) size = size / 4 * 3;
-    const buffer = this.#free.get(size)?.pop();
+    let buffer: Uint8Array<ArrayBuffer> | undefined;
+    for (let free = size; buffer === undefined && free <= size * 2; free = sizeAfter(free)) {
+      buffer = this.#free.get(free)?.pop();
+    }
     if (buffer === undefined) return new Uint8Array(size);
-    this.#freeBytes -= size;
+    this.#freeBytes -= buffer.length;
     return buffer;
   }
 
@@ -32,4 +35,10 @@ export class BufferPool {
     else sameSize.push(buffer);
     this.#freeBytes += size;
   }
+}
+
+/** The next of the sizes: half as much again as a power of two, or a third more than what lies between. */
+function sizeAfter(size: number): number {
+  const isPowerOfTwo = (size & (size - 1)) === 0;
+  return isPowerOfTwo ? size / 2 * 3 : size / 3 * 4;
 }

@@ -19,8 +19,8 @@ interface Route extends Omit<SdkRequest, "headers" | "body"> {
   readonly otherHeaders: Readonly<Record<string, string>>;
 }
 
-/** Of bodies that wait to be used again: those of a few lanes. */
-const MAX_FREE_BODY_BYTES = 4 * 1024 * 1024;
+/** The largest body, that of an aggregate of nearly a mebibyte; there is only one at a time. */
+const MAX_FREE_BODY_BYTES = 2 * 1024 * 1024;
 const NO_DATA = new Uint8Array(0);
 const EMPTY_OBJECT = new TextEncoder().encode("{}");
 /** What each request has anew. */
@@ -54,11 +54,13 @@ export class LeanPuts implements PutCalls {
   ) {}
 
   async putRecord(request: PutRecordRequest, options: PutOptions): Promise<PutRecordAnswer> {
-    const body = putRecordBody(request, this.#pool);
-    const answer = await this.#put("PutRecord", request.streamName, body, options);
+    const put = () => {
+      const write = () => putRecordBody(request, this.#pool);
+      return this.#put("PutRecord", request.streamName, write, options);
+    };
+    const answer = await put();
     const result = readSuccess<PutRecordAnswer>(answer);
     if (typeof result?.ShardId === "string" && typeof result.SequenceNumber === "string") {
-      this.#pool.give(body.buffer);
       return result;
     }
     const command = new PutRecordCommand({
@@ -66,8 +68,7 @@ export class LeanPuts implements PutCalls {
       PartitionKey: request.partitionKey,
       Data: NO_DATA,
     });
-    const again = () => this.#put("PutRecord", request.streamName, body, options);
-    return await this.client.send(command, replay(answer, again, options));
+    return await this.client.send(command, replay(answer, put, options));
   }
 
   async putRecords(
@@ -75,27 +76,28 @@ export class LeanPuts implements PutCalls {
     records: readonly RecordToPut[],
     options: PutOptions,
   ): Promise<PutRecordsAnswer> {
-    const body = putRecordsBody(streamName, records, this.#pool);
-    const answer = await this.#put("PutRecords", streamName, body, options);
+    const put = () => {
+      const write = () => putRecordsBody(streamName, records, this.#pool);
+      return this.#put("PutRecords", streamName, write, options);
+    };
+    const answer = await put();
     const result = readSuccess<PutRecordsAnswer>(answer);
-    if (Array.isArray(result?.Records)) {
-      this.#pool.give(body.buffer);
-      return result;
-    }
+    if (Array.isArray(result?.Records)) return result;
     const command = new PutRecordsCommand({ ...streamParameter(streamName), Records: [] });
-    const again = () => this.#put("PutRecords", streamName, body, options);
-    return await this.client.send(command, replay(answer, again, options));
+    return await this.client.send(command, replay(answer, put, options));
   }
 
   async #put(
     name: PutName,
     streamName: string,
-    { buffer, length }: PutBody,
+    write: () => PutBody,
     options: PutOptions,
   ): Promise<HttpAnswer> {
     const credentials = await this.client.config.credentials() as Credentials;
     const route = await this.#routeOf(name, streamName, credentials);
     const { signer, signedHeaders, otherHeaders, ...request } = route;
+    // From here on without waiting: the handler copies the body, and the next put has the buffer.
+    const { buffer, length } = write();
     const body = buffer.subarray(0, length);
     const signed = signer.sign(
       { method: request.method, path: request.path, headers: signedHeaders, body },
@@ -103,7 +105,9 @@ export class LeanPuts implements PutCalls {
       this.clock.wall() + this.client.config.systemClockOffset,
     );
     const headers = { ...otherHeaders, ...signed };
-    return (await this.handler.handle({ ...request, headers, body }, options)).response;
+    const answered = this.handler.handle({ ...request, headers, body }, options);
+    this.#pool.give(buffer);
+    return (await answered).response;
   }
 
   /** By the SDK, which makes a request that is not sent. The account can be part of the endpoint. */

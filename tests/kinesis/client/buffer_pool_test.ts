@@ -28,3 +28,15 @@ Deno.test("BufferPool uses what is given back again, as long as it holds little"
   assertStrictEquals(pool.take(10 * KIB), first);
   assertNotStrictEquals(pool.take(10 * KIB), second);
 });
+
+Deno.test("BufferPool gives a free buffer of up to twice the size before it makes one", () => {
+  const pool = new BufferPool(64 * KIB);
+  const buffer = pool.take(16 * KIB);
+  for (const bytes of [16 * KIB, 12 * KIB, 8 * KIB]) {
+    pool.give(buffer);
+    assertStrictEquals(pool.take(bytes), buffer);
+  }
+  pool.give(buffer);
+  assertNotStrictEquals(pool.take(6 * KIB), buffer);
+  assertNotStrictEquals(pool.take(17 * KIB), buffer);
+});
