@@ -11,6 +11,7 @@ const OTHER_VARIABLES = [
   "PG2KINESIS_BIN",
   "PG2KINESIS_URL",
   "PG2KINESIS_FUZZ_INPUTS",
+  "PG2KINESIS_INTEROP",
   MASK_SALT_VARIABLE,
 ];
 
@@ -19,7 +20,8 @@ const OTHER_FLAGS = new Set([
   ...["--target", "--all", "--long", "--keep"], // deno task …, demo.sh
   ...["--stream-name", "--target-shard-count", "--scaling-type", "--function-name"], // aws
   ...["--event-source-arn", "--starting-position", "--batch-size", "--parallelization-factor"],
-  ...["--function-response-types"],
+  ...["--function-response-types", "--query", "--output", "--shard-id", "--decode"],
+  ...["--shard-iterator-type", "--shard-iterator"],
   ...["--pg-password"], // the Python tool's
 ]);
 

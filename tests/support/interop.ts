@@ -35,9 +35,13 @@ export function testWith<Needed extends object>(
 const isAsked = Deno.env.get("PG2KINESIS_INTEROP") !== undefined;
 
 export interface Python {
-  /** Runs a module or a script of `tests/interop/python/`, and gives what it prints. */
-  run(args: readonly string[], input?: string, env?: Record<string, string>): Promise<string>;
   readonly executable: string;
+  /** `tests/interop/python/`. */
+  readonly cwd: string;
+  /** Makes the modules of `docs/examples/` known. */
+  readonly env: Record<string, string>;
+  /** Runs a module or a script, and gives what it prints. */
+  run(args: readonly string[], input?: string): Promise<string>;
 }
 
 /** The Python of this machine, without packages. */
@@ -59,19 +63,15 @@ export async function pythonWithPackages(): Promise<Python | Missing> {
 }
 
 function pythonAt(executable: string): Python {
+  const cwd = `${HERE}python`;
+  const env = {
+    PYTHONPATH: join(HERE, "../../docs/examples"),
+    PYTHONDONTWRITEBYTECODE: "1",
+    PYTHONUTF8: "1",
+  };
   return {
-    executable,
-    run: (args, input, env) =>
-      output(executable, args, {
-        input,
-        cwd: `${HERE}python`,
-        env: {
-          PYTHONPATH: join(HERE, "../../docs/examples"),
-          PYTHONDONTWRITEBYTECODE: "1",
-          PYTHONUTF8: "1",
-          ...env,
-        },
-      }),
+    ...{ executable, cwd, env },
+    run: (args, input) => output(executable, args, { input, cwd, env }),
   };
 }
 
@@ -114,7 +114,8 @@ async function prepared<Needed extends object>(
   use: (directory: string) => Needed,
 ): Promise<Needed | Missing> {
   if (!isAsked) return new Missing("only deno task interop runs what has to be downloaded");
-  const hash = createHash("sha256").update(await Deno.readFile(list)).digest("hex").slice(0, 12);
+  const packages = (await Deno.readTextFile(list)).replace(/^#.*\n|<!--[^]*?-->\n/gm, "");
+  const hash = createHash("sha256").update(packages).digest("hex").slice(0, 12);
   const directory = join(CACHE, `${name}-${hash}`);
   const mark = `${directory}.done`;
   // Test files run side by side, and each wants it.
