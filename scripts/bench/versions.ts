@@ -15,6 +15,9 @@ export const THIS_VERSION: Version = { name: "now", program: {} };
 export async function readVersion(path: string): Promise<Version> {
   const { isDirectory } = await Deno.stat(path);
   const full = resolve(path);
+  if (basename(full) === THIS_VERSION.name) {
+    throw new Error(`--against ${path} would be called as this version is: rename it`);
+  }
   return {
     name: basename(full),
     program: isDirectory ? { main: join(full, "main.ts") } : { executable: full },
