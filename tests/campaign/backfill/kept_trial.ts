@@ -16,7 +16,7 @@ export const KEPT_SETTINGS = {
   synchronous_standby_names: "nobody",
   synchronous_commit: "local",
   max_prepared_transactions: 20,
-  wal_sender_timeout: "4s",
+  wal_sender_timeout: "8s",
   deadlock_timeout: "100ms",
   shared_buffers: "128MB",
   max_wal_size: "4GB",
