@@ -42,9 +42,9 @@ export async function debianFiles(machine: Machine): Promise<DebianFiles> {
 async function installedFiles(): Promise<DebianFiles> {
   const packages = new Map<string, string>();
   for (const name of PACKAGES) {
-    // It prints a line for each file that is not as the package has it; documents may be left out here.
+    // A line for each file that is not as the package has it. Settings may differ, documents be left out.
     const changed = (await run("dpkg", ["--verify", name])).split("\n")
-      .filter((line) => line !== "" && !/^missing .*\/usr\/share\//.test(line));
+      .filter((line) => line !== "" && !/^.{9} c |^missing .*\/usr\/share\//.test(line));
     if (changed.length > 0) {
       throw new Error(`${name} is not as Debian has it: ${changed.join("; ")}`);
     }
@@ -68,13 +68,13 @@ async function downloadedFiles(machine: Machine): Promise<DebianFiles> {
     ], folder);
   await apt("update");
   await apt("download", ...PACKAGES.map((name) => `${name}:${machine}`));
+  const files = [...Deno.readDirSync(folder)].map(({ name }) => name);
   const packages = new Map<string, string>();
-  for (const { name: file } of [...Deno.readDirSync(folder)]) {
-    if (!file.endsWith(".deb")) continue;
-    const path = join(folder, file);
-    await run("dpkg-deb", ["-x", path, root]);
-    const name = (await run("dpkg-deb", ["-f", path, "Package"])).trim();
-    packages.set(name, await run("dpkg-deb", ["-f", path]));
+  for (const name of PACKAGES) {
+    const file = files.find((each) => each.startsWith(`${name}_`) && each.endsWith(".deb"));
+    if (file === undefined) throw new Error(`apt-get downloaded no ${name} for ${machine}`);
+    await run("dpkg-deb", ["-x", join(folder, file), root]);
+    packages.set(name, await run("dpkg-deb", ["-f", join(folder, file)]));
   }
   return { root, packages, [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
 }

@@ -157,6 +157,8 @@ for (const server of servers) {
     await waitForSlots(db, [...slots, db.slot]);
     for (const program of [started[0]!, reference]) assertEquals(await program.stop(), 0);
 
+    const verified = await Pg2kinesis.run(["tail", "-k", stream, "--verify"], { env: kinesis.env });
+    assertEquals(verified.code, 0, verified.stderr);
     const expected = historiesOf((await readBack(kinesis.client, whole)).records);
     const found = historiesOf((await readBack(kinesis.client, stream)).records);
     assert(expected.size > 100, String(expected.size));

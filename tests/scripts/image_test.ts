@@ -49,8 +49,8 @@ Deno.test({
 });
 
 const executable = Deno.env.get("PG2KINESIS_BIN");
-const why = !isDebian || !isRoot() || !has("bwrap")
-  ? "needs root on Debian, and bubblewrap"
+const why = !isDebian || !isRoot() || !canIsolate()
+  ? "needs root on Debian, and bubblewrap with namespaces"
   : executable === undefined
   ? "PG2KINESIS_BIN names no executable"
   : undefined;
@@ -139,4 +139,11 @@ function has(tool: string): boolean {
     assert(error instanceof Deno.errors.NotFound, String(error));
     return false;
   }
+}
+
+/** A container may not give the rights for it. */
+function canIsolate(): boolean {
+  if (!has("bwrap")) return false;
+  const args = ["--ro-bind", "/", "/", "--unshare-user", "--unshare-pid", "/bin/true"];
+  return new Deno.Command("bwrap", { args, stdout: "null", stderr: "null" }).outputSync().success;
 }
