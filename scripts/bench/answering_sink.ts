@@ -1,12 +1,13 @@
 /**
  * A Kinesis service that only answers, in a process of its own: `answering_sink.ts --shards N
- * [--keep] [--count]`. It must cost far less than what is measured, so it speaks HTTP over a bare socket, reads
+ * [--keep] [--count] [--watch REGEX]`. It must cost far less than what is measured, so it speaks HTTP over a bare socket, reads
  * a body straight to where it stays, and of a PutRecord looks at the end alone, where the keys are.
  *
  * Prints its port, then answers DescribeStream, DescribeStreamSummary, ListShards, CreateStream,
  * PutRecord and PutRecords (JSON 1.1; the puts in CBOR 1.1, too), `GET /stats` with
  * {@linkcode SinkStats}, with `--keep` `GET /puts` with {@linkcode KeptPut}s, and with `--count`, which
- * looks into each record, `GET /arrivals` with {@linkcode Arrivals}.
+ * looks into each record, `GET /arrivals` with {@linkcode Arrivals}; with `--watch` `GET /watched` with
+ * {@linkcode WatchedPut}s.
  */
 import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
@@ -47,13 +48,21 @@ export interface Arrivals {
   arrivals: [at: number, userRecords: number][];
 }
 
+/** What of one Kinesis record matched, by its first group. */
+export interface WatchedPut {
+  at: number;
+  found: string[];
+}
+
 const { values: args } = parseArgs({
   options: {
     shards: { type: "string", default: "1" },
     keep: { type: "boolean", default: false },
     count: { type: "boolean", default: false },
+    watch: { type: "string" },
   },
 });
+const watch = args.watch === undefined ? undefined : new RegExp(args.watch, "g");
 const shardCount = BigInt(args.shards);
 
 const HASH_KEYS = 1n << 128n;
@@ -76,6 +85,7 @@ const stats: SinkStats = {
   cpuSeconds: 0,
 };
 const kept: KeptPut[] = [];
+const watched: WatchedPut[] = [];
 const counted: Arrivals = { costs: noCosts(), arrivals: [] };
 const encoder = new TextEncoder();
 let sequence = 0;
@@ -142,6 +152,7 @@ function answerTo(head: string, body: Buffer): string {
     return JSON.stringify({ ...stats, cpuSeconds: (user + system) / 1e6 });
   }
   if (head.startsWith("GET /puts")) return JSON.stringify(kept);
+  if (head.startsWith("GET /watched")) return JSON.stringify(watched);
   if (head.startsWith("GET /arrivals")) return JSON.stringify(counted);
   const operation = /\r\nx-amz-target: Kinesis_20131202\.(\w+)/i.exec(head)?.[1];
   switch (operation) {
@@ -171,7 +182,7 @@ function putRecord(body: Buffer): string {
   const isLast = !isFirst && head.includes(DATA) && tail.endsWith(DATA_END);
   let hashKey: string | undefined;
   let dataBytes: number;
-  if ((isFirst || isLast) && !args.keep && !args.count) {
+  if ((isFirst || isLast) && !args.keep && !args.count && watch === undefined) {
     const others = isFirst ? tail : head;
     hashKey = /"ExplicitHashKey":"(\d+)"/.exec(others)?.[1];
     const start = isFirst ? DATA_FIRST.length : head.indexOf(DATA) + DATA.length;
@@ -228,6 +239,11 @@ function look(data: string | Uint8Array, partitionKey: string): number {
   if (args.count) {
     const bytes = typeof data === "string" ? Buffer.from(data, "base64") : data;
     addRecord(counted.costs, Buffer.byteLength(partitionKey), bytes);
+  }
+  if (watch !== undefined) {
+    const bytes = typeof data === "string" ? Buffer.from(data, "base64") : Buffer.from(data);
+    const found = [...latin1(bytes, 0, bytes.length).matchAll(watch)].map((match) => match[1]!);
+    if (found.length > 0) watched.push({ at: now(), found });
   }
   return typeof data === "string" ? Buffer.byteLength(data, "base64") : data.length;
 }

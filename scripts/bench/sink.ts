@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import type { Arrivals, KeptPut, SinkStats } from "./answering_sink.ts";
+import type { Arrivals, KeptPut, SinkStats, WatchedPut } from "./answering_sink.ts";
 
 const SCRIPT = fileURLToPath(new URL("./answering_sink.ts", import.meta.url));
 
@@ -9,10 +9,21 @@ export class Sink implements AsyncDisposable {
 
   /**
    * `keep` makes it hold what it is given, for {@linkcode puts}; `count` lets it look into each record,
-   * for {@linkcode arrivals}.
+   * for {@linkcode arrivals}; `watch` what of it matches, for {@linkcode watched}.
    */
-  static async start(shards: number, { keep = false, count = false } = {}): Promise<Sink> {
-    const flags = [...keep ? ["--keep"] : [], ...count ? ["--count"] : []];
+  static async start(
+    shards: number,
+    { keep = false, count = false, watch }: {
+      readonly keep?: boolean;
+      readonly count?: boolean;
+      readonly watch?: RegExp;
+    } = {},
+  ): Promise<Sink> {
+    const flags = [
+      ...keep ? ["--keep"] : [],
+      ...count ? ["--count"] : [],
+      ...watch ? ["--watch", watch.source] : [],
+    ];
     const process = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--quiet", SCRIPT, "--shards", String(shards), ...flags],
       stdin: "null",
@@ -37,6 +48,10 @@ export class Sink implements AsyncDisposable {
       AWS_ACCESS_KEY_ID: "AKIABENCHBENCHBENCHB",
       AWS_SECRET_ACCESS_KEY: "bench-secret",
     };
+  }
+
+  watched(): Promise<WatchedPut[]> {
+    return this.#get("watched");
   }
 
   stats(): Promise<SinkStats> {

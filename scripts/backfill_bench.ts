@@ -1,0 +1,189 @@
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { assertRuns, programArgs } from "./bench/drain.ts";
+import { BenchServer } from "./bench/bench_server.ts";
+import { processUsage } from "./bench/process_usage.ts";
+import { Sink } from "./bench/sink.ts";
+import { quantile } from "./bench/statistics.ts";
+import type { OutputPlugin } from "../src/options.ts";
+import { findDebianPostgres } from "../tests/support/debian_postgres.ts";
+import { Pg2kinesis } from "../tests/support/pg2kinesis.ts";
+import { sleep } from "../tests/support/wait.ts";
+
+const HELP = `Measures a backfill beside live changes, on a server of its own.
+
+deno task backfill:bench [options]
+  --rows N       rows of 200 bytes in the table (default 10000000)
+  --rate N       transactions a second beside it, one row each (default 200)
+  --shards N     shards of the stream, which takes whatever it is given (default 4)
+  --plugin NAME  default pgoutput
+  --before S     seconds of live changes before the backfill begins (default 30)
+  --csv FILE     where the run is appended (default docs/bench/DATE-backfill.csv)
+
+PG2KINESIS_BIN names an executable to measure instead of main.ts.
+Needs Debian's postgresql-15 with pgbench, and openssl.`;
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: "string", default: "10000000" },
+    rate: { type: "string", default: "200" },
+    shards: { type: "string", default: "4" },
+    plugin: { type: "string", default: "pgoutput" },
+    before: { type: "string", default: "30" },
+    csv: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+if (values.help) {
+  console.log(HELP);
+  Deno.exit();
+}
+const rows = Number(values.rows);
+const plugin = values.plugin as OutputPlugin;
+const SLOT = "backfill_bench";
+/** The program's code is compiled in them. */
+const WARM_UP_MS = 3_000;
+/** Longer than any run: it is ended. */
+const LOAD_SECONDS = 86_400;
+const ID_OF_TICK = /"table":"ticks","key":\{"id":(\d+)/;
+
+await using server = await BenchServer.start();
+console.error(`filling a table with ${rows} rows`);
+await server.query(`
+  create table ticks (id bigserial primary key, note text);
+  create table rows (id bigint primary key, at timestamptz not null, note text not null);
+  insert into rows select n, now(), rpad('row ' || n, 168, 'x') from generate_series(1, ${rows}) n;
+  analyze rows`);
+await server.query("vacuum rows");
+await server.query("checkpoint");
+
+await server.createSlot(SLOT, plugin);
+await using sink = await Sink.start(Number(values.shards), { watch: ID_OF_TICK });
+await using program = await Pg2kinesis.start(
+  programArgs(server, SLOT, plugin, { tls: false, args: ["-f", "JSON"] }),
+  { env: sink.env },
+);
+const stillRuns = () => assertRuns(program);
+await server.waitForActive(SLOT, stillRuns);
+
+// Once to have it in memory.
+await copySeconds();
+const copied = await copySeconds();
+
+const load = await startLoad();
+await sleep(WARM_UP_MS);
+const beganMs = Date.now();
+await sleep(Number(values.before) * 1000);
+const idle = processUsage(program.pid);
+
+const askedMs = Date.now();
+await server.query(`select pg_logical_emit_message(true, 'pg2kinesis.backfill',
+  '{"slot":"${SLOT}","id":"bench","tables":["public.rows"]}')`);
+const wal = { most: 0, over: false };
+const watching = watchWal();
+await program.waitForLog(/backfill bench has ended/, 24 * 3600 * 1000);
+const endedMs = Date.now();
+wal.over = true;
+await watching;
+const busy = processUsage(program.pid);
+load.kill("SIGTERM");
+await load.status;
+const endLsn = await server.closeBacklog();
+await server.waitForConfirmed(SLOT, endLsn, stillRuns);
+
+const latencies = await latenciesByPhase();
+const seconds = (endedMs - askedMs) / 1000;
+const [, read = ""] = /backfill of public\.rows has ended: (\d+) rows/.exec(program.stderr) ?? [];
+if (Number(read) < rows) throw new Error(`only ${read} rows were read: ${program.stderr}`);
+const result = {
+  date: new Date().toISOString(),
+  cpus: navigator.hardwareConcurrency,
+  program: Deno.env.get("PG2KINESIS_BIN") ? "executable" : `Deno ${Deno.version.deno}`,
+  plugin,
+  rows,
+  shards: values.shards,
+  rate: values.rate,
+  seconds: seconds.toFixed(1),
+  rows_s: Math.round(rows / seconds),
+  copy_rows_s: Math.round(rows / copied),
+  p50_before_ms: quantile(latencies.before, 0.5).toFixed(1),
+  p99_before_ms: quantile(latencies.before, 0.99).toFixed(1),
+  p50_during_ms: quantile(latencies.during, 0.5).toFixed(1),
+  p99_during_ms: quantile(latencies.during, 0.99).toFixed(1),
+  max_during_ms: quantile(latencies.during, 1).toFixed(1),
+  changes_during: latencies.during.length,
+  peak_before_mib: Math.round(idle.peakMebibytes),
+  peak_mib: Math.round(busy.peakMebibytes),
+  cpu_s: (busy.userSeconds + busy.systemSeconds - idle.userSeconds - idle.systemSeconds).toFixed(1),
+  wal_kept_mib: (wal.most / 1024 / 1024).toFixed(1),
+};
+for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(18)}${value}`);
+const path = values.csv ?? `docs/bench/${result.date.slice(0, 10)}-backfill.csv`;
+const isNew = await Deno.stat(path).then(() => false, () => true);
+const lines = isNew ? [Object.keys(result).join(",")] : [];
+lines.push(Object.values(result).join(","));
+await Deno.writeTextFile(path, lines.join("\n") + "\n", { append: true });
+
+/** COPY of the whole table to a client that throws it away. */
+async function copySeconds(): Promise<number> {
+  const { socketDir, port, superuser } = server.postgres;
+  const beganAt = performance.now();
+  const { success, stderr } = await new Deno.Command(join(findDebianPostgres()!, "psql"), {
+    args: [
+      ...["-h", socketDir, "-p", String(port), "-U", superuser, "-d", "postgres"],
+      ...["-q", "-o", "/dev/null", "-c", "copy rows to stdout"],
+    ],
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  return (performance.now() - beganAt) / 1000;
+}
+
+/** One-row transactions at random moments (a Poisson process). */
+async function startLoad(): Promise<Deno.ChildProcess> {
+  const { socketDir, port, superuser } = server.postgres;
+  const script = join(await Deno.makeTempDir(), "load.sql");
+  await Deno.writeTextFile(script, "insert into ticks (note) values ('a change beside it');\n");
+  return new Deno.Command("pgbench", {
+    args: [
+      ...["-h", socketDir, "-p", String(port), "-U", superuser, "-n", "-f", script],
+      ...["-R", values.rate, "-T", String(LOAD_SECONDS), "--random-seed=1", "postgres"],
+    ],
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+}
+
+/** The most WAL that lies between the end and what the slot has confirmed. */
+async function watchWal(): Promise<void> {
+  while (!wal.over) {
+    const [{ bytes }] = await server.query(
+      `select (pg_current_wal_lsn() - confirmed_flush_lsn)::float8 as bytes
+         from pg_replication_slots where slot_name = '${SLOT}'`,
+    );
+    wal.most = Math.max(wal.most, bytes);
+    await sleep(200);
+  }
+}
+
+/** From the commit, as PostgreSQL dates it, to the answer to the put that stored it. */
+async function latenciesByPhase(): Promise<{ before: number[]; during: number[] }> {
+  const storedAt = new Map<number, number>();
+  for (const { at, found } of await sink.watched()) {
+    for (const id of found) if (!storedAt.has(Number(id))) storedAt.set(Number(id), at);
+  }
+  const ticks = await server.query(
+    `select id::int, extract(epoch from pg_xact_commit_timestamp(xmin))::float8 * 1000 as at
+       from ticks order by id`,
+  );
+  const before: number[] = [], during: number[] = [];
+  // The last one marks the end.
+  for (const { id, at } of ticks.slice(0, -1)) {
+    const stored = storedAt.get(id);
+    if (stored === undefined) throw new Error(`row ${id} of ticks was not published`);
+    if (at >= beganMs && at < askedMs) before.push(stored - at);
+    else if (at >= askedMs && at < endedMs) during.push(stored - at);
+  }
+  return { before, during };
+}
