@@ -270,6 +270,8 @@ Deno.test("markMessage claims nothing that is not stored", async () => {
   table.steps[0]!.again.clear();
   assertEquals(after(endLsn - 1n), undefined, "its rows are on their way");
   assertEquals(after(endLsn), ["2"]);
+  table.hidesKey = true;
+  assertEquals(after(endLsn), undefined, "every slot of the database reads it");
 });
 
 Deno.test("BackfillStage drops what was read of a table that is begun anew meanwhile", async () => {

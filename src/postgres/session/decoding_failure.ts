@@ -91,7 +91,7 @@ function adviceFor(
         `the transaction that cannot be converted (${SKIP_ONE})`;
     case "58P01":
       return "the server does not have a file that the slot needs; where pg2kinesis check calls the slot " +
-        "lost, recreate it with --recreate-slot and fill the gap from the tables";
+        "lost, recreate it with --recreate-slot, and add --backfill to publish the rows that the tables have now";
     default:
       return undefined;
   }

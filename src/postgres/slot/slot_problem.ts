@@ -88,7 +88,8 @@ export function slotProblem(
       `the slot ${name} is lost (${slot.invalidation}): changes since ${
         confirmedText(slot)
       } can no longer be read from it`,
-      "recreate it with --recreate-slot and fill the gap from the tables",
+      "recreate it with --recreate-slot, and add --backfill to publish the rows that the tables have now; " +
+        "what was deleted in the gap is not reported",
       recreation(options),
     );
   }
