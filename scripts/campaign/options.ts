@@ -28,7 +28,7 @@ deno task campaign [options]
   --faults N       at least so many injected faults
   --minutes N      begins no scenario after so long
   --proofs REGEX   the single proofs too ("." for all: hot shards, throttled,
-                   takeover, streams, memory)
+                   takeover, streams, many streams, memory)
   --special NAME   every scenario has a failover ("failover"), or much written
                    while a lane is stuck ("bulk")
 

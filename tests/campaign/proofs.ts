@@ -1,5 +1,6 @@
 import type { TestPostgres } from "../support/test_postgres.ts";
 import { proveHotShards } from "./hot_shards.ts";
+import { proveManyStreams } from "./many_streams.ts";
 import { proveMemory } from "./memory_proof.ts";
 import { proveTakeover } from "./takeover.ts";
 import type { Proof } from "./proof.ts";
@@ -18,5 +19,6 @@ export const PROOFS: readonly {
     name: "streams: three of four shards, one throttled to a trickle, one deleted, 40 kills -9",
     prove: proveSeveralStreams,
   },
+  { name: "many streams: 200 tables into one, and into 200", prove: proveManyStreams },
   { name: "memory: a transaction of 600,000 rows", prove: proveMemory },
 ];

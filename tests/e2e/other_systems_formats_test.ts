@@ -1,6 +1,14 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { startKinesalite } from "../support/kinesalite.ts";
-import type { StoredRecord } from "../support/read_back.ts";
+import {
+  firstCopies,
+  flagsFor,
+  follow,
+  freshStreamName,
+  waitUntilConfirmed,
+} from "../support/following_program.ts";
+import { Pg2kinesis } from "../support/pg2kinesis.ts";
+import { readBack, type StoredRecord } from "../support/read_back.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import type { Row } from "../support/test_postgres.ts";
 import { followWithAll, startServerWithPlugins } from "../support/all_plugins.ts";
@@ -169,4 +177,133 @@ Deno.test("-f dms through the program: data and control records, from all plugin
     ], plugin);
     for (const { text } of records) assertEquals(/hidden value/.test(text), false, text);
   }
+});
+
+/** Of as many characters as freshStreamName gives: see there. */
+const [ORDERS, PARCELS, MESSAGES] = ["app.s.order", "app.s.parce", "app-message"] as const;
+
+/** Each as a name of what it is, in the order of its stream, of a program with this format. */
+async function routed(flags: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  await using kinesis = await startKinesalite();
+  await using db = await freshDatabase(server);
+  await db.sql(`
+    create schema s;
+    create table s.order (id int primary key, note text, secret text, card text);
+    create table s.parce (id int primary key, note text);
+    create table scratch (id int primary key);
+    create publication ${db.slot} for all tables`);
+  await db.createSlot("pgoutput");
+  const rest = freshStreamName();
+  for (const [stream, shards] of [[rest, 1], [ORDERS, 2], [PARCELS, 1], [MESSAGES, 1]] as const) {
+    await kinesis.createStream(stream, shards);
+  }
+  const all = [
+    ...["--pg-slot-output-plugin", "pgoutput", "--route", "s.*=app.{schema}.{table}"],
+    ...["--route", "*.scratch=-", "--route", `message:*=${MESSAGES}`, "--message-prefix", "m"],
+    ...["--exclude-column", "s.order.secret", "--mask-column", "s.order.card"],
+    ...["--operations", "insert", "--operations", "delete", "--on-oversize", "key-only", ...flags],
+  ];
+  const work = async (from: number) => {
+    await db.sql(`begin;
+      insert into s.order values (${from}, 'n', 'hidden value', '4711'), (${
+      from + 1
+    }, 'n', 'hidden value', '4711');
+      insert into s.parce values (${from}, repeat('x', 1200000));
+      update s.order set note = 'never' where id = ${from};
+      insert into scratch values (${from});
+      select pg_logical_emit_message(true, 'm', 'hello'), pg_logical_emit_message(true, 'other', 'no');
+      delete from s.order where id = ${from};
+      commit`);
+  };
+  await using program = await Pg2kinesis.start([...flagsFor(db, rest), ...all], {
+    env: { ...kinesis.env, ...MASK, ...env },
+  });
+  await program.waitForLog(/following slot/, 60_000);
+  await work(1);
+  await waitUntilConfirmed(db, program);
+  // What is read again after a kill is the same once more, or nothing.
+  await program.kill9();
+  await work(3);
+  await using again = await follow(
+    db,
+    { ...kinesis, env: { ...kinesis.env, ...MASK, ...env } },
+    rest,
+    all,
+  );
+  await waitUntilConfirmed(db, again);
+  assertEquals(await again.stop(), 0, again.stderr);
+  const read = async (stream: string) => {
+    const { records } = await readBack(kinesis.client, stream);
+    for (const { text } of records) {
+      assertEquals(/hidden value|secret|4711|never/.test(text), false, text);
+    }
+    return firstCopies(records).map(parse);
+  };
+  return {
+    rest: await read(rest),
+    orders: await read(ORDERS),
+    parcels: await read(PARCELS),
+    messages: await read(MESSAGES),
+  };
+}
+
+Deno.test("-f debezium by routes, with filters, masks, operations and an oversize record: each in its stream, the transactions in theirs", async () => {
+  const { rest, orders, parcels, messages } = await routed(
+    ["-f", "debezium", "--debezium-name", "app", "--transaction-records"],
+  );
+  assertEquals(rest.map(([, value]) => [value!.status, value!.event_count]), [
+    ["BEGIN", null],
+    ["END", 5],
+    ["BEGIN", null],
+    ["END", 5],
+  ]);
+  const ids = rest.map(([, value]) => value!.id);
+  const tables = rest[1]![1]!.data_collections.map((each: Row) => Object.values(each).join(" "));
+  assertEquals(tables.toSorted(), ["LOGICAL_DECODING_MESSAGE 1", "s.order 3", "s.parce 1"]);
+  const told = (records: typeof rest) =>
+    records.map(([key, value]) => {
+      const { op, before, after, message, oversize, transaction } = value!;
+      assertEquals(ids.includes(transaction.id), true, transaction.id);
+      return [key, op, before ?? after ?? message, ...oversize ? ["oversize"] : []];
+    });
+  // Two shards: what is in order is each key.
+  const card = orders[0]![1]!.after.card;
+  const row = (id: number) => ({ id, note: "n", card });
+  const byKey = Map.groupBy(told(orders), ([key]) => key as string);
+  const ofKeys = [1, 2, 3, 4].map((id) => byKey.get(`{"id":${id}}`)!.map(([, ...what]) => what));
+  const deleted = (id: number) => ["d", { id, note: null, card: null }];
+  assertEquals(ofKeys, [
+    [["c", row(1)], deleted(1)],
+    [["c", row(2)]],
+    [["c", row(3)], deleted(3)],
+    [["c", row(4)]],
+  ]);
+  assertEquals(told(parcels), [1, 3].map((id) => [`{"id":${id}}`, "c", { id }, "oversize"]));
+  assertEquals(
+    told(messages),
+    [1, 3].map(() => ['{"prefix":"m"}', "m", { prefix: "m", content: "aGVsbG8=" }]),
+  );
+});
+
+Deno.test("-f dms by routes, with filters, masks, operations and an oversize record: each in its stream", async () => {
+  const { rest, orders, parcels, messages } = await routed(["-f", "dms"]);
+  assertEquals([rest, messages], [[], []]);
+  const told = (records: typeof rest) =>
+    records.map(([, value]) => {
+      const { data, metadata } = value!;
+      if (data?.card) data.card = "masked";
+      return [metadata.operation, ...data ? [data] : []];
+    });
+  const row = (id: number) => ({ id, note: "n", card: "masked" });
+  const ofOrders = told(orders).map((each) => JSON.stringify(each));
+  for (
+    const expected of [
+      ...[1, 2, 3, 4].map((id) => ["insert", row(id)]),
+      ...[1, 3].map((id) => ["delete", { id }]),
+    ]
+  ) assertStringIncludes(ofOrders.join("\n"), JSON.stringify(expected));
+  assertEquals(told(parcels).map(([operation]) => operation), [
+    ...["create-table", "insert", "create-table", "insert"],
+  ]);
+  assertEquals(parcels[1]![1]!.metadata.oversize, true);
 });

@@ -6,19 +6,23 @@ import type { TransactionCounts } from "./transaction_counts.ts";
 
 export type Op = "c" | "u" | "d" | "r" | "t";
 
+const encoder = new TextEncoder();
+
 /** One instant in three units, as the last fields of a record. */
 export class ClockText {
   #lastMs = -1;
-  #text = "";
+  #bytes = new Uint8Array();
 
   write(op: Op, nowMs: number, out: Utf8Writer): void {
     if (nowMs !== this.#lastMs) {
       this.#lastMs = nowMs;
-      this.#text = `","ts_ms":${nowMs},"ts_us":${nowMs}000,"ts_ns":${nowMs}000000`;
+      this.#bytes = encoder.encode(
+        `","ts_ms":${nowMs},"ts_us":${nowMs}000,"ts_ns":${nowMs}000000`,
+      );
     }
     out.text(`,"op":"`);
     out.text(op);
-    out.text(this.#text);
+    out.copy(this.#bytes);
   }
 }
 
