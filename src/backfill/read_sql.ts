@@ -60,6 +60,17 @@ export function rowsOfKeys(
     .join(" UNION ALL ");
 }
 
+/** The columns that are not read: those that are excluded, or all but the key where nothing else is published. */
+export function unreadColumns(
+  { columns, key }: ReadPlan,
+  excluded: ReadonlySet<string>,
+  publishesKeysOnly: boolean,
+): ReadonlySet<string> {
+  if (!publishesKeysOnly) return excluded;
+  const names = key.map(({ name }) => name);
+  return new Set(columns.map(({ name }) => name).filter((name) => !names.includes(name)));
+}
+
 export function declare(query: string): string {
   return `${FINDING_PATH}; DECLARE ${CURSOR} NO SCROLL CURSOR FOR ${query}; ${PRINT_PATH}`;
 }

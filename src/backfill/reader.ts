@@ -23,6 +23,7 @@ import {
   PRINT_PATH,
   rowsOfKeys,
   scanRows,
+  unreadColumns,
 } from "./read_sql.ts";
 import { type Candidate, readCandidates, readTableFacts } from "./read_facts.ts";
 import { sameNames } from "./table_obstacles.ts";
@@ -249,9 +250,13 @@ export class Reader {
     timeoutMs: number,
     endMs: number,
   ): Promise<{ readonly part: PartRead; readonly bytes: number }> {
-    const { plugin, excludedOf, clock } = this.parts;
+    const { plugin, excludedOf, needsPrimaryKey, clock } = this.parts;
     const { round } = table;
-    const excluded = excludedOf(plan.relation.qualifiedName);
+    const excluded = unreadColumns(
+      plan,
+      excludedOf(plan.relation.qualifiedName),
+      needsPrimaryKey,
+    );
     const query = again === undefined
       ? scanRows(plan, excluded, table.after)
       : rowsOfKeys(plan, excluded, again.map(([, { values }]) => values));

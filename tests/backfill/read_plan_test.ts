@@ -3,7 +3,7 @@ import type { IndexFacts, TableFacts } from "../../src/backfill/read_facts.ts";
 import type { PublishedBy } from "../../src/backfill/publication_facts.ts";
 import { isPlan, planRead } from "../../src/backfill/read_plan.ts";
 import type { Follows } from "../../src/backfill/table_obstacles.ts";
-import { rowsOfKeys, scanRows } from "../../src/backfill/read_sql.ts";
+import { rowsOfKeys, scanRows, unreadColumns } from "../../src/backfill/read_sql.ts";
 
 const COLUMN = { isBoolean: false, isFloating: false, generated: "" } as const;
 const GREATER = ["pg_catalog", ">"] as const, EQUAL = ["pg_catalog", "="] as const;
@@ -160,6 +160,12 @@ Deno.test("scanRows orders by the key and goes on behind it, by the index's own 
     scanRows(plan, new Set(), ["x", "y"]),
     /WHERE \(t\."a" OPERATOR\("ext"\.>\) 'x'\) OR \(t\."a" OPERATOR\("ext"\.=\) 'x' AND t\."b" OPERATOR\("pg_catalog"\.>\) 'y'\)/,
   );
+});
+
+Deno.test("unreadColumns are all but the key where a format publishes nothing else", () => {
+  const plan = planOf(table());
+  assertEquals([...unreadColumns(plan, new Set(["c"]), true)], ["b", "c"]);
+  assertEquals([...unreadColumns(plan, new Set(["c"]), false)], ["c"]);
 });
 
 Deno.test("rowsOfKeys asks for each key by itself", () => {
