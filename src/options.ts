@@ -191,6 +191,8 @@ export interface FormatOptions {
   readonly messagePrefixes: readonly string[];
   /** Whether a record tells each shard where a transaction ends; Debezium has one of its own for that. */
   readonly commitRecords: boolean;
+  /** What each record ends with. */
+  readonly recordSeparator: "none" | "newline";
   /** The first that matches counts; what matches none goes to the one stream that is named beside them. */
   readonly routes: readonly Route[];
   readonly debezium: DebeziumOptions;

@@ -167,6 +167,7 @@ export function buildRunOptions(
         messagePrefixes: values.messagePrefix,
         routes: values.route,
         commitRecords: values.transactionRecords && values.messageFormatter === "JSON",
+        recordSeparator: values.recordSeparator,
         debezium: {
           name: values.debeziumName,
           decimals: values.debeziumDecimals,

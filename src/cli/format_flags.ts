@@ -50,6 +50,18 @@ export const formatFlags = {
     parse: partitionKeyText,
   }),
   dms: dmsFlag(),
+  recordSeparator: defaultedFlag({
+    name: "record-separator",
+    category: "changes",
+    placeholder: "SEPARATOR",
+    defaultText: "none",
+    short: "end each record with: none (default), newline",
+    long:
+      "What each record ends with: nothing (`none`), or with `newline` a line feed. Firehose writes " +
+      "records one after the other; with `newline` the objects in S3 are lines that Athena can read. A " +
+      "record that ends with a line feed already, and an empty one, stay as they are.",
+    parse: choice(["none", "newline"]),
+  }),
   transactionRecords: switchFlag({
     name: "transaction-records",
     category: "changes",

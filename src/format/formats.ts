@@ -12,6 +12,7 @@ import { type FormatName, formatName, publishesKeysOnly } from "./format_traits.
 import type { Formatter } from "./formatter.ts";
 import { FullChangeFormatter } from "./full_change.ts";
 import { JsonFormatter } from "./json.ts";
+import { LineFormatter } from "./line_formatter.ts";
 import { drops } from "./filter/first_route.ts";
 import { namedTables, refuseBelowRoot } from "./filter/named_tables.ts";
 import { choosePartitionKey, type PartitionKeyOf } from "./partition_key.ts";
@@ -92,7 +93,11 @@ const CREATE: Readonly<Record<FormatName, (parts: FormatterParts) => Formatter>>
 async function createInner(parts: FormatterParts): Promise<Formatter> {
   const { options, keys, partitionKey } = parts;
   const name = formatName(options);
-  if (name !== undefined) return CREATE[name](parts);
-  const formatter = await loadUserFormatter(options.formatter);
-  return new UserModuleFormatter(options.formatter, formatter, keys, partitionKey);
+  const formatter = name !== undefined ? CREATE[name](parts) : new UserModuleFormatter(
+    options.formatter,
+    await loadUserFormatter(options.formatter),
+    keys,
+    partitionKey,
+  );
+  return options.recordSeparator === "newline" ? new LineFormatter(formatter) : formatter;
 }

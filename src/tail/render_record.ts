@@ -20,6 +20,8 @@ export function renderRecord(record: TailedRecord, json: boolean): Uint8Array {
  * that is no UTF-8 as `\xff`; a backslash stays alone, so that JSON stays the same JSON. Whoever needs the exact bytes asks for `renderJson`.
  */
 export function renderText(data: Uint8Array): Uint8Array {
+  // With --record-separator newline a record has its line feed already.
+  if (data.at(-1) === LINE_FEED) data = data.subarray(0, -1);
   let isPlain = true;
   for (let i = 0; i < data.length; i++) {
     const byte = data[i]!;

@@ -361,6 +361,12 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
     bad: [["x".repeat(257), /a partition key has 1 to 256 characters$/]],
     env: DEBEZIUM,
   },
+  recordSeparator: choiceRow(
+    (o) => o.format.recordSeparator,
+    ["none", "newline"],
+    "newlines",
+    "newline",
+  ),
   transactionRecords: switchRow((o) => o.format.debezium.transactions, DEBEZIUM),
   dms: {
     see: (o) => o.format.dms,

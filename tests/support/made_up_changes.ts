@@ -189,6 +189,7 @@ export const OPTIONS: FormatOptions = {
   messagePrefixes: ["*"],
   routes: [],
   commitRecords: false,
+  recordSeparator: "none",
   debezium: {
     name: "app",
     decimals: "precise",

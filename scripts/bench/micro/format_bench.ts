@@ -29,6 +29,7 @@ const OPTIONS: FormatOptions = {
   messagePrefixes: [],
   routes: [],
   commitRecords: false,
+  recordSeparator: "none",
   debezium: {
     name: "bench",
     decimals: "precise",
