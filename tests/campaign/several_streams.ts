@@ -139,8 +139,9 @@ class Streams {
  */
 export async function runSeveralStreams(
   server: TestPostgres,
-  { seed, aggregation, blows }: {
+  { seed, writers, aggregation, blows }: {
     readonly seed: number;
+    readonly writers: number;
     readonly aggregation: "kpl" | "none";
     readonly blows: readonly StreamBlow[];
   },
@@ -161,7 +162,7 @@ export async function runSeveralStreams(
   await using sampler = new ConfirmedSampler(site.server, site.slot);
   const findings: string[] = [];
   const workload = new Workload(site.server, site.database, {
-    ...{ seed, writers: 4, rowsPerWriter: 20, writerPauseMs: 30 },
+    ...{ seed, writers, rowsPerWriter: 20, writerPauseMs: 30 },
     extras: ["truncate", "messages", "two-phase"],
   });
   try {
@@ -253,7 +254,7 @@ export async function proveSeveralStreams(server: TestPostgres): Promise<Proof> 
       return n % 10 === 8 ? ["kill", "recreate"] : ["kill"];
     });
     const blows = kinds.flat().map((kind): StreamBlow => ({ kind, ms: random() ** 2 * 2_000 }));
-    const result = await runSeveralStreams(server, { seed: 1, aggregation, blows });
+    const result = await runSeveralStreams(server, { seed: 1, writers: 4, aggregation, blows });
     const { changes, lost, outOfOrder, duplicates, commitRecords, refused, findings } = result;
     lines.push(
       `aggregation ${aggregation}: ${changes} changes: ${lost} lost, ${outOfOrder} out of order, ` +

@@ -19,7 +19,7 @@ for (const aggregation of ["kpl", "none"] as const) {
   Deno.test(`pg2kinesis keeps its promises to three streams, of which one is throttled and one deleted (--aggregation ${aggregation})`, async () => {
     await using server = await startEmbeddedPostgres({ settings: SERVER_SETTINGS });
     const blows = BLOWS[aggregation];
-    const result = await runSeveralStreams(server, { seed: 7, aggregation, blows });
+    const result = await runSeveralStreams(server, { seed: 7, writers: 2, aggregation, blows });
     assertEquals(result.findings, []);
     const { changes, commitRecords, refused } = result;
     assert(changes > 0 && commitRecords > 0 && refused > 0, JSON.stringify(result));
