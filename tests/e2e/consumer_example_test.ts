@@ -83,14 +83,14 @@ Deno.test("the consumer applies no change twice, and each TRUNCATE", async () =>
     }
   }
   const [watched, untruncated] = [new Watched(), new Untruncated()];
-  let records = 0;
+  let ofRows = 0;
   for (const record of readInAnyOrder(shards, 1)) {
-    records++;
-    await applyOnce(record, watched);
+    const { op } = await applyOnce(record, watched);
+    if (["insert", "update", "delete", "read"].includes(op)) ofRows++;
     await applyOnce(record, untruncated);
   }
   assertEquals(new Set(applied).size, applied.length);
-  assert(records > 1.2 * applied.length, "hardly anything came twice");
+  assert(ofRows > applied.length, "nothing came twice");
   assert(untruncated.rows("public", "t").length > rows.length);
 });
 
