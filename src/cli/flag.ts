@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import type { ValueParser } from "../base/value_parsers.ts";
 
 /** The commands; the first may be omitted. */
-export const COMMANDS = ["run", "check", "backfill", "tail", "plan"] as const;
+export const COMMANDS = ["run", "check", "backfill", "tail", "plan", "health"] as const;
 
 export type CommandName = typeof COMMANDS[number];
 

@@ -31,6 +31,8 @@ export function renderHelp(command: CommandName | TextCommandName = COMMANDS[0])
       return tailHelp();
     case "plan":
       return planHelp();
+    case "health":
+      return healthHelp();
     case "completions":
       return completionsHelp();
     case "man":
@@ -52,6 +54,7 @@ Usage: pg2kinesis [run] [options]  follow the database
        pg2kinesis backfill         publish the rows that tables already hold
        pg2kinesis tail [options]   read a stream back, one record per line
        pg2kinesis plan --parts N   share the work among several runs
+       pg2kinesis health           ask a run on this machine how it is
        pg2kinesis completions ${SHELLS.join("|")}
                                    print a completion script for the shell
        pg2kinesis man              print the manual page
@@ -152,6 +155,18 @@ Options: those of pg2kinesis run (see pg2kinesis --help), and
 ${[...own, flags.json].map(renderFlag).join("\n")}
 
 ${renderExitCodes("plan")}`;
+}
+
+function healthHelp(): string {
+  return `\
+pg2kinesis health: asks a run on this machine whether it is alive or ready, for
+the health checks of containers that have no other program.
+
+Usage: pg2kinesis health --metrics-addr [HOST:]PORT [--ready]
+
+${renderExamples("health")}
+${renderFlags("health")}
+${renderExitCodes("health")}`;
 }
 
 function completionsHelp(): string {

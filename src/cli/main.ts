@@ -100,6 +100,11 @@ async function obey(
         await (await import("./tail_command.ts")).tail(command.options);
         return EXIT.ok;
       });
+    case "health":
+      return await perform(command, async () => {
+        const { health } = await import("./health_command.ts");
+        return await health(command.options) ? EXIT.ok : EXIT.runFailed;
+      });
     default:
       return command satisfies never;
   }
@@ -151,7 +156,7 @@ function messageOf(error: unknown, args: readonly string[]): string {
   if (error instanceof UsageError) {
     // These have flags that the main help does not show.
     const { command } = takeApart(args);
-    const help = ["tail", "backfill", "plan"].includes(command) ? ` ${command}` : "";
+    const help = ["tail", "backfill", "plan", "health"].includes(command) ? ` ${command}` : "";
     return `${error.message} (see pg2kinesis${help} --help)`;
   }
   const words = !(error instanceof Error)

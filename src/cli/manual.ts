@@ -64,6 +64,9 @@ export const EXAMPLES: Readonly<Record<CommandName | TextCommandName, readonly E
       "pg2kinesis plan --parts 2 --split tables -d shop -s shop -k shop-changes",
     ),
   ],
+  health: [
+    example(undefined, "pg2kinesis health --metrics-addr 9187 --ready"),
+  ],
   completions: [
     example(
       undefined,
@@ -109,6 +112,7 @@ export const EXIT_CODES: Readonly<Record<CommandName, readonly Entry[]>> = {
     WRONG_USAGE,
   ],
   plan: [["0", "printed"], ["1", "no plan can be made"], WRONG_USAGE],
+  health: [["0", "alive; with --ready: ready"], ["1", "not, or no answer"], WRONG_USAGE],
 };
 
 /** What follows a command's name. */
@@ -118,6 +122,7 @@ export const SYNOPSIS: Readonly<Record<CommandName | TextCommandName, string>> =
   backfill: "[options]",
   tail: "[options]",
   plan: "--parts N [options]",
+  health: "[options]",
   completions: SHELLS.join("|"),
   man: "",
   schema: "",
@@ -130,6 +135,7 @@ export const COMMAND_TEXTS: Readonly<Record<CommandName | TextCommandName, strin
   backfill: "publish the rows that are in tables already",
   tail: "read a stream back",
   plan: "share the work among several runs",
+  health: "ask a run on this machine how it is",
   completions: "print completions for a shell",
   man: "print the manual page",
   schema: "print the JSON Schema of the format JSON",

@@ -1,4 +1,5 @@
 import { buildBackfillOptions } from "./build_backfill_options.ts";
+import { buildHealthOptions, type HealthOptions } from "./build_health_options.ts";
 import { buildPlanOptions } from "./build_plan_options.ts";
 import type { AskOptions } from "../backfill/ask/ask_options.ts";
 import type { RunOptions } from "../options.ts";
@@ -45,6 +46,11 @@ export type Command =
   | {
     readonly kind: "tail";
     readonly options: TailOptions;
+    readonly warnings: readonly string[];
+  }
+  | {
+    readonly kind: "health";
+    readonly options: HealthOptions;
     readonly warnings: readonly string[];
   }
   | { readonly kind: "help"; readonly command: CommandName | TextCommandName }
@@ -96,6 +102,9 @@ export function parseCommandLine(
   const unknown = unknownVariables(env);
   if (command === "tail") {
     return { kind: "tail", options: buildTailOptions(settings), warnings: unknown };
+  }
+  if (command === "health") {
+    return { kind: "health", options: buildHealthOptions(settings), warnings: [] };
   }
   if (command === "backfill") {
     const { options, warnings: remarks } = buildBackfillOptions(settings, env, host);

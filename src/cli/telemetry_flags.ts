@@ -1,12 +1,13 @@
 import { UsageError } from "../base/errors.ts";
 import type { LagLimit, ListenAddress } from "../options.ts";
-import { defaultedFlag, listFlag, optionalFlag } from "./flag.ts";
+import { defaultedFlag, listFlag, optionalFlag, switchFlag } from "./flag.ts";
 import { choice, duration, size, sizeBytes } from "../base/value_parsers.ts";
 
 export const telemetryFlags = {
   metricsAddr: optionalFlag({
     name: "metrics-addr",
     category: "telemetry",
+    commands: ["run", "check", "plan", "health"],
     placeholder: "HOST:PORT",
     short: "serve metrics, health and a page there",
     long:
@@ -39,6 +40,14 @@ export const telemetryFlags = {
       "age of the oldest commit that is not stored), or a size such as `64MB` (WAL from the " +
       "confirmed LSN to the server's end). 0: no limit.",
     parse: lagLimit,
+  }),
+  ready: switchFlag({
+    name: "ready",
+    category: "telemetry",
+    commands: ["health"],
+    inEnvironment: false,
+    short: "ask /readyz instead of /healthz",
+    long: "Ask whether the run is ready (`/readyz`) instead of whether it is alive (`/healthz`).",
   }),
   maxLagBytes: optionalFlag({
     name: "max-lag-bytes",

@@ -25,6 +25,7 @@ const OFFERS: readonly (readonly [line: string, offers: readonly string[]])[] = 
   ["pg2kinesis tail --", namesOf("tail")],
   ["pg2kinesis backfill --", namesOf("backfill")],
   ["pg2kinesis plan --", namesOf("plan")],
+  ["pg2kinesis health --", namesOf("health")],
   ["pg2kinesis plan --split ", ["rows", "tables"]],
   ["pg2kinesis --pg-sslmode ver", ["verify-ca", "verify-full"]],
   ["pg2kinesis --pg-sslmode verify-ca --operations t", ["truncate"]],

@@ -48,6 +48,7 @@ export type OtherFlag =
   | "parts"
   | "split"
   | "ownStreams"
+  | "ready"
   | "json";
 
 export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherFlag>]: Row } = {

@@ -108,7 +108,7 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: RegExp])[]
   [["--full-change="], /^--full-change needs a value/],
   [
     ["runn"],
-    /^unknown command "runn"; did you mean run\? There are run, check, backfill, tail, plan, completions, man, schema; run/,
+    /^unknown command "runn"; did you mean run\? There are run, check, backfill, tail, plan, health, completions, man, schema; run/,
   ],
   [["shop"], /^unknown command "shop"; there are run, check/],
   [["help"], /^unknown command "help"; did you mean --help\?$/],

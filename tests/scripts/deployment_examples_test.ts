@@ -67,6 +67,9 @@ Deno.test("the task definition runs without root, secrets or a root that can be 
   );
   assertRuns(container.command, env);
   assertEquals([container.user, container.readonlyRootFilesystem], ["65532:65532", true]);
+  const [kind, program, ...asked] = container.healthCheck.command;
+  assertEquals([kind, program], ["CMD", "/usr/bin/pg2kinesis"]);
+  assertEquals(parseCommandLine(asked, env, hostWith()).kind, "health");
   for (const { name, valueFrom } of container.secrets) {
     assertEquals(name, "PGPASSWORD");
     assertMatch(valueFrom, /^arn:aws:secretsmanager:/);
