@@ -17,6 +17,8 @@ export class Chooser {
   /** Tables are read one by one, until the one that failed is known. */
   isAlone = false;
   #lookedMs = -Infinity;
+  /** The last choice were keys that are read by themselves. */
+  #hasReadAgain = false;
 
   constructor(
     private readonly parts: {
@@ -42,14 +44,22 @@ export class Chooser {
     const ready = window.filter((table) =>
       table.clearedIn === state.epoch && table.notBeforeMs <= now
     );
-    for (const table of ready) {
-      if (table.again.size === 0 || table.againNotBeforeMs > now) continue;
-      table.againNotBeforeMs = now + TRY_AGAIN_MS;
+    const unread = ready.filter(({ isScanned }) => !isScanned);
+    const [table] = ready
+      .filter(({ again, isAgainStuck, readAgainMs }) =>
+        again.size > 0 && !(isAgainStuck && now - readAgainMs < TRY_AGAIN_MS)
+      )
+      .sort((a, b) => a.readAgainMs - b.readAgainMs);
+    // In turns: however fast changes write down keys, the rest is read, and they are struck off.
+    if (table !== undefined && !(this.#hasReadAgain && unread.length > 0)) {
+      this.#hasReadAgain = true;
+      table.readAgainMs = now;
+      table.isAgainStuck = true;
       return [{ table, again: [...table.again].slice(0, table.againAtOnce) }];
     }
+    this.#hasReadAgain = false;
     const jobs: Job[] = [];
-    for (const table of ready) {
-      if (table.isScanned) continue;
+    for (const table of unread) {
       jobs.push({ table, again: undefined });
       const isSmall = (table.expected ?? 0) < SMALL_ROWS && table.timeoutMs === FIRST_TIMEOUT_MS;
       if (!isSmall || this.isAlone) break;

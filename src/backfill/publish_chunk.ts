@@ -121,6 +121,7 @@ function settle(part: Part, endLsn: Lsn, state: BackfillState): void {
     // One that a change or this read wrote down again stays.
     if (table.again.get(key) !== entry || part.unsettled.has(key)) continue;
     table.again.delete(key);
+    table.isAgainStuck = false;
     settled(entry.step, key);
     const { bound } = entry;
     if (bound !== undefined) state.holdUntilStored(bound, endLsn);

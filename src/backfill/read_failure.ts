@@ -57,9 +57,10 @@ export async function settleFailure(
       detail: undefined,
       sinceMs: table.waiting?.cause === "lock" ? table.waiting.sinceMs : clock.wall(),
     };
+  } else if (isTimeout && (jobs[0]!.again?.length ?? 0) > 1) {
+    table.againAtOnce = Math.max(1, Math.floor(jobs[0]!.again!.length / 4));
   } else if (error instanceof FetchTooLarge) {
-    if (jobs[0]!.again === undefined) table.maxRows = error.rows;
-    else table.againAtOnce = Math.max(1, Math.floor(table.againAtOnce / 4));
+    table.maxRows = error.rows;
   } else if (isTimeout) {
     halve(table);
   } else if (UNDEFINED_TABLE.includes(code ?? "")) {

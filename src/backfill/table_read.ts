@@ -34,7 +34,7 @@ export interface Outcome {
   endLsn: Lsn | undefined;
 }
 
-const AGAIN_AT_ONCE = 100;
+const AGAIN_AT_ONCE = 400;
 export const FIRST_TIMEOUT_MS = 5_000;
 /** Before a table is looked at again that could not be read. */
 export const TRY_AGAIN_MS = 1_000;
@@ -71,7 +71,10 @@ export class TableRead {
   round = 0;
   timeoutMs = FIRST_TIMEOUT_MS;
   notBeforeMs = -Infinity;
-  againNotBeforeMs = -Infinity;
+  /** When keys were last read by themselves. */
+  readAgainMs = -Infinity;
+  /** None of those was struck off: they wait for transactions that no snapshot sees yet. */
+  isAgainStuck = false;
   /** A column of its key is masked or excluded, and so kept out of marks. */
   hidesKey = false;
 
