@@ -1,5 +1,6 @@
 import type { PostgresOptions } from "../options.ts";
 import { connect } from "../postgres/connection/connection.ts";
+import { gatherWholeMessages } from "./whole_messages.ts";
 import { Reader, type ReaderParts } from "./reader.ts";
 
 /** Since which `tcp_user_timeout` is a setting. */
@@ -26,6 +27,7 @@ export async function openReader(
     if (version >= USER_TIMEOUT_VERSION) {
       await connection.query("limit silence", "SET tcp_user_timeout = 8000");
     }
+    gatherWholeMessages(connection.stream);
     return new Reader(connection, version, parts, signal);
   } catch (error) {
     connection.destroy();

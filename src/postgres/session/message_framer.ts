@@ -30,6 +30,8 @@ export class MessageFramer {
     /** `missing`: bytes of the message behind `end` that were not kept. */
     private readonly take: Take,
     private readonly needsOnlyHead: NeedsOnlyHead = () => false,
+    /** Gives an array of so many bytes for a long message that lies in several chunks. */
+    private readonly makeRoom: (bytes: number) => Uint8Array = (bytes) => new Uint8Array(bytes),
   ) {}
 
   /** Bytes held of a message that is not whole yet. */
@@ -102,7 +104,7 @@ export class MessageFramer {
     this.#isUndecided = false;
     const head = this.#message!;
     if (this.needsOnlyHead(head, this.#length - HEAD_BYTES)) return;
-    this.#message = new Uint8Array(this.#length);
+    this.#message = this.makeRoom(this.#length);
     this.#message.set(head);
   }
 }
