@@ -77,7 +77,7 @@ Deno.test("a slot that the server invalidated stops the run, and says since when
   await waitFor(lost, { what: "the slot to be lost" });
   await assertFails(
     toTheEnd(following),
-    [db.slot, "is lost", /changes since [0-9A-F]+\/[0-9A-F]+/, "--recreate-slot", "fill the gap"],
+    [db.slot, "is lost", /changes since [0-9A-F]+\/[0-9A-F]+/, "--recreate-slot", "--backfill"],
     false,
   );
 });
