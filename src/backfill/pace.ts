@@ -7,7 +7,7 @@ const MIN_CHUNK_BYTES = 2 * MIB;
  * Rows in hand take several times their text, and marks cost little: at 60,000 rows of 200 bytes a second
  * chunks of 32 MiB took the run to a peak of 226 MiB.
  */
-const MAX_CHUNK_BYTES = 12 * MIB;
+const MAX_CHUNK_BYTES = 6 * MIB;
 const SAMPLE_MS = 1000;
 
 /** How much is read, and when: live changes go first. */
