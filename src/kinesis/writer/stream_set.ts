@@ -104,7 +104,8 @@ export class StreamSet implements RecordWriter {
       pendingBytes: this.#memory.pending.bytes,
       highWaterBytes: this.#memory.highWaterBytes,
       pendingRecords: this.#memory.pending.records,
-      putSeconds: this.#putSeconds,
+      // A copy: what is shown is the difference to a later one.
+      putSeconds: this.#putSeconds.since(),
       streams,
     };
   }

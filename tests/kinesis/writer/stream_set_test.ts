@@ -126,6 +126,20 @@ Deno.test("StreamSet opens a stream when it is first asked for, once, and puts i
   assertEquals(new Set(texts(world, "b")).size, 50);
 });
 
+Deno.test("StreamSet's figures stay as they were: rates are the difference of two of them", async () => {
+  const world = new World({ a: 2 });
+  await world.run({}, async (set) => {
+    const a = await set.open("a");
+    const before = set.stats();
+    const text = JSON.stringify(before);
+    for (let i = 0; i < 10; i++) a.add(`k${i}`, String(i), new CountingTicket());
+    await set.drain();
+    assertEquals(JSON.stringify(before), text);
+    const { puts, putSeconds } = set.stats();
+    assert(puts > 0 && putSeconds.count === puts);
+  });
+});
+
 Deno.test("StreamSet takes a name and an ARN of the same stream for one, with one lane a shard", async () => {
   const world = new World({ a: 2 });
   await world.run({}, async (set) => {
