@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { output } from "./command_output.ts";
 import type { Machine } from "./dist_files.ts";
 import { concat, type TarEntry } from "./tar.ts";
 
@@ -35,7 +36,7 @@ export const IMAGE_HOME = "var/lib/pg2kinesis";
 
 /** Takes those that are installed here, else downloads them with apt, which verifies their signatures. */
 export async function debianFiles(machine: Machine): Promise<DebianFiles> {
-  const here = (await run("dpkg", ["--print-architecture"])).trim();
+  const here = (await output("dpkg", ["--print-architecture"])).trim();
   return machine === here ? await installedFiles() : await downloadedFiles(machine);
 }
 
@@ -43,12 +44,12 @@ async function installedFiles(): Promise<DebianFiles> {
   const packages = new Map<string, string>();
   for (const name of PACKAGES) {
     // A line for each file that is not as the package has it. Settings may differ, documents be left out.
-    const changed = (await run("dpkg", ["--verify", name])).split("\n")
+    const changed = (await output("dpkg", ["--verify", name], { mayFail: true })).split("\n")
       .filter((line) => line !== "" && !/^.{9} c |^missing .*\/usr\/share\//.test(line));
     if (changed.length > 0) {
       throw new Error(`${name} is not as Debian has it: ${changed.join("; ")}`);
     }
-    packages.set(name, await run("dpkg-query", ["--status", name]));
+    packages.set(name, await output("dpkg-query", ["--status", name]));
   }
   return { root: "/", packages, [Symbol.asyncDispose]: () => Promise.resolve() };
 }
@@ -61,11 +62,11 @@ async function downloadedFiles(machine: Machine): Promise<DebianFiles> {
   }
   const apt = (...args: string[]) =>
     // deno-fmt-ignore
-    run("apt-get", [
+    output("apt-get", [
       "-q", "-o", `APT::Architecture=${machine}`, "-o", `APT::Architectures::=${machine}`,
       "-o", `Dir::State::Lists=${folder}/lists`, "-o", `Dir::Cache=${folder}/cache`,
       "-o", "APT::Sandbox::User=root", ...args,
-    ], folder);
+    ], { cwd: folder });
   await apt("update");
   await apt("download", ...PACKAGES.map((name) => `${name}:${machine}`));
   const files = [...Deno.readDirSync(folder)].map(({ name }) => name);
@@ -73,8 +74,8 @@ async function downloadedFiles(machine: Machine): Promise<DebianFiles> {
   for (const name of PACKAGES) {
     const file = files.find((each) => each.startsWith(`${name}_`) && each.endsWith(".deb"));
     if (file === undefined) throw new Error(`apt-get downloaded no ${name} for ${machine}`);
-    await run("dpkg-deb", ["-x", join(folder, file), root]);
-    packages.set(name, await run("dpkg-deb", ["-f", join(folder, file)]));
+    await output("dpkg-deb", ["-x", join(folder, file), root]);
+    packages.set(name, await output("dpkg-deb", ["-f", join(folder, file)]));
   }
   return { root, packages, [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
 }
@@ -123,19 +124,4 @@ export async function systemFiles(
     ...["dev/", "proc/", "sys/"].map((path) => ({ path, mode: 0o755 })),
   );
   return entries;
-}
-
-async function run(command: string, args: readonly string[], cwd?: string): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(command, {
-    args: [...args],
-    cwd,
-    stdin: "null",
-    env: { LC_ALL: "C" },
-  }).output();
-  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  // dpkg --verify fails where it finds something, and says what.
-  if (!success && args[0] !== "--verify") {
-    throw new Error(`${command} ${args.join(" ")} failed: ${decode(stderr).trim()}`);
-  }
-  return decode(stdout);
 }

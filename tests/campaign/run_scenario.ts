@@ -72,15 +72,7 @@ export async function runScenario(
     await resharding.stop();
     await sticking.stop();
   }
-  const caughtUp = catchUp(
-    site.server,
-    site.slot,
-    () => supervisor.revive(),
-    () => supervisor.program?.stderr.slice(-1_000),
-  ).then(() => true, (error) => {
-    findings.push(`not finished in time: ${error.message}`);
-    return false;
-  });
+  const caughtUp = finish(site, supervisor, findings);
   await Promise.race([caughtUp, sleep(FAULTY_DRAIN_MS)]);
   // Where half of everything fails a backlog would take minutes; the faults have had their time.
   await kinesis.setChances({});
@@ -153,6 +145,26 @@ async function strike(
   const stopping = blow.mode === "kill9" ? server.kill9() : server.stop(blow.mode);
   await within(stopping, RESTART_MS, `the server to stop (${blow.mode})`);
   await server.start();
+}
+
+/** Lets the program catch up, started again as often as it ends. Gives whether it did, else a finding. */
+export async function finish(
+  { server, slot }: Pick<Site, "server" | "slot">,
+  supervisor: Supervisor,
+  findings: string[],
+): Promise<boolean> {
+  try {
+    await catchUp(
+      server,
+      slot,
+      () => supervisor.revive(),
+      () => supervisor.program?.stderr.slice(-1_000),
+    );
+    return true;
+  } catch (error) {
+    findings.push(`not finished in time: ${(error as Error).message}`);
+    return false;
+  }
 }
 
 /** Waits until all that is committed now is confirmed; `look` is called in the meantime. */

@@ -14,7 +14,7 @@ import { ConfirmedSampler } from "./confirmed_samples.ts";
 import { type DumpedRecord, type DumpedShard, STREAM } from "./fault_server_process.ts";
 import type { Proof } from "./proof.ts";
 import { readPublished } from "./published.ts";
-import { catchUp } from "./run_scenario.ts";
+import { finish } from "./run_scenario.ts";
 import { SingleSite } from "./single_site.ts";
 import { Supervisor } from "./supervisor.ts";
 import { verify } from "./verify.ts";
@@ -190,15 +190,7 @@ export async function runSeveralStreams(
     await workload.stop();
   }
   streams.endFaults();
-  const isFinished = await catchUp(
-    site.server,
-    site.slot,
-    () => supervisor.revive(),
-    () => supervisor.program?.stderr.slice(-1_000),
-  ).then(() => true, (error) => {
-    findings.push(`not finished in time: ${error.message}`);
-    return false;
-  });
+  const isFinished = await finish(site, supervisor, findings);
   if (supervisor.program !== undefined) await supervisor.stop();
   await sampler[Symbol.asyncDispose]();
 

@@ -1,8 +1,9 @@
+import { output } from "../../scripts/build/command_output.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dirname, join } from "node:path";
 import manifest from "../../deno.json" with { type: "json" };
 import { debianPackage } from "../../scripts/build/debian_package.ts";
-import { deno, isRoot, output, programRoot, withFolder } from "../support/packages.ts";
+import { deno, isRoot, programRoot, withFolder } from "../support/packages.ts";
 
 const { version } = manifest;
 /** Stands in for the executable where it is the package that counts. */
@@ -29,7 +30,7 @@ Deno.test("deno task deb makes a package of each Linux executable, the same each
     const sums = (await Deno.readTextFile(join(folder, "SHA256SUMS"))).split("\n");
     assertEquals(sums.length, 4);
     assertEquals(sums[0], "0  before");
-    await output("sh", ["-c", "grep deb SHA256SUMS | sha256sum -c --strict -"], folder);
+    await output("sh", ["-c", "grep deb SHA256SUMS | sha256sum -c --strict -"], { cwd: folder });
   });
 });
 

@@ -1,3 +1,4 @@
+import { output } from "../../scripts/build/command_output.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,7 +11,7 @@ import { hostWith } from "../support/command_line.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { flagsFor, freshStreamName } from "../support/following_program.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
-import { output, withFolder } from "../support/packages.ts";
+import { withFolder } from "../support/packages.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 

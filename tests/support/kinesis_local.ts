@@ -2,9 +2,9 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 // Never imported as a module, which would start it in this process; this fetches the package.
 import certificate from "kinesis-local/server.json" with { type: "json" };
-import { type TestKinesis, testKinesis } from "./kinesalite.ts";
+import type { TestKinesis } from "./kinesalite.ts";
+import { startMockProcess } from "./mock_process.ts";
 import { findFreePort } from "./postgres_server.ts";
-import { waitFor } from "./wait.ts";
 
 /** What a test prints when it has to skip. */
 export const NO_NODE = "skipped: kinesis-local needs Node.js, and there is no `node` on PATH";
@@ -30,9 +30,11 @@ export async function startKinesisLocal(): Promise<TestKinesis> {
   const durations = ["CREATE_STREAM", "DELETE_STREAM", "MERGE_SHARDS", "SPLIT_SHARD"]
     .concat(["UPDATE_SHARD_COUNT", "UPDATE_STREAM_MODE"])
     .map((name) => [`${name}_DURATION`, "10ms"]);
-  const process = new Deno.Command("node", {
+  return await startMockProcess({
+    name: "kinesis-local",
+    port,
+    command: "node",
     args: [join(packageDir, "main.js")],
-    clearEnv: true,
     env: {
       PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
       KINESIS_MOCK_CERT_PATH: join(packageDir, "server.json"),
@@ -42,26 +44,8 @@ export async function startKinesisLocal(): Promise<TestKinesis> {
       SHARD_LIMIT: "200",
       ...Object.fromEntries(durations),
     },
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  let ended = false;
-  process.status.then(() => ended = true);
-  const stop = async () => {
-    if (!ended) process.kill("SIGKILL");
-    await process.status;
-  };
-  try {
-    await waitFor(async () => {
-      if (ended) throw new Error("kinesis-local ended by itself");
-      return await isListening(port);
-    }, { what: `kinesis-local to listen on port ${port}` });
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return testKinesis(`http://127.0.0.1:${port}`, stop);
+    isUp: () => isListening(port),
+  });
 }
 
 async function isListening(port: number): Promise<boolean> {

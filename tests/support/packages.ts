@@ -1,5 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { output } from "../../scripts/build/command_output.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -17,26 +18,11 @@ export async function withFolder(work: (folder: string) => Promise<void>): Promi
   }
 }
 
-/** What a command prints; throws with all its words where it fails. */
-export async function output(
-  command: string,
-  args: readonly string[],
-  cwd?: string,
-): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(command, {
-    args: [...args],
-    cwd,
-    stdin: "null",
-    env: { LC_ALL: "C" },
-  }).output();
-  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  if (!success) throw new Error(`${command} ${args.join(" ")}: ${out}${err}`);
-  return out!;
-}
-
 /** Runs a script of this repository. */
 export function deno(script: string, args: readonly string[]): Promise<string> {
-  return output(Deno.execPath(), ["run", "-A", "--quiet", join(ROOT, script), ...args], ROOT);
+  return output(Deno.execPath(), ["run", "-A", "--quiet", join(ROOT, script), ...args], {
+    cwd: ROOT,
+  });
 }
 
 /** Copies programs of this machine with their libraries into a folder that is to be another root. */

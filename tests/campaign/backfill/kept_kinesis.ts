@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { systemClock } from "../../../src/base/clock.ts";
 import { FaultPlan } from "../../support/fault_server/fault_plan.ts";
 import { FaultyService } from "../../support/fault_server/faulty_service.ts";
 import { type FaultServer, serveFaults } from "../../support/fault_server/http_server.ts";
@@ -6,7 +7,6 @@ import { KinesisService } from "../../support/fault_server/kinesis_service.ts";
 import type { StreamState } from "../../support/fault_server/stream_state.ts";
 import { randomFrom } from "../../support/random.ts";
 import { sleep } from "../../support/wait.ts";
-import { pause } from "./kept_writers.ts";
 import type { KeptPlan } from "./kept_plan.ts";
 
 const STREAM = "changes";
@@ -80,7 +80,7 @@ export class KeptKinesis implements AsyncDisposable {
   async #reshard(random: () => number, perSecond: number): Promise<void> {
     const { signal } = this.#over;
     while (perSecond > 0 && !signal.aborted) {
-      await pause(random() * 2000 / perSecond, signal);
+      await systemClock.sleep(random() * 2000 / perSecond, signal);
       const kind = (["split", "merge", "rescale"] as const)[Math.floor(random() * 3)]!;
       this.#faulty.reshard(STREAM, kind);
       this.reshards++;
@@ -93,9 +93,9 @@ export class KeptKinesis implements AsyncDisposable {
       const start = BigInt(Math.floor(random() * 16)) << 124n;
       const end = start + (BigInt(1 + Math.floor(random() * 8)) << 124n);
       this.#faulty.stuck = { start, end };
-      await pause(300 + random() * 1500, signal);
+      await systemClock.sleep(300 + random() * 1500, signal);
       this.#faulty.stuck = { start: 0n, end: 0n };
-      await pause(random() * 2000, signal);
+      await systemClock.sleep(random() * 2000, signal);
     }
   }
 

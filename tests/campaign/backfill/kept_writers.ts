@@ -1,3 +1,4 @@
+import { systemClock } from "../../../src/base/clock.ts";
 // @ts-types="@types/pg"
 import type pg from "pg";
 import { randomFrom } from "../../support/random.ts";
@@ -69,10 +70,10 @@ export class KeptWriters {
         if (!isThere) {
           await client?.end().catch(() => {});
           client = undefined;
-          await pause(50, signal);
+          await systemClock.sleep(50, signal);
         }
       }
-      await pause(random() * 120, signal);
+      await systemClock.sleep(random() * 120, signal);
     }
     await client?.end().catch(() => {});
   }
@@ -106,7 +107,7 @@ export class KeptWriters {
     if (kind > 0.97) {
       const gid = `'${crypto.randomUUID()}'`;
       await client.query(`${work} prepare transaction ${gid}`);
-      await pause(random() * 1000, this.#over.signal);
+      await systemClock.sleep(random() * 1000, this.#over.signal);
       await client.query(`${random() < 0.7 ? "commit" : "rollback"} prepared ${gid}`);
     } else {
       await client.query(`${work} ${random() < 0.95 ? "commit" : "rollback"}`);
@@ -155,7 +156,7 @@ export class KeptWriters {
            from generate_series(${first}, ${last}) i on conflict do nothing`;
     const [{ behind }] = (await client.query(BEHIND, [this.db.slot, MAX_BEHIND_BYTES])).rows;
     // A run that never catches up reads nothing: that is how it should be, and no trial.
-    if (behind === true) return await pause(300, this.#over.signal);
+    if (behind === true) return await systemClock.sleep(300, this.#over.signal);
     await client.query("set synchronous_commit = local");
     const drawn = random();
     if (truncates && table.mayTruncate && drawn < 0.03) {
@@ -174,14 +175,14 @@ export class KeptWriters {
         `update ${name} set v = ${value}, n = ${name}.n + 1 from ${series} where ${at(table, "i")}`,
       );
     }
-    await pause(bulkPauseMs * (0.5 + random()), this.#over.signal);
+    await systemClock.sleep(bulkPauseMs * (0.5 + random()), this.#over.signal);
   }
 
   /** Lets commits that wait for the standby go some time after they began to, and prepared ones that nobody ends. */
   async #release(random: () => number): Promise<void> {
     const { signal } = this.#over;
     while (!signal.aborted) {
-      await pause(200 + random() * 1500, signal);
+      await systemClock.sleep(200 + random() * 1500, signal);
       await this.#letGo("and prepared < now() - interval '3 s'").catch(() => {});
     }
   }
@@ -204,17 +205,3 @@ const BEHIND =
   `select coalesce(bool_or(pg_current_wal_lsn() - confirmed_flush_lsn > $2), false) as behind
   from pg_replication_slots where slot_name = $1`;
 const MODES = ["local", "local", "local", "off", "on"];
-
-/** Waits so long, or until the signal. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
-}
