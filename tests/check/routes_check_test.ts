@@ -92,3 +92,28 @@ Deno.test("check looks at no stream of a table that no publication has, and at t
     stdout,
   );
 });
+
+Deno.test("check names the stream of a route that may not be used, and what to allow on it", async () => {
+  await using server = await startEmbeddedPostgres({ settings: SETTINGS });
+  await using aws = await startAwsGate();
+  for (const stream of [STREAM, "orders"]) await aws.kinesis.createStream(stream, 2);
+  await using db = await freshDatabase(server);
+  await db.sql("create table orders (id int primary key); create table rest (id int primary key)");
+  await db.createSlot("test_decoding");
+  const world = newWorld(db, aws, ["-f", "JSON", "--route", "public.orders=orders"]);
+  const Action = ["DescribeStreamSummary", "ListShards", "PutRecord"].map((name) =>
+    `kinesis:${name}`
+  );
+  const arn = (stream: string) => `arn:aws:kinesis:us-east-1:123456789012:stream/${stream}`;
+  aws.policy = [
+    { Action, Resource: arn(STREAM) },
+    { Action: Action.filter((name) => !name.endsWith("Summary")), Resource: arn("orders") },
+  ];
+  const { code, lines, stdout } = await check(world);
+  assertEquals(code, 1, stdout);
+  const [refused, ...more] = found(lines, "stream", "✗");
+  assertEquals(more, [], stdout);
+  assertMatch(refused!, /orders.*not authorized to perform: kinesis:DescribeStreamSummary/);
+  assertMatch(stdout, /stream\/orders/);
+  assertEquals(found(lines, "stream", "✓").length, 1, stdout);
+});

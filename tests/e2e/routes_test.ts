@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { startServerWithPlugins } from "../support/all_plugins.ts";
 import {
   flagsFor,
@@ -227,4 +228,24 @@ Deno.test("tail reads several streams of a run, and verifies each by itself and 
   const shard = await tail(...all, "--shard", "0");
   assertEquals(shard.code, 2);
   assertMatch(shard.stderr, /--shard cannot be combined with several streams/);
+});
+
+Deno.test("--route sends what a user's formatter makes of a change to the stream of the change's table", async () => {
+  const formatter = fileURLToPath(new URL("../fixtures/shouting_format.js", import.meta.url));
+  await using kinesis = await startKinesalite();
+  await using db = await freshDatabase(server);
+  await db.sql("create table a (id int primary key); create table b (id int primary key)");
+  await db.createSlot("test_decoding");
+  const [rest, own] = [freshStreamName(), "own-0000001"];
+  for (const stream of [rest, own]) await kinesis.createStream(stream, 2);
+  await using program = await follow(db, kinesis, rest, [
+    ...["-f", formatter, "--route", `public.a=${own}`],
+  ]);
+  await db.sql("begin; insert into a values (1); insert into b values (1); delete from a; commit");
+  await waitUntilConfirmed(db, program);
+  assertEquals(await program.stop(), 0, program.stderr);
+  const textsIn = async (stream: string) =>
+    (await readBack(kinesis.client, stream)).records.map(({ text }) => text);
+  assertEquals(await textsIn(own), ["INSERT a", "and again", "DELETE a", "and again"]);
+  assertEquals(await textsIn(rest), ["INSERT b", "and again"]);
 });
