@@ -57,12 +57,8 @@ export async function settleFailure(
       detail: undefined,
       sinceMs: table.waiting?.cause === "lock" ? table.waiting.sinceMs : clock.wall(),
     };
-  } else if (isTimeout && (jobs[0]!.again?.length ?? 0) > 1) {
-    table.againAtOnce = Math.max(1, Math.floor(jobs[0]!.again!.length / 4));
-  } else if (error instanceof FetchTooLarge) {
-    table.maxRows = error.rows;
   } else if (isTimeout) {
-    halve(table);
+    readLess(table, jobs[0]!.again?.length, error);
   } else if (UNDEFINED_TABLE.includes(code ?? "")) {
     // By its OID it may still be there, under another name.
     const plan = (await reader.plan([table.oid])).get(table.oid);
@@ -75,8 +71,13 @@ export async function settleFailure(
   return hasEnded ? "ended with its connection" : "settled";
 }
 
-function halve(table: TableRead): void {
-  if (table.maxRows > 1) {
+/** `keys`: so many were read by themselves; undefined for a part of the scan. */
+function readLess(table: TableRead, keys: number | undefined, error: unknown): void {
+  if (keys !== undefined && keys > 1) {
+    table.againAtOnce = Math.max(1, Math.floor(keys / 4));
+  } else if (error instanceof FetchTooLarge) {
+    table.maxRows = error.rows;
+  } else if (keys === undefined && table.maxRows > 1) {
     table.maxRows = Math.max(1, Math.floor(Math.min(table.maxRows, 100_000) / 2));
   } else if (table.timeoutMs < MAX_TIMEOUT_MS) {
     table.timeoutMs = Math.min(2 * table.timeoutMs, MAX_TIMEOUT_MS);
