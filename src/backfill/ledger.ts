@@ -108,8 +108,7 @@ export class Ledger {
       this.requests = this.requests.map((request) => without(request, message.tables));
       return;
     }
-    const { tables } = message;
-    const { id: name = formatLsn(endLsn) } = message;
+    const { tables, id: name = formatLsn(endLsn) } = message;
     let id = name;
     const namesake = () => this.requests.find((request) => request.id === id);
     for (let count = 2, other = namesake(); other !== undefined; count++, other = namesake()) {

@@ -90,11 +90,8 @@ export async function openStages(
     : undefined;
   const formatter = await openFormatter(options, catalog, ordinary, published?.roots ?? []);
   const isWantedTable = createTableFilter(format, catalog);
-  void streams.lookAhead(
-    templateStreams(
-      ...[format.routes, catalog, () => todaysTables(catalog, isWantedTable, published)] as const,
-    ),
-  );
+  const today = () => todaysTables(catalog, isWantedTable, published);
+  void streams.lookAhead(templateStreams(format.routes, catalog, today));
   const slot = await prepareSlot(ordinary, slotOptions, isWantedTable);
   if (slotOptions.backfill && slot.created) {
     await warnOfUnreadTables(ordinary, options, slot.server.version, isWantedTable);
