@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dirname, join } from "node:path";
 import manifest from "../../deno.json" with { type: "json" };
 import { debianPackage } from "../../scripts/build/debian_package.ts";
-import { deno, isRoot, programRoot, withFolder } from "../support/packages.ts";
+import { deno, isRoot, programRoot, withFolder } from "./packages.ts";
 
 const { version } = manifest;
 /** Stands in for the executable where it is the package that counts. */

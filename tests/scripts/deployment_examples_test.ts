@@ -11,7 +11,7 @@ import { hostWith } from "../support/command_line.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { flagsFor, freshStreamName } from "../support/following_program.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
-import { withFolder } from "../support/packages.ts";
+import { withFolder } from "./packages.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 

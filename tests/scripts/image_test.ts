@@ -5,7 +5,7 @@ import manifest from "../../deno.json" with { type: "json" };
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { flagsFor, freshStreamName } from "../support/following_program.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
-import { deno, isRoot, withFolder } from "../support/packages.ts";
+import { deno, isRoot, withFolder } from "./packages.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
 
