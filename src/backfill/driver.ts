@@ -19,6 +19,7 @@ import type { ChunkRead, Job, Reader, ReaderParts } from "./reader.ts";
 import { BackfillReport } from "./report.ts";
 import { RequestTables, type RequestTablesParts } from "./request_tables.ts";
 import { FIRST_TIMEOUT_MS, TRY_AGAIN_MS } from "./table_read.ts";
+import { sizeUp } from "./table_sizes.ts";
 
 const logger = getLogger(["pg2kinesis", "backfill"]);
 
@@ -26,6 +27,8 @@ const logger = getLogger(["pg2kinesis", "backfill"]);
 const MARK_EVERY_MS = 10_000;
 /** So often what was asked is taken over. */
 const TAKE_OVER_MS = 1_000;
+/** Tables whose size is not known, or was too low, are asked for it this often. */
+const SIZE_EVERY_MS = 10_000;
 /** A mark or ping that took longer to come back: the run is behind, and nothing is read. */
 const BEHIND_MS = 10_000;
 const REMINDER_MS = 60_000;
@@ -54,6 +57,7 @@ export class BackfillDriver implements Disposable {
   readonly #chooser: Chooser;
   #name = "";
   #warnedMs = -Infinity;
+  #sizedMs = -Infinity;
   readonly #backoff: Backoff;
 
   constructor(private readonly parts: DriverParts) {
@@ -114,6 +118,10 @@ export class BackfillDriver implements Disposable {
       return await this.#mark(reader);
     }
     const now = clock.now();
+    if (now - this.#sizedMs >= SIZE_EVERY_MS) {
+      this.#sizedMs = now;
+      await sizeUp(reader, tables);
+    }
     const isDue = now - state.lastMarkMs >= MARK_EVERY_MS || state.noted.areMany ||
       state.ledger.hasUntaken && now - state.lastMarkMs >= TAKE_OVER_MS;
     if (state.roundTripMs > BEHIND_MS) {
@@ -167,6 +175,7 @@ export class BackfillDriver implements Disposable {
   async #takeUp(reader: Reader, request: OpenRequest): Promise<void> {
     await this.#tables.lookUp(reader, request);
     this.#chooser.isAlone = false;
+    this.#sizedMs = this.parts.clock.now();
   }
 
   /** All tables of the request have ended, if no more have come to it. */

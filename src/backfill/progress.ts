@@ -34,7 +34,7 @@ export interface TableProgress {
   readonly state: TableState;
   /** Records that were published, those that were read again included. */
   readonly rows: number;
-  /** By the server's last estimate (`reltuples`); undefined where it has none. */
+  /** By the server's estimate; undefined: not known, or it turned out to be too low. */
   readonly expected: number | undefined;
   readonly readAgain: number;
   readonly waiting: Waiting | undefined;
@@ -57,9 +57,10 @@ export interface BackfillProgress {
   readonly tablesPending: number;
   readonly tablesEnded: number;
   readonly tablesGivenUp: number;
-  /** Of the requests that have not ended: what was published, and what was expected of all their tables. */
+  /** Of the requests that have not ended: what was published. */
   readonly rows: number;
-  readonly expected: number;
+  /** What all their tables are expected to have; undefined where of one it is not known. */
+  readonly expected: number | undefined;
   /** Since the run began, for counters. */
   readonly totals: {
     readonly rows: number;
@@ -88,18 +89,28 @@ export const NO_BACKFILL: BackfillProgress = {
   },
 };
 
-/**
- * From 0 to 100, whole, rounded down; 99 at most before the end, since what is expected is an estimate, by
- * which an empty table counts as one row.
- */
-export function percentage({ rows, expected, tablesPending }: BackfillProgress): number {
+/** From 0 to 100, whole, rounded down; 99 at most before the end. Undefined: not known. */
+export function percentage(
+  { rows, expected, tablesPending }: Pick<BackfillProgress, "rows" | "expected" | "tablesPending">,
+): number | undefined {
+  if (expected === undefined) return undefined;
   if (tablesPending === 0) return 100;
   return Math.min(99, Math.floor(100 * rows / Math.max(1, expected, rows)));
 }
 
+/** By what the server expects, should all go on like this; undefined: nobody can tell. */
+export function secondsLeft(
+  { rows, expected }: { readonly rows: number; readonly expected: number | undefined },
+  rowsPerSecond: number,
+): number | undefined {
+  if (expected === undefined || expected <= rows || rowsPerSecond < 1) return undefined;
+  return (expected - rows) / rowsPerSecond;
+}
+
 /** What the reading connection is called, for whoever looks at `pg_stat_activity`. */
 export interface ReaderName {
-  readonly percentage: number;
+  /** Undefined: not known. */
+  readonly percentage: number | undefined;
   /** Perhaps only its beginning. */
   readonly slot: string;
   readonly doing: "reading" | WaitCause;
@@ -111,15 +122,15 @@ export interface ReaderName {
 const MAX_NAME_BYTES = 63;
 const MAX_SLOT_BYTES = 24;
 
-/** `42% backfill pg2kinesis reading public.orders`, in 63 bytes. */
+/** `42% backfill pg2kinesis reading public.orders`, in 63 bytes; with `?%` where it is not known. */
 export function printReaderName({ percentage, slot, doing, table }: ReaderName): string {
   const ascii = table.replace(/[^\x20-\x7E]/gu, "?");
-  return `${percentage}% backfill ${slot.slice(0, MAX_SLOT_BYTES)} ${doing} ${ascii}`
+  return `${percentage ?? "?"}% backfill ${slot.slice(0, MAX_SLOT_BYTES)} ${doing} ${ascii}`
     .slice(0, MAX_NAME_BYTES).trimEnd();
 }
 
 const READER_NAME = new RegExp(
-  `^(\\d{1,3})% backfill ([a-z0-9_]{1,${MAX_SLOT_BYTES}}) (reading|${
+  `^(\\d{1,3}|\\?)% backfill ([a-z0-9_]{1,${MAX_SLOT_BYTES}}) (reading|${
     WAIT_CAUSES.join("|")
   })(?: (.*))?$`,
 );
@@ -129,7 +140,7 @@ export function parseReaderName(name: string): ReaderName | undefined {
   const [, percentage, slot, doing, table = ""] = READER_NAME.exec(name) ?? [];
   if (percentage === undefined || Number(percentage) > 100) return undefined;
   return {
-    percentage: Number(percentage),
+    percentage: percentage === "?" ? undefined : Number(percentage),
     slot: slot!,
     doing: doing as ReaderName["doing"],
     table,

@@ -14,8 +14,6 @@ export interface TableFacts {
   readonly persistence: string;
   /** `pg_class.relreplident`: default, nothing, full, index. */
   readonly replicaIdentity: string;
-  /** Rows by the last estimate; undefined where there is none. */
-  readonly expected: number | undefined;
   /** The one whose rights these are. */
   readonly role: string;
   readonly owner: string;
@@ -177,7 +175,6 @@ const IS_TABLE = `(c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m,v,f}'::pg_catal
 const FACTS_QUERY = `
 SELECT c.oid::pg_catalog.text AS oid, n.nspname AS schema, c.relname AS name,
        c.relkind AS kind, c.relpersistence AS persistence, c.relreplident AS identity,
-       c.reltuples::pg_catalog.text AS expected,
        role.rolname AS role, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
        pg_catalog.has_schema_privilege(role.oid, n.oid, 'USAGE')::pg_catalog.text AS may_use,
        pg_catalog.has_table_privilege(role.oid, c.oid, 'SELECT')::pg_catalog.text AS may_select,
@@ -214,7 +211,6 @@ export async function readTableFacts(
 }
 
 function factsOf(row: TextRow): TableFacts {
-  const expected = Number(row.expected);
   return {
     oid: Number(row.oid),
     schema: row.schema!,
@@ -223,8 +219,6 @@ function factsOf(row: TextRow): TableFacts {
     kind: row.kind!,
     persistence: row.persistence!,
     replicaIdentity: row.identity!,
-    // Never analyzed: -1, and 0 before 14.
-    expected: expected > 0 ? expected : undefined,
     role: row.role!,
     owner: row.owner!,
     mayUse: isTrue(row.may_use),
@@ -257,12 +251,11 @@ export interface Candidate {
   readonly persistence: string;
   /** By name, the direct parent first. */
   readonly ancestors: readonly string[];
-  readonly expected: number;
 }
 
 const CANDIDATES_QUERY = `
 SELECT c.oid::pg_catalog.text AS oid, pg_catalog.concat(n.nspname, '.', c.relname) AS name,
-       c.relkind AS kind, c.relpersistence AS persistence, c.reltuples::pg_catalog.text AS expected,
+       c.relkind AS kind, c.relpersistence AS persistence,
        CASE WHEN c.relispartition THEN ${ancestors(false)} END::pg_catalog.text AS ancestors
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -278,6 +271,5 @@ export async function readCandidates(connection: Connection): Promise<Candidate[
     kind: row.kind!,
     persistence: row.persistence!,
     ancestors: list<Ancestor>(row.ancestors).map(({ name }) => name),
-    expected: Math.max(0, Number(row.expected)),
   }));
 }

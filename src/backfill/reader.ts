@@ -187,11 +187,19 @@ export class Reader {
   }
 
   /** How tables can be read now, or why not, outside of any read. */
-  async plan(oids: readonly number[]): Promise<Map<number, ReadPlan | NoPlan>> {
-    await this.query("begin to look up tables", begin(this.version, 60_000));
+  plan(oids: readonly number[]): Promise<Map<number, ReadPlan | NoPlan>> {
+    return this.#outside(() => this.#plans(oids, LOOK_UP_MS));
+  }
+
+  /** Asks the catalog, outside of any read. */
+  ask(doing: string, text: string, values: readonly unknown[]) {
+    return this.#outside(() => this.query(doing, text, values, LOOK_UP_MS));
+  }
+
+  async #outside<T>(look: () => Promise<T>): Promise<T> {
+    await this.query("begin to look up tables", begin(this.version, LOOK_UP_MS));
     try {
-      const found = await this.#plans(oids, 60_000);
-      return found;
+      return await look();
     } finally {
       await this.query("end of looking up tables", "ROLLBACK");
     }

@@ -1,15 +1,18 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../base/clock.ts";
+import { formatSeconds } from "../base/quantity.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import {
   type BackfillProgress,
   MAX_LISTED_TABLES,
   percentage,
+  secondsLeft,
   type TableProgress,
   type WaitCause,
   type Waiting,
 } from "./progress.ts";
 import type { TableRead } from "./table_read.ts";
+import { expectedOf, expectedOfAll } from "./table_sizes.ts";
 
 const logger = getLogger(["pg2kinesis", "backfill"]);
 
@@ -53,18 +56,29 @@ export class BackfillReport {
     this.#toldMs = now;
     this.#toldRows = state.totals.rows;
     if (!state.isActive) return;
-    logger.info(
-      "backfill {request}: {percentage} %, {rows} of about {expected} rows, {rate} rows a second",
-      {
-        request: progress.requests[0],
-        percentage: percentage(progress),
-        rows: progress.rows,
-        expected: progress.expected,
-        rate: Math.round(rate),
-      },
-    );
+    this.#tellProgress(progress, rate);
     for (const table of progress.tables) this.#tellWait(table.name, table.waiting);
     this.#tellWait("every table", state.waiting);
+  }
+
+  #tellProgress(progress: BackfillProgress, rate: number): void {
+    const { requests: [request], rows, expected } = progress;
+    const share = percentage(progress);
+    if (share === undefined) {
+      logger.info(
+        "backfill {request}: {rows} rows, {rate} rows a second; how many there are is not known",
+        { request, rows, rate: Math.round(rate) },
+      );
+      return;
+    }
+    const seconds = secondsLeft(progress, rate);
+    logger.info(
+      "backfill {request}: {percentage} %, {rows} of about {expected} rows, {rate} rows a second{left}",
+      {
+        ...{ request, percentage: share, rows, expected, rate: Math.round(rate) },
+        left: seconds === undefined ? "" : `, done in ${formatSeconds(seconds)}`,
+      },
+    );
   }
 
   #tellWait(table: string, waiting: Waiting | undefined): void {
@@ -105,7 +119,10 @@ export class BackfillReport {
       tablesEnded: tables.filter(({ outcome }) => outcome?.complete === true).length,
       tablesGivenUp: tables.filter(({ outcome }) => outcome?.complete === false).length,
       rows: tables.reduce((sum, { rows }) => sum + rows, 0),
-      expected: tables.reduce((sum, table) => sum + (expectedOf(table) ?? 0), 0),
+      // Before they are looked up, nobody knows.
+      expected: ledger.requests.length > 0 && this.state.tables === undefined
+        ? undefined
+        : expectedOfAll(tables),
       totals: {
         rows: totals.rows,
         readAgain: totals.readAgain,
@@ -115,11 +132,6 @@ export class BackfillReport {
       },
     };
   }
-}
-
-/** Of one that has ended it is known. */
-function expectedOf({ outcome, rows, expected }: TableRead): number | undefined {
-  return outcome === undefined ? expected : rows;
 }
 
 function progressOf(table: TableRead, request: string): TableProgress {

@@ -10,6 +10,7 @@ import { isPlan } from "./read_plan.ts";
 import type { Reader } from "./reader.ts";
 import { sameNames } from "./table_obstacles.ts";
 import { TableRead } from "./table_read.ts";
+import { expectedOfAll, sizeUp } from "./table_sizes.ts";
 
 const logger = getLogger(["pg2kinesis", "backfill"]);
 
@@ -47,7 +48,7 @@ export class RequestTables {
     const known = await this.#plan(
       reader,
       tables.filter(({ oid }) => oid > upTo || openOf(oid) !== undefined).map((each) =>
-        new TableRead(each.oid, each.name, each.expected || undefined, openOf(each.oid))
+        new TableRead(each.oid, each.name, openOf(each.oid))
       ),
       request,
     );
@@ -56,11 +57,20 @@ export class RequestTables {
     this.#takeEarlyKeys(known);
     state.setTables(known, request.id);
     this.news.tell(request, { news: "taken", tables: known.length });
-    logger.info("backfill {request}: {tables} tables with about {rows} rows are to be read", {
-      request: request.id,
-      tables: known.length,
-      rows: known.reduce((sum, { expected = 0 }) => sum + expected, 0),
-    });
+    await sizeUp(reader, known);
+    const rows = expectedOfAll(known);
+    const told = { request: request.id, tables: known.length };
+    if (rows === undefined) {
+      logger.info(
+        "backfill {request}: {tables} tables are to be read; how many rows they have is not known",
+        told,
+      );
+    } else {
+      logger.info("backfill {request}: {tables} tables with about {rows} rows are to be read", {
+        ...told,
+        rows,
+      });
+    }
   }
 
   /** Partitions that were attached meanwhile: whether there are any that can be read. */
@@ -78,11 +88,10 @@ export class RequestTables {
       ancestors.length > 0 && !isKnown.has(oid) && oid > upTo
     );
     if (more.length === 0) return false;
-    const reads = more.map(({ oid, name, expected }) =>
-      new TableRead(oid, name, expected || undefined, undefined)
-    );
+    const reads = more.map(({ oid, name }) => new TableRead(oid, name, undefined));
     const known = await this.#plan(reader, reads, request);
     if (known.length === 0) return false;
+    await sizeUp(reader, known);
     const all = [...state.tables!, ...known].sort((left, right) => left.oid - right.oid);
     state.setTables(all, request.id);
     return true;

@@ -54,6 +54,10 @@ export class TableRead {
   readonly steps: Step[] = [];
   rows: number;
   readAgain = 0;
+  /** By the server's estimate, of all reads of it; undefined: not known. */
+  expected: number | undefined;
+  /** Rows of the reads before it was begun anew. */
+  #rowsBefore = 0;
   outcome: Outcome | undefined;
   beganMs: number | undefined;
   waiting: Waiting | undefined;
@@ -81,7 +85,6 @@ export class TableRead {
   constructor(
     readonly oid: number,
     public name: string,
-    readonly expected: number | undefined,
     open: OpenTable | undefined,
   ) {
     const isSame = open !== undefined && open.name === name;
@@ -93,6 +96,8 @@ export class TableRead {
   /** Reads it from the beginning. */
   beginAnew(): void {
     this.round++;
+    this.expected = undefined;
+    this.#rowsBefore = this.rows;
     this.after = undefined;
     this.claimed = { after: undefined, rows: this.rows };
     this.isScanned = false;
@@ -104,6 +109,16 @@ export class TableRead {
     this.outcome ??= { complete, reason, endLsn: undefined };
     this.waiting = undefined;
     this.again.clear();
+  }
+
+  /** What the server says how many rows it has now. */
+  expect(rows: number): void {
+    this.expected = this.#rowsBefore + rows;
+  }
+
+  /** It grew, or the estimate was too low; rows that were read again do not count. */
+  get hasMoreThanExpected(): boolean {
+    return this.expected !== undefined && this.rows - this.readAgain > this.expected;
   }
 
   get keyNames(): readonly string[] | undefined {

@@ -30,3 +30,19 @@ export function nounFor(count: number, noun: string): string {
 export function formatCount(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
 }
+
+const DAY_SECONDS = 86_400;
+
+/** `3 ms`, `1.2 s`, `40 s`, `4 min`, `2 h 10 min`, `3 d`. */
+export function formatSeconds(seconds: number): string {
+  if (seconds === 0) return "0 s";
+  if (seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 99.5) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 100) return `${minutes} min`;
+  if (seconds < 2 * DAY_SECONDS) {
+    return `${Math.floor(minutes / 60)} h${minutes % 60 === 0 ? "" : ` ${minutes % 60} min`}`;
+  }
+  return `${Math.round(seconds / DAY_SECONDS)} d`;
+}

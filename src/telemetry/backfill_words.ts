@@ -1,11 +1,11 @@
 import {
   type BackfillProgress,
   percentage,
+  secondsLeft,
   type TableProgress,
   type WaitCause,
 } from "../backfill/progress.ts";
-import { formatCount } from "../base/quantity.ts";
-import { formatSeconds } from "./rates.ts";
+import { formatCount, formatSeconds } from "../base/quantity.ts";
 import type { Snapshot } from "./run_snapshot.ts";
 
 const WAITING: Readonly<Record<WaitCause, string>> = {
@@ -31,27 +31,21 @@ function current({ tables }: BackfillProgress): TableProgress | undefined {
 }
 
 /**
- * How the backfills go, in a few words: `backfill 42 %, 12,345 rows/s, done in 4 min`. Empty when there is
- * none.
+ * How the backfills go, in a few words: `backfill 42 %, 12,345 rows/s, done in 4 min`, or where the number of
+ * rows is not known `backfill 5,000 rows, 12,345 rows/s`. Empty when there is none.
  */
 export function backfillWords({ backfill }: Snapshot, rowsPerSecond: number): string {
   if (backfill.requests.length === 0) return "";
-  const words = [`backfill ${percentage(backfill)} %`];
+  const share = percentage(backfill);
+  const words = [
+    `backfill ${share === undefined ? `${formatCount(backfill.rows)} rows` : `${share} %`}`,
+  ];
   const table = current(backfill);
   if (table?.waiting !== undefined) words.push(waitingWords(table));
   else words.push(`${formatCount(rowsPerSecond)} rows/s`);
   const seconds = secondsLeft(backfill, rowsPerSecond);
   if (seconds !== undefined) words.push(`done in ${formatSeconds(seconds)}`);
   return words.join(", ");
-}
-
-/** By what the server expects, should all go on like this; undefined: nobody can tell. */
-export function secondsLeft(
-  { rows, expected }: { readonly rows: number; readonly expected: number | undefined },
-  rowsPerSecond: number,
-): number | undefined {
-  if (expected === undefined || expected <= rows || rowsPerSecond < 1) return undefined;
-  return (expected - rows) / rowsPerSecond;
 }
 
 /** What the page shows of a table; null: not known. */

@@ -1,5 +1,5 @@
 import type { WriterStats } from "../base/writer_stats.ts";
-import { formatSeconds } from "./rates.ts";
+import { formatSeconds } from "../base/quantity.ts";
 import type { Snapshot } from "./run_snapshot.ts";
 
 /** Puts that fail for less are what a busy shard does. */

@@ -197,8 +197,9 @@ export const METRICS: readonly Metric[] = [
   },
   {
     name: "pg2kinesis_backfill_expected_rows",
-    help: "Rows that the tables of open backfills have, by the server's last estimate.",
-    more: "The sum of their `reltuples`. 0 without an open backfill.",
+    help: "Rows that the tables of open backfills have, by the server's estimate.",
+    more:
+      "Left out where the number is not known (a row filter, or more rows than estimated). 0 without an open backfill.",
     type: "gauge",
     read: one(({ backfill }) => backfill.expected),
   },

@@ -1,3 +1,4 @@
+import { formatSeconds } from "../base/quantity.ts";
 import type { ShardStats } from "../base/writer_stats.ts";
 import type { Snapshot } from "./run_snapshot.ts";
 
@@ -93,20 +94,4 @@ export function catchUpWords(catchUp: CatchUp): string {
     default:
       return catchUp satisfies never;
   }
-}
-
-const DAY_SECONDS = 86_400;
-
-/** `3 ms`, `1.2 s`, `40 s`, `4 min`, `2 h 10 min`, `3 d`. */
-export function formatSeconds(seconds: number): string {
-  if (seconds === 0) return "0 s";
-  if (seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
-  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
-  if (seconds < 99.5) return `${Math.round(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 100) return `${minutes} min`;
-  if (seconds < 2 * DAY_SECONDS) {
-    return `${Math.floor(minutes / 60)} h${minutes % 60 === 0 ? "" : ` ${minutes % 60} min`}`;
-  }
-  return `${Math.round(seconds / DAY_SECONDS)} d`;
 }

@@ -1,6 +1,5 @@
 import type { LagLimit } from "../options.ts";
-import { formatBytes } from "../base/quantity.ts";
-import { formatSeconds } from "./rates.ts";
+import { formatBytes, formatSeconds } from "../base/quantity.ts";
 import type { Snapshot } from "./run_snapshot.ts";
 
 /** Why the run is not ready, in one line; undefined when it streams, and not too far behind. */

@@ -1,7 +1,7 @@
 import { backfillWords } from "./backfill_words.ts";
-import { formatBytes, formatCount } from "../base/quantity.ts";
+import { formatBytes, formatCount, formatSeconds } from "../base/quantity.ts";
 import { conditionOf } from "./condition.ts";
-import { type CatchUp, catchUpWords, formatSeconds, type Rates } from "./rates.ts";
+import { type CatchUp, catchUpWords, type Rates } from "./rates.ts";
 import type { Snapshot } from "./run_snapshot.ts";
 
 const BETWEEN = " · ";

@@ -21,7 +21,7 @@ class Reads {
   constructor(tables: number) {
     this.tables = Array.from(
       { length: tables },
-      (_, index) => new TableRead(16384 + index, `public.t${index}`, undefined, undefined),
+      (_, index) => new TableRead(16384 + index, `public.t${index}`, undefined),
     );
     this.state.setTables(this.tables, "r");
     for (const table of this.tables) table.clearedIn = this.state.epoch;

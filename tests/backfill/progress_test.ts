@@ -2,7 +2,6 @@ import { assert, assertEquals } from "@std/assert";
 import { MAX_ID_LENGTH } from "../../src/backfill/control_message.ts";
 import {
   isReaderOf,
-  NO_BACKFILL,
   parseNews,
   parseReaderName,
   percentage,
@@ -16,6 +15,7 @@ Deno.test("parseReaderName reads what printReaderName writes", () => {
       { percentage: 42, slot: "pg2kinesis", doing: "reading", table: "public.orders" },
       { percentage: 0, slot: "s", doing: "writer", table: "public.a b" },
       { percentage: 100, slot: "s", doing: "behind", table: "" },
+      { percentage: undefined, slot: "s", doing: "reading", table: "public.orders" },
     ] as const
   ) assertEquals(parseReaderName(printReaderName(name)), name);
 });
@@ -49,12 +49,13 @@ Deno.test("parseReaderName takes no other connection for a reader", () => {
 });
 
 Deno.test("percentage reaches 100 only at the end, whatever was expected", () => {
-  const at = (rows: number, expected: number, tablesPending: number) =>
-    percentage({ ...NO_BACKFILL, rows, expected, tablesPending });
+  const at = (rows: number, expected: number | undefined, tablesPending: number) =>
+    percentage({ rows, expected, tablesPending });
   assertEquals(at(0, 0, 1), 0);
   assertEquals(at(50, 100, 1), 50);
   assertEquals(at(150, 100, 1), 99);
   assertEquals(at(5, 100, 0), 100);
+  assertEquals(at(5, undefined, 1), undefined);
 });
 
 Deno.test("parseNews reads what printNews writes, and nothing else", () => {

@@ -8,7 +8,7 @@ import { VirtualClock } from "../support/virtual_clock.ts";
 
 /** What becomes of a table after a read of it failed, `keys` of them by themselves. */
 async function after(error: Error, keys?: number): Promise<TableRead> {
-  const table = new TableRead(16384, "public.t", undefined, undefined);
+  const table = new TableRead(16384, "public.t", undefined);
   const again = keys === undefined ? undefined : Array.from({ length: keys }, (_, key) =>
     [
       String(key),

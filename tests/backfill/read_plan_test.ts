@@ -24,7 +24,7 @@ function table(changes: Partial<TableFacts> = {}): TableFacts {
   return {
     ...{ oid: 1, schema: "public", table: "t", name: "public.t", kind: "r", persistence: "p" },
     ...{ role: "me", owner: "owner" },
-    ...{ replicaIdentity: "d", expected: 5, mayUse: true, maySelect: true, isSecured: false },
+    ...{ replicaIdentity: "d", mayUse: true, maySelect: true, isSecured: false },
     ancestors: [],
     columns: ["a", "b", "c"].map((name) => ({ ...COLUMN, name, type: "text", fullType: "text" })),
     indexes: [index(["a"])],

@@ -46,7 +46,7 @@ const PLAN = {
 class Stream {
   readonly state = new BackfillState();
   readonly checkpoint = new Checkpoint(0n);
-  readonly table = new TableRead(16384, "public.t", undefined, undefined);
+  readonly table = new TableRead(16384, "public.t", undefined);
   /** What was published, as text, in order. */
   readonly published: string[] = [];
   readonly stage: BackfillStage;

@@ -217,6 +217,13 @@ for (const server of servers) {
         followed: false,
         readers: [{ percentage: 42, doing: "reading", table: "public.orders", pid: 0 }],
       });
+      await reader.query(`set application_name = '?% backfill ${db.slot} reading public.orders'`);
+      assertMatch(
+        (await ask(db, ["--status"])).stdout,
+        /^how far is not known: reading public\.orders \(slot /,
+      );
+      const unknown = JSON.parse((await ask(db, ["--status", "--json"])).stdout);
+      assertEquals(unknown.readers[0].percentage, null);
       await reader.query("set application_name = '7% backfill another_slot reading public.orders'");
       assertEquals((await ask(db, ["--status"])).stdout, idle.stdout);
     } finally {

@@ -52,8 +52,15 @@ Deno.test("the status line has how far a backfill is, how fast, and until when",
     / · backfill 30 %, 2,000 rows\/s, done in 35 s · /,
   );
   assertEquals(backfillWords(madeUpSnapshot(), 0), "");
-  // Nobody knows how many rows there are, or how long the first ones take.
-  assertEquals(backfillWords(moment(0, 5, { expected: 0 }), 0), "backfill 99 %, 0 rows/s");
+  const given = { expected: undefined, tables: [table({ rows: 30_000, expected: undefined })] };
+  const unknown = moment(10, 30_000, given);
+  assertEquals(backfillWords(unknown, 2000), "backfill 30,000 rows, 2,000 rows/s");
+  assertEquals(tableRows([before], unknown).map((row) => [row.expected, row.secondsLeft]), [
+    [null, null],
+  ]);
+  const expectedRows = METRICS.find(({ name }) => name === "pg2kinesis_backfill_expected_rows");
+  if (expectedRows?.type !== "gauge") throw new Error("no gauge");
+  assertEquals(expectedRows.read(unknown), [{ value: undefined }]);
 });
 
 Deno.test("what a backfill waits for stands in the place of its pace", () => {

@@ -1,11 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { History } from "../../src/telemetry/history.ts";
-import {
-  catchUpWords,
-  estimateCatchUp,
-  formatSeconds,
-  ratesBetween,
-} from "../../src/telemetry/rates.ts";
+import { catchUpWords, estimateCatchUp, ratesBetween } from "../../src/telemetry/rates.ts";
 import { GIB, madeUpSnapshot } from "../support/made_up_snapshots.ts";
 
 Deno.test("ratesBetween gives what happened in a second, and the shard that took most", () => {
@@ -54,23 +49,6 @@ Deno.test("estimateCatchUp is silent without a backlog, and before it can tell",
   const unknown = madeUpSnapshot({ atMs: 0, lag: { bytes: undefined } });
   const after = madeUpSnapshot({ atMs: 10_000, lag: { bytes: GIB, seconds: 60 } });
   assertEquals(estimateCatchUp(unknown, after).kind, "none");
-});
-
-Deno.test("formatSeconds is short at every size", () => {
-  const written: [number, string][] = [
-    [0, "0 s"],
-    [0.0002, "1 ms"],
-    [0.25, "250 ms"],
-    [1.26, "1.3 s"],
-    [59.6, "60 s"],
-    [100, "2 min"],
-    [5400, "90 min"],
-    [7200, "2 h"],
-    [7_800, "2 h 10 min"],
-    [90_000, "25 h"],
-    [200_000, "2 d"],
-  ];
-  for (const [seconds, text] of written) assertEquals(formatSeconds(seconds), text);
 });
 
 Deno.test("History keeps its span and one before", () => {

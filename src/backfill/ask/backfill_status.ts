@@ -31,7 +31,7 @@ export async function readersOf(
     `SELECT a.pid::pg_catalog.text AS pid, a.application_name AS name
        FROM pg_catalog.pg_stat_activity a
       WHERE a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
-        AND a.application_name OPERATOR(pg_catalog.~) '^[0-9]+% backfill '
+        AND a.application_name OPERATOR(pg_catalog.~) '^[0-9?]+% backfill '
       ORDER BY a.pid`,
   );
   return rows.flatMap(({ pid, name }) => {
@@ -59,7 +59,7 @@ export function renderStatus({ slot, follower, readers }: BackfillStatus): strin
   const name = JSON.stringify(slot);
   if (readers.length > 0) {
     return readers.map((reader) =>
-      `${reader.percentage} %: ${
+      `${reader.percentage === undefined ? "how far is not known" : `${reader.percentage} %`}: ${
         doingOf(reader)
       } (slot ${name}, the server's process ${reader.pid})\n`
     ).join("");
@@ -75,14 +75,15 @@ export function renderStatus({ slot, follower, readers }: BackfillStatus): strin
  *     {"slot":"shop","followed":true,
  *      "readers":[{"percentage":42,"doing":"reading","table":"public.orders","pid":4711}]}
  *
- * `doing` is `reading`, or what is waited for: writer, behind, kinesis, lock, rate or connection.
+ * `percentage` is null where it is not known. `doing` is `reading`, or what is waited for: writer, behind,
+ * kinesis, lock, rate or connection.
  */
 export function renderStatusJson({ slot, follower, readers }: BackfillStatus): string {
   return JSON.stringify({
     slot,
     followed: follower !== undefined,
     readers: readers.map(({ percentage, doing, table, pid }) => ({
-      ...{ percentage, doing, table },
+      ...{ percentage: percentage ?? null, doing, table },
       pid: Number(pid),
     })),
   }) + "\n";

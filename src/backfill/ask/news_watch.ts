@@ -89,10 +89,11 @@ export class NewsWatch {
     const look = async () => {
       const [reader] = await readersOf(this.primary, this.slot.name);
       if (reader !== undefined) {
-        logger.info("the backfill is at {percentage} %: {doing}", {
-          percentage: reader.percentage,
-          doing: doingOf(reader),
-        });
+        const doing = doingOf(reader);
+        const { percentage } = reader;
+        if (percentage === undefined) {
+          logger.info("the backfill goes on, how far is not known: {doing}", { doing });
+        } else logger.info("the backfill is at {percentage} %: {doing}", { percentage, doing });
       } else if (await this.slot.follower() === undefined) {
         if (!isIdle) {
           logger.warn(
