@@ -1,15 +1,14 @@
 import type { OutputPlugin } from "../../src/options.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
+import { createFailoverSlots } from "../support/failover_slots.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
-import { sleep, waitFor } from "../support/wait.ts";
+import { sleep } from "../support/wait.ts";
 import { type CommittedChange, readCommitted } from "./committed.ts";
 import { STREAM } from "./fault_server_process.ts";
 import type { FailoverBlow } from "./plan.ts";
 import { readLsn } from "./read_lsn.ts";
 import { SERVER_SETTINGS } from "./server_settings.ts";
 import { prepareDatabase, type Site, type SiteServer } from "./site.ts";
-
-const SYNC_TIMEOUT_MS = 90_000;
 
 /** A primary with failover slots, and its asynchronous standby; both go at the end. */
 export class FailoverSite implements Site {
@@ -38,28 +37,7 @@ export class FailoverSite implements Site {
     const { database, slot } = await prepareDatabase(primary, plugin);
     const standby = parts.use(await primary.startStandby({ sync_replication_slots: "on" }));
     const slots = [[slot, plugin], [`${slot}_oracle`, "test_decoding"]] as const;
-    for (const [name, plugin] of slots) {
-      await primary.sql(
-        "select pg_create_logical_replication_slot($1, $2, false, false, failover => true)",
-        { database, values: [name, plugin] },
-      );
-    }
-    await waitFor(async () => {
-      // A copy is kept once the slot has passed the standby's own WAL.
-      await primary.sql("select pg_log_standby_snapshot()");
-      for (const [name] of slots) {
-        await primary.sql("select pg_replication_slot_advance($1, pg_current_wal_lsn())", {
-          database,
-          values: [name],
-        });
-      }
-      // Wakes the worker that copies slots, which else sleeps for up to half a minute.
-      await standby.sql("select pg_reload_conf()");
-      const [row] = await standby.sql(
-        "select count(*)::int as copies from pg_replication_slots where synced and not temporary",
-      );
-      return row!.copies === slots.length;
-    }, { what: "the slots on the standby", timeoutMs: SYNC_TIMEOUT_MS, intervalMs: 100 });
+    await createFailoverSlots(primary, standby, database, slots);
     return new FailoverSite(primary, standby, database, slot, plugin, parts.move());
   }
 

@@ -1,0 +1,96 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { consumed, parsed } from "../support/backfilled.ts";
+import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
+import { createFailoverSlots } from "../support/failover_slots.ts";
+import { freshStreamName, waitUntilConfirmed } from "../support/following_program.ts";
+import { startKinesalite } from "../support/kinesalite.ts";
+import { Pg2kinesis } from "../support/pg2kinesis.ts";
+import { readBack } from "../support/read_back.ts";
+import { freshDatabase } from "../support/shared_postgres.ts";
+import { waitFor } from "../support/wait.ts";
+
+const ROWS = 3_000;
+
+/** A standby that has everything, or one that never saw the newest marks. */
+for (const isBehind of [false, true]) {
+  const what = isBehind ? "without the newest marks" : "with every mark";
+  Deno.test(`a backfill goes on against a promoted standby ${what}, and so does the slot`, async () => {
+    await using parts = new AsyncDisposableStack();
+    const primary = parts.use(await startEmbeddedPostgres());
+    await using kinesis = await startKinesalite();
+    // It goes with its server.
+    const db = await freshDatabase(primary);
+    await db.sql(`
+      create table orders (id int primary key, note text);
+      create publication published for table orders;
+      insert into orders select n, repeat('x', 50) || n from generate_series(1, ${ROWS}) n`);
+    const standby = parts.use(await primary.startStandby({ sync_replication_slots: "on" }));
+    await createFailoverSlots(primary, standby, db.database, [[db.slot, "pgoutput"]]);
+    const stream = freshStreamName();
+    await kinesis.createStream(stream, 1);
+    const hosts = [primary, standby].map(({ host, port }) => `${host}:${port}`).join();
+    const url = `postgresql://postgres@${hosts}/${db.database}?target_session_attrs=primary`;
+    await using program = await Pg2kinesis.start([
+      ...["--pg-url", url, "-s", db.slot, "-k", stream, "-f", "JSON", "--backfill-rate", "600"],
+      ...["--pg-slot-output-plugin", "pgoutput", "--pg-publication", "published"],
+    ], { env: kinesis.env });
+    await program.waitForLog(/following slot/);
+
+    const records = async () => (await readBack(kinesis.client, stream)).records;
+    const untilMore = async (count: number) => {
+      const before = (await records()).length;
+      await waitFor(async () => (await records()).length >= before + count, {
+        ...{ what: `${count} more records`, found: () => program.stderr },
+      });
+    };
+    await db.sql("select pg_logical_emit_message(true, 'pg2kinesis.backfill', $1::text)", [
+      JSON.stringify({ slot: db.slot, id: "r", tables: ["public.orders"] }),
+    ]);
+    await untilMore(300);
+    await db.sql("update orders set note = 'before' where id % 7 = 0");
+    const replayed = async () => {
+      const [row] = await primary.sql("select pg_current_wal_flush_lsn()::text as lsn");
+      await waitFor(async () => {
+        const [{ done }] = await standby.sql(
+          "select pg_last_wal_replay_lsn() >= $1::pg_lsn as done",
+          { values: [row!.lsn] },
+        ) as [{ done: boolean }];
+        return done;
+      }, { what: "the standby to have it all" });
+    };
+    await replayed();
+    if (isBehind) {
+      await standby.stop();
+      await untilMore(600);
+    }
+    await primary.kill9();
+    if (isBehind) await standby.start();
+    await standby.sql("select pg_promote()");
+    const there = {
+      ...db,
+      sql: (text: string, values?: unknown[]) =>
+        standby.sql(text, { database: db.database, values }),
+    };
+    await program.waitForLog(/went from timeline 1 to 2/);
+    assert(!program.stderr.includes("backfill r has ended"), program.stderr);
+    await there.sql("update orders set note = 'after' where id % 5 = 0");
+    await program.waitForLog(/backfill r has ended: 1 tables, 0 of them given up/);
+    await waitUntilConfirmed(there, program);
+    await there.sql("delete from orders where id % 11 = 0");
+    await waitUntilConfirmed(there, program);
+    assertEquals(await program.stop(), 0, program.stderr);
+
+    const stored = await records();
+    const [end] = stored.map(parsed).filter(({ op }) => op === "backfill");
+    assertEquals([end?.complete, end?.request], [true, "r"]);
+    assertMatch(program.stderr, /following slot .* again|went from timeline 1 to 2/);
+    const table = await there.sql("select id::text as id, note from orders order by id");
+    for (const by of ["last", "position"] as const) {
+      const copy = consumed(stored, by);
+      assertEquals(copy.size, table.length);
+      for (const { id, note } of table) {
+        assertEquals(copy.get(`public.orders:{"id":"${id}"}`), { id, note }, `${id} by ${by}`);
+      }
+    }
+  });
+}
