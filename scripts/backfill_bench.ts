@@ -14,11 +14,13 @@ const HELP = `Measures a backfill beside live changes, on a server of its own.
 
 deno task backfill:bench [options]
   --rows N       rows of 200 bytes in the table (default 10000000)
+  --tables N     as many tables that share the rows, all asked for at once (default 1)
   --rate N       transactions a second beside it, one row each (default 200)
   --shards N     shards of the stream, which takes whatever it is given (default 4)
   --plugin NAME  default pgoutput
   --before S     seconds of live changes before the backfill begins (default 30)
-  --csv FILE     where the run is appended (default docs/bench/DATE-backfill.csv)
+  --csv FILE     where the run is appended (default docs/bench/DATE-backfill.csv, of
+                 several tables DATE-backfill-tables.csv)
 
 PG2KINESIS_BIN names an executable to measure instead of main.ts.
 Needs Debian's postgresql-15 with pgbench, and openssl.`;
@@ -26,6 +28,7 @@ Needs Debian's postgresql-15 with pgbench, and openssl.`;
 const { values } = parseArgs({
   options: {
     rows: { type: "string", default: "10000000" },
+    tables: { type: "string", default: "1" },
     rate: { type: "string", default: "200" },
     shards: { type: "string", default: "4" },
     plugin: { type: "string", default: "pgoutput" },
@@ -39,6 +42,8 @@ if (values.help) {
   Deno.exit();
 }
 const rows = Number(values.rows);
+const tables = Number(values.tables);
+const rowsEach = Math.ceil(rows / tables);
 const plugin = values.plugin as OutputPlugin;
 const SLOT = "backfill_bench";
 /** The program's code is compiled in them. */
@@ -48,13 +53,15 @@ const LOAD_SECONDS = 86_400;
 const ID_OF_TICK = /"table":"ticks","key":\{"id":(\d+)/;
 
 await using server = await BenchServer.start();
-console.error(`filling a table with ${rows} rows`);
-await server.query(`
-  create table ticks (id bigserial primary key, note text);
-  create table rows (id bigint primary key, at timestamptz not null, note text not null);
-  insert into rows select n, now(), rpad('row ' || n, 168, 'x') from generate_series(1, ${rows}) n;
-  analyze rows`);
-await server.query("vacuum rows");
+console.error(`filling ${tables === 1 ? "a table" : `${tables} tables`} with ${rows} rows`);
+await server.query("create table ticks (id bigserial primary key, note text); create schema kept");
+for (let table = 0; table < tables; table++) {
+  await server.query(`
+    create table kept.rows_${table} (id bigint primary key, at timestamptz not null, note text not null);
+    insert into kept.rows_${table} select n, now(), rpad('row ' || n, 168, 'x')
+      from generate_series(1, ${rowsEach}) n`);
+}
+if (tables === 1) await server.query("vacuum analyze kept.rows_0");
 await server.query("checkpoint");
 
 await server.createSlot(SLOT, plugin);
@@ -67,8 +74,8 @@ const stillRuns = () => assertRuns(program);
 await server.waitForActive(SLOT, stillRuns);
 
 // Once to have it in memory.
-await copySeconds();
-const copied = await copySeconds();
+if (tables === 1) await copySeconds();
+const copied = tables === 1 ? await copySeconds() : undefined;
 
 const load = await startLoad();
 await sleep(WARM_UP_MS);
@@ -78,7 +85,7 @@ const idle = processUsage(program.pid);
 
 const askedMs = Date.now();
 await server.query(`select pg_logical_emit_message(true, 'pg2kinesis.backfill',
-  '{"slot":"${SLOT}","id":"bench","tables":["public.rows"]}')`);
+  '{"slot":"${SLOT}","id":"bench","tables":["kept.*"]}')`);
 const wal = { most: 0, over: false };
 const watching = watchWal();
 await program.waitForLog(/backfill bench has ended/, 24 * 3600 * 1000);
@@ -93,19 +100,21 @@ await server.waitForConfirmed(SLOT, endLsn, stillRuns);
 
 const latencies = await latenciesByPhase();
 const seconds = (endedMs - askedMs) / 1000;
-const [, read = ""] = /backfill of public\.rows has ended: (\d+) rows/.exec(program.stderr) ?? [];
-if (Number(read) < rows) throw new Error(`only ${read} rows were read: ${program.stderr}`);
+const ends = program.stderr.matchAll(/backfill of kept\.rows_\d+ has ended: (\d+) rows/g);
+const read = [...ends].reduce((sum, [, count]) => sum + Number(count), 0);
+if (read < rowsEach * tables) throw new Error(`only ${read} rows were read: ${program.stderr}`);
 const result = {
   date: new Date().toISOString(),
   cpus: navigator.hardwareConcurrency,
   program: Deno.env.get("PG2KINESIS_BIN") ? "executable" : `Deno ${Deno.version.deno}`,
   plugin,
+  ...tables === 1 ? {} : { tables },
   rows,
   shards: values.shards,
   rate: values.rate,
   seconds: seconds.toFixed(1),
   rows_s: Math.round(rows / seconds),
-  copy_rows_s: Math.round(rows / copied),
+  copy_rows_s: copied === undefined ? "" : Math.round(rows / copied),
   p50_before_ms: quantile(latencies.before, 0.5).toFixed(1),
   p99_before_ms: quantile(latencies.before, 0.99).toFixed(1),
   p50_during_ms: quantile(latencies.during, 0.5).toFixed(1),
@@ -118,7 +127,8 @@ const result = {
   wal_kept_mib: (wal.most / 1024 / 1024).toFixed(1),
 };
 for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(18)}${value}`);
-const path = values.csv ?? `docs/bench/${result.date.slice(0, 10)}-backfill.csv`;
+const path = values.csv ??
+  `docs/bench/${result.date.slice(0, 10)}-backfill${tables === 1 ? "" : "-tables"}.csv`;
 const isNew = await Deno.stat(path).then(() => false, () => true);
 const lines = isNew ? [Object.keys(result).join(",")] : [];
 lines.push(Object.values(result).join(","));
@@ -131,7 +141,7 @@ async function copySeconds(): Promise<number> {
   const { success, stderr } = await new Deno.Command(join(findDebianPostgres()!, "psql"), {
     args: [
       ...["-h", socketDir, "-p", String(port), "-U", superuser, "-d", "postgres"],
-      ...["-q", "-o", "/dev/null", "-c", "copy rows to stdout"],
+      ...["-q", "-o", "/dev/null", "-c", "copy kept.rows_0 to stdout"],
     ],
     stdout: "null",
     stderr: "piped",
