@@ -1,14 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname } from "node:path";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { flagsFor, waitUntilConfirmed } from "../support/following_program.ts";
 import { output, pythonWithPackages, testWith } from "../support/interop.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-
-const DOCUMENT = fileURLToPath(new URL("../../docs/consuming.md", import.meta.url));
+import { codeOf } from "./documented_code.ts";
 
 for (const aggregation of ["none", "kpl"]) {
   testWith(
@@ -56,14 +54,4 @@ for (const aggregation of ["none", "kpl"]) {
       );
     },
   );
-}
-
-/** The blocks of code in a section of the document. */
-async function codeOf(heading: string): Promise<string[]> {
-  const text = await Deno.readTextFile(join(DOCUMENT));
-  const start = text.indexOf(`\n## ${heading}\n`);
-  const section = text.slice(start, text.indexOf("\n## ", start + 1));
-  return [...section.matchAll(/(?:^ {4}.*\n|^\n(?= {4}))+/gm)]
-    .map(([block]) => block.replaceAll(/^ {4}/gm, "").trim())
-    .filter((block) => block !== "");
 }

@@ -3,10 +3,10 @@ import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesisLocal } from "../support/kinesis_local.ts";
 import { hasNode } from "../support/kinesis_local.ts";
 import type { TestKinesis } from "../support/kinesalite.ts";
-import { merge, openShards, split } from "../support/aggregated_stream.ts";
 import { randomFrom } from "../support/random.ts";
-import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
+import { freshDatabase } from "../support/shared_postgres.ts";
 import { follow, freshStreamName, waitUntilConfirmed } from "../support/following_program.ts";
+import { changeTable, reshard, TABLE } from "./changing_table.ts";
 import { KclCopy } from "./kcl_copy.ts";
 import { startMoto } from "./moto.ts";
 import { java, Missing, pythonWithPackages, testWith } from "../support/interop.ts";
@@ -20,7 +20,6 @@ const needed = library instanceof Missing
 
 const FLAGS = ["--pg-slot-output-plugin", "pgoutput", "-f", "JSON"];
 const ROUNDS = 16;
-const ROWS = 60;
 
 testWith(
   needed,
@@ -57,7 +56,7 @@ async function copyWithKcl(
   await using db = await freshDatabase(server);
   const stream = freshStreamName();
   await kinesis.createStream(stream, 4);
-  await db.sql("create table t (id int primary key, version int, note text)");
+  await db.sql(TABLE);
   await db.sql(`create publication ${db.slot} for table t`);
   await db.createSlot("pgoutput");
   await using application = KclCopy.start(library, {
@@ -101,30 +100,3 @@ async function copyWithKcl(
 const sorted = (rows: readonly Readonly<Record<string, unknown>>[]) =>
   rows.map(({ id, version, note }) => ({ id, version, note }))
     .sort((a, b) => Number(a.id) - Number(b.id));
-
-/** Each round one transaction of each kind. */
-async function changeTable(db: FreshDatabase, round: number, random: () => number): Promise<void> {
-  const first = round * ROWS;
-  const pick = (divisor: number) => `id % ${divisor} = ${Math.floor(random() * divisor)}`;
-  await db.sql(
-    `insert into t select n, 0, 'round ${round}, é"\\ ' || n from generate_series(${first}, ${
-      first + ROWS - 1
-    }) n`,
-  );
-  await db.sql(`update t set version = version + 1 where ${pick(2)}`);
-  await db.sql(`update t set id = id + 1000000 where ${pick(7)} and id < 1000000`);
-  await db.sql(`delete from t where ${pick(5)}`);
-  if (round === 6) await db.sql("truncate t");
-}
-
-/** Splits a shard, or merges two neighbours; gives how many it closed. */
-async function reshard(kinesis: TestKinesis, stream: string, random: () => number) {
-  const shards = (await openShards(kinesis, stream)).sort((a, b) => (a.start < b.start ? -1 : 1));
-  const index = Math.floor(random() * (shards.length - 1));
-  if (shards.length < 4 || random() < 0.5) {
-    await split(kinesis, stream, shards[index]!);
-    return 1;
-  }
-  await merge(kinesis, stream, shards.slice(index));
-  return 2;
-}
