@@ -40,17 +40,27 @@ testWith(
     // No look at a position but for TRUNCATE: those were compared before.
     const newer = await reader.records("newer");
     const copy = new MemoryCopy();
-    for (const { data } of newer) {
+    let highest = new Map<string, string>();
+    for (const { partitionKey, data } of newer) {
+      if (data.length === 0) {
+        // A job that failed goes on from its checkpoint: what came after it comes again.
+        highest = new Map();
+        continue;
+      }
       const change = parseChange(data);
       const position = positionOf(change)!;
-      if (change.op === "truncate") await copy.truncate(change, position);
-      else if (change.op === "delete") await copy.remove(change);
+      if (change.op === "truncate") {
+        await copy.truncate(change, position);
+        continue;
+      }
+      assert(position > (highest.get(partitionKey) ?? ""), `${partitionKey} ${position}`);
+      highest.set(partitionKey, position);
+      if (change.op === "delete") await copy.remove(change);
       else if (change.op === "insert" || change.op === "update") {
         await copy.upsert(change, position);
       }
     }
     assertEquals(sorted(copy), rows);
-    assert(newer.length < delivered.length);
     console.log(`${delivered.length} delivered, ${newer.length} of them newer`);
 
     // Of the shards that are open: kinesis-local does not say which were at first.

@@ -9,6 +9,8 @@ import java.util.List;
 import java.util.stream.Collectors;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.functions.MapFunction;
+import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.functions.RichMapFunction;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.java.tuple.Tuple2;
@@ -25,7 +27,7 @@ import software.amazon.awssdk.services.kinesis.model.Record;
  * Reads a stream with Flink's source in a cluster of its own process. A line on stdin is a question:
  *
  *     delivered     what the source gave, in the order of arrival
- *     newer         what OnlyNewer let through
+ *     newer         what OnlyNewer let through; an empty one for each start of a subtask
  *     fail          lets the job fail once; it goes on from its last checkpoint
  *
  * The answer is a line: PARTITION-KEY:DATA, each in base64, separated by spaces.
@@ -37,7 +39,12 @@ public class FlinkChanges {
   static final List<Tuple2<String, String>> newer = Collections.synchronizedList(new ArrayList<>());
   static volatile boolean fails;
 
-  static class Keep implements MapFunction<Tuple2<String, String>, Boolean> {
+  static class Keep extends RichMapFunction<Tuple2<String, String>, Boolean> {
+    @Override
+    public void open(OpenContext context) {
+      newer.add(Tuple2.of("", ""));
+    }
+
     @Override
     public Boolean map(Tuple2<String, String> change) {
       return newer.add(change);
