@@ -7,7 +7,7 @@ import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { readBack } from "../support/read_back.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { codeOf } from "../interop/documented_code.ts";
+import { codeOf } from "../support/documented_code.ts";
 
 const EXAMPLE = fileURLToPath(new URL("../../docs/examples/firehose.json", import.meta.url));
 

@@ -6,7 +6,7 @@ import { output, pythonWithPackages, testWith } from "../support/interop.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import { codeOf } from "./documented_code.ts";
+import { codeOf } from "../support/documented_code.ts";
 
 for (const aggregation of ["none", "kpl"]) {
   testWith(

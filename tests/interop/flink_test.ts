@@ -16,7 +16,7 @@ import { droppedByKcl, readBack, type StoredStream } from "../support/read_back.
 import { freshDatabase } from "../support/shared_postgres.ts";
 import { waitFor } from "../support/wait.ts";
 import { changeTable, reshard, TABLE } from "./changing_table.ts";
-import { codeOf } from "./documented_code.ts";
+import { codeOf } from "../support/documented_code.ts";
 import { FlinkReader } from "./flink_reader.ts";
 
 const withNode = <Needed>(needed: Needed) =>

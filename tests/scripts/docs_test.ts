@@ -20,7 +20,14 @@ const OTHER_FLAGS = new Set([
   ...["--target", "--all", "--long", "--keep"], // deno task …, demo.sh
   ...["--stream-name", "--target-shard-count", "--scaling-type", "--function-name"], // aws
   ...["--event-source-arn", "--starting-position", "--batch-size", "--parallelization-factor"],
-  ...["--function-response-types", "--query", "--output", "--shard-id", "--decode"],
+  ...[
+    "--function-response-types",
+    "--query",
+    "--output",
+    "--shard-id",
+    "--decode",
+    "--cli-input-json",
+  ],
   ...["--shard-iterator-type", "--shard-iterator"],
   ...["--pg-password"], // the Python tool's
 ]);
