@@ -106,6 +106,21 @@ export async function java(project: string): Promise<Java | Missing> {
   };
 }
 
+/** A folder for each resource of Terraform's provider for AWS, with an `index.d.ts` that has its attributes. */
+export async function terraformProvider(): Promise<{ readonly folder: string } | Missing> {
+  if (!await isFine("npm", ["--version"])) return new Missing("npm is not installed");
+  const list = `${HERE}terraform_provider.txt`;
+  return await prepared("terraform-provider", list, async (directory) => {
+    await Deno.mkdir(directory);
+    const name = (await Deno.readTextFile(list)).replace(/^#.*\n/gm, "").trim();
+    await output("npm", ["pack", "--silent", "--pack-destination", directory, name]);
+    const [packed] = [...Deno.readDirSync(directory)];
+    const only = ["--wildcards", "package/lib/*/index.d.ts"];
+    await output("tar", ["-xzf", packed!.name, ...only], { cwd: directory });
+    await Deno.remove(`${directory}/${packed!.name}`);
+  }, (directory) => ({ folder: `${directory}/package/lib` }));
+}
+
 /** What was made of a list of packages, once for each content of the list. */
 async function prepared<Needed extends object>(
   name: string,
