@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
+import { LastingTrouble } from "../base/lasting_trouble.ts";
 import type { RecordWriter } from "../base/record_writer.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import type { PostgresOptions } from "../options.ts";
@@ -56,12 +57,17 @@ export class BackfillDriver implements Disposable {
   readonly #tables: RequestTables;
   readonly #chooser: Chooser;
   #name = "";
-  #warnedMs = -Infinity;
+  /** What heals by itself, as a failover does, and what does not. */
+  readonly #interruption: LastingTrouble;
+  readonly #refusal: LastingTrouble;
   #sizedMs = -Infinity;
   readonly #backoff: Backoff;
 
   constructor(private readonly parts: DriverParts) {
     this.#backoff = new Backoff(parts.random);
+    const rate = { repeatMs: REMINDER_MS };
+    this.#interruption = new LastingTrouble(parts.clock, { ...rate, quietMs: REMINDER_MS });
+    this.#refusal = new LastingTrouble(parts.clock, rate);
     this.#pace = new Pace(parts.writer, parts.clock, parts.rate);
     this.#news = new News(parts.slot);
     this.#tables = new RequestTables(parts, this.#news);
@@ -221,6 +227,8 @@ export class BackfillDriver implements Disposable {
       });
       this.#chooser.isAlone = false;
       this.#backoff.reset();
+      this.#interruption.over();
+      this.#refusal.over();
       // Larger rows may lie behind.
       for (const { table } of jobs) table.maxRows *= 2;
     } catch (error) {
@@ -302,8 +310,9 @@ export class BackfillDriver implements Disposable {
     if (!(error instanceof PostgresError)) {
       logger.debug("a backfill failed: {error}", { error });
     }
-    if (clock.now() - this.#warnedMs >= REMINDER_MS) {
-      this.#warnedMs = clock.now();
+    const isPassing = error instanceof PostgresError && error.transient;
+    const trouble = isPassing ? this.#interruption : this.#refusal;
+    if (trouble.failed(message) !== undefined) {
       logger.error(
         "a backfill cannot go on, and the slot keeps the WAL behind its last mark: {message}",
         { message },

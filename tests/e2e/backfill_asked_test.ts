@@ -133,4 +133,35 @@ for (const { plugin, server } of worlds) {
     assertEquals(await program.stop(), 0, program.stderr);
     await db.sql(dropRole);
   });
+
+  Deno.test(`a run that may not write marks says so at once, and goes on when it may: ${name}`, async () => {
+    await using kinesis = await startKinesalite();
+    await using db = await freshDatabase(server);
+    await db.sql(`create table orders (id int primary key);
+      insert into orders select generate_series(1, 20)`);
+    const { program, stream, role, dropRole } = await startRun(db, plugin, kinesis.env);
+    await using _ = program;
+    await db.sql(`grant select on orders to ${role}`);
+    const functions = await db.sql(
+      "select oid::regprocedure::text as name from pg_proc where proname = 'pg_logical_emit_message'",
+    );
+    for (const { name } of functions) {
+      await db.sql(`revoke execute on function ${name} from public`);
+    }
+    await db.sql("select pg_logical_emit_message(true, 'pg2kinesis.backfill', $1::text)", [
+      JSON.stringify({ slot: db.slot, id: "r", tables: ["public.orders"] }),
+    ]);
+    await program.waitForLog(/ERROR a backfill cannot go on, .*permission denied for function/);
+    await db.sql("insert into orders values (21)");
+    const stored = async () =>
+      (await storedTexts(kinesis, stream)).map((text) => JSON.parse(text).op);
+    await waitFor(async () => (await stored()).includes("insert"), { what: "a change" });
+    for (const { name } of functions) {
+      await db.sql(`grant execute on function ${name} to ${role}`);
+    }
+    await program.waitForLog(/backfill r has ended: 1 tables, 0 of them given up/);
+    assertEquals((await stored()).filter((op) => op === "read").length, 21);
+    assertEquals(await program.stop(), 0, program.stderr);
+    await db.sql(dropRole);
+  });
 }

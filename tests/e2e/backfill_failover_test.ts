@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { consumed, parsed } from "../support/backfilled.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { createFailoverSlots } from "../support/failover_slots.ts";
@@ -7,14 +7,14 @@ import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { readBack } from "../support/read_back.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
+import type { Row } from "../support/test_postgres.ts";
 import { waitFor } from "../support/wait.ts";
 
 const ROWS = 3_000;
 
-/** A standby that has everything, or one that never saw the newest marks. */
-for (const isBehind of [false, true]) {
-  const what = isBehind ? "without the newest marks" : "with every mark";
-  Deno.test(`a backfill goes on against a promoted standby ${what}, and the slot moves on`, async () => {
+/** What of the backfill's marks the standby never gets. */
+for (const lost of ["no mark", "a mark on its way", "marks that were confirmed"] as const) {
+  Deno.test(`a backfill goes on against a promoted standby that lost ${lost}, and the slot moves on`, async () => {
     await using parts = new AsyncDisposableStack();
     const primary = parts.use(await startEmbeddedPostgres());
     await using kinesis = await startKinesalite();
@@ -26,6 +26,11 @@ for (const isBehind of [false, true]) {
       insert into orders select n, repeat('x', 50) || n from generate_series(1, ${ROWS}) n`);
     const standby = parts.use(await primary.startStandby({ sync_replication_slots: "on" }));
     await createFailoverSlots(primary, standby, db.database, [[db.slot, "pgoutput"]]);
+    if (lost !== "marks that were confirmed") {
+      // No mark comes back before the standby has it.
+      await db.sql("alter system set synchronized_standby_slots = 'standby'");
+      await db.sql("select pg_reload_conf()");
+    }
     const stream = freshStreamName();
     await kinesis.createStream(stream, 1);
     const hosts = [primary, standby].map(({ host, port }) => `${host}:${port}`).join();
@@ -35,16 +40,20 @@ for (const isBehind of [false, true]) {
       ...["--pg-slot-output-plugin", "pgoutput", "--pg-publication", "published"],
     ];
     // The table would take half a minute.
-    await using program = await Pg2kinesis.start([...flags, "--backfill-rate", "100"], {
-      env: kinesis.env,
-    });
-    await program.waitForLog(/following slot/);
+    const slowly = async () => {
+      const program = await Pg2kinesis.start([...flags, "--backfill-rate", "100"], {
+        env: kinesis.env,
+      });
+      await program.waitForLog(/following slot/);
+      return program;
+    };
+    await using first = await slowly();
 
     const records = async () => (await readBack(kinesis.client, stream)).records;
     const untilMore = async (count: number) => {
       const before = (await records()).length;
       await waitFor(async () => (await records()).length >= before + count, {
-        ...{ what: `${count} more records`, found: () => program.stderr },
+        ...{ what: `${count} more records`, found: () => first.stderr },
       });
     };
     await db.sql("select pg_logical_emit_message(true, 'pg2kinesis.backfill', $1::text)", [
@@ -52,33 +61,40 @@ for (const isBehind of [false, true]) {
     ]);
     await untilMore(100);
     await db.sql("update orders set note = 'before' where id % 7 = 0");
-    const replayed = async () => {
-      const [row] = await primary.sql("select pg_current_wal_flush_lsn()::text as lsn");
-      await waitFor(async () => {
-        const [{ done }] = await standby.sql(
-          "select pg_last_wal_replay_lsn() >= $1::pg_lsn as done",
-          { values: [row!.lsn] },
-        ) as [{ done: boolean }];
-        return done;
-      }, { what: "the standby to have it all" });
-    };
-    await replayed();
-    if (isBehind) {
+    await waitUntilConfirmed(db, first);
+    if (lost !== "no mark") {
       await standby.stop();
-      await untilMore(200);
+      const what = lost === "a mark on its way"
+        ? "pg_current_wal_flush_lsn()"
+        : "confirmed_flush_lsn";
+      const [{ lsn }] = await db.sql("select pg_current_wal_flush_lsn()::text as lsn") as [Row];
+      await waitFor(async () => {
+        const [row] = await db.sql(
+          `select ${what} > $1::pg_lsn as done from pg_replication_slots where slot_name = $2`,
+          [lsn, db.slot],
+        );
+        return row!.done;
+      }, { what: lost, found: () => first.stderr });
     }
     await primary.kill9();
-    if (isBehind) await standby.start();
+    if (lost !== "no mark") await standby.start();
     await standby.sql("select pg_promote()");
+    if (lost === "marks that were confirmed") {
+      assertEquals(await first.waitForExit(60_000), 1, first.stderr);
+      assertMatch(first.stderr, /lost its WAL from \S+ to \S+ in the failover/);
+    }
+    const program = lost === "marks that were confirmed" ? parts.use(await slowly()) : first;
     const there = {
       ...db,
       sql: (text: string, values?: unknown[]) =>
         standby.sql(text, { database: db.database, values }),
     };
-    await program.waitForLog(/went from timeline 1 to 2/);
+    if (program === first) await program.waitForLog(/went from timeline 1 to 2/);
     await there.sql("update orders set note = 'after' where id % 5 = 0");
     await waitUntilConfirmed(there, program);
     assert(!program.stderr.includes("backfill r has ended"), program.stderr);
+    // It lasted no minute.
+    assert(!program.stderr.includes("a backfill cannot go on"), program.stderr);
     await program.kill9();
 
     // What it wrote on the new timeline is enough to go on.
