@@ -78,6 +78,11 @@ export async function follow(
       pipeline.catch(() => {});
     } else {
       await drain(pipeline, writer);
+      if (checkpoint.size > 0) {
+        logger.info(
+          "a transaction was not stored as a whole: it is not confirmed and will be sent again",
+        );
+      }
       logger.info("confirming {lsn}", { lsn: formatLsn(checkpoint.flushLsn) });
     }
   }

@@ -14,6 +14,8 @@ import {
   waitUntilConfirmed,
 } from "../support/following_program.ts";
 
+const PARTLY_STORED = /a transaction was not stored as a whole/;
+
 Deno.test("pg2kinesis confirms what is stored when SIGINT or SIGTERM stops it, and goes on from there", async () => {
   await using server = await startEmbeddedPostgres();
   await using kinesis = await startKinesalite();
@@ -35,6 +37,7 @@ Deno.test("pg2kinesis confirms what is stored when SIGINT or SIGTERM stops it, a
     });
     program.signal(signal);
     assertEquals(await program.waitForExit(), 0, program.stderr);
+    assert(!PARTLY_STORED.test(program.stderr), program.stderr);
     // Nothing comes twice: the stop confirmed all of it.
     const keys = (await storedTexts(kinesis, stream)).map((text) => text.split(",").at(-1));
     assertEquals(keys, expected);
@@ -60,6 +63,7 @@ Deno.test("pg2kinesis stops inside a huge transaction and confirms nothing of it
       what: "the transaction to be under way",
     });
     assertEquals(await program.stop(), 0, program.stderr);
+    assertMatch(program.stderr, PARTLY_STORED);
     // Its own WAL may be confirmed as far as its COMMIT, which alone would make it gone.
     const [slot] = await db.sql("select $1::pg_lsn < $2::pg_lsn as behind", [
       await confirmedLsn(db),

@@ -4,11 +4,10 @@ import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { flagsFor, freshStreamName } from "../support/following_program.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
+import { carryOut, plan, waitForSlots } from "../support/plans.ts";
 import { randomFrom } from "../support/random.ts";
 import { readBack, type StoredRecord } from "../support/read_back.ts";
-import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
-import { waitFor } from "../support/wait.ts";
-import type { Plan } from "../../src/plan/plan.ts";
+import { freshDatabase } from "../support/shared_postgres.ts";
 
 // Row filters came with 15; the newest one is always there.
 const servers = [await startEmbeddedPostgres()];
@@ -25,22 +24,6 @@ const TABLES = `
   create type mood as enum ('sad', 'happy');
   create table moods (mood mood primary key, n int);
   create table moods_of_days (mood mood, day date, n int, primary key (mood, day));`;
-
-async function plan(flags: readonly string[]): Promise<Plan> {
-  const { code, stdout, stderr } = await Pg2kinesis.run(["plan", "--json", ...flags]);
-  assertEquals(code, 0, stderr);
-  return JSON.parse(stdout);
-}
-
-async function carryOut(db: FreshDatabase, { statements }: Plan): Promise<void> {
-  for (const statement of joined(statements)) await db.sql(statement);
-}
-
-/** A transaction in one text, since each text has a connection of its own. */
-function joined(statements: readonly string[]): string[] {
-  const end = statements.indexOf("COMMIT;") + 1;
-  return [statements.slice(0, end).join("\n"), ...statements.slice(end)];
-}
 
 /** What a consumer learns of one partition key, without what came again. */
 function historiesOf(records: readonly StoredRecord[]): Map<string, string[]> {
@@ -68,18 +51,6 @@ const lsn = (text: string) => {
 
 const isLater = (one: readonly [bigint, number], other: readonly [bigint, number]) =>
   one[0] > other[0] || one[0] === other[0] && one[1] > other[1];
-
-async function waitForSlots(db: FreshDatabase, slots: readonly string[]): Promise<void> {
-  const [now] = await db.sql("select pg_current_wal_insert_lsn()::text as lsn");
-  await waitFor(async () => {
-    const [row] = await db.sql(
-      `select count(*)::int as n from pg_replication_slots
-        where slot_name = any ($1) and confirmed_flush_lsn >= $2::pg_lsn`,
-      [slots, now!.lsn],
-    );
-    return row!.n === slots.length;
-  }, { what: `all of ${slots.join(", ")} to be confirmed up to ${now!.lsn}`, timeoutMs: 120_000 });
-}
 
 /** The statements of some random transactions. */
 function transactions(seed: number, count: number): string[] {
