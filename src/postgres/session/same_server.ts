@@ -93,16 +93,25 @@ export function whereToGoOn(
   const slotLsn = slot.confirmedFlushLsn ?? 0n;
   if (slotLsn > confirmedLsn) {
     const gap = `${formatLsn(confirmedLsn)} and ${formatLsn(slotLsn)}`;
-    throw progress.wasTaken
-      ? lost(
+    if (progress.wasTaken) {
+      throw lost(
         `the slot ${name} was moved by another client while the connection was lost: that one has ` +
           `what lies between ${gap}; start again to continue from there`,
         SLOT_TAKEN,
-      )
-      : lost(
-        `the slot ${name} was recreated or moved by another client while the connection was lost: ` +
-          `changes between ${gap} may be missing; fill the gap from the tables and start again`,
       );
+    }
+    if (options.standby) {
+      // The other host may have come and gone unseen. One that takes over knows no more of the slot either.
+      throw lost(
+        `the slot ${name} was moved while the connection was lost, as by another host with --standby, ` +
+          `which then has what lies between ${gap}; if none has, fill that gap from the tables`,
+        SLOT_TAKEN,
+      );
+    }
+    throw lost(
+      `the slot ${name} was recreated or moved by another client while the connection was lost: ` +
+        `changes between ${gap} may be missing; fill the gap from the tables and start again`,
+    );
   }
   const branch = now.timelines.partsFrom(before.timelines);
   if (branch === "nowhere") {

@@ -1,10 +1,10 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Lsn } from "../../../src/base/lsn.ts";
 import { PostgresError } from "../../../src/postgres/connection/postgres_error.ts";
 import type { ServerIdentity } from "../../../src/postgres/session/replication_session.ts";
 import { Timelines } from "../../../src/base/timelines.ts";
 import { readSlotRow } from "../../../src/postgres/slot/slot_row.ts";
-import { whereToGoOn } from "../../../src/postgres/session/same_server.ts";
+import { SLOT_TAKEN, whereToGoOn } from "../../../src/postgres/session/same_server.ts";
 
 const OPTIONS = {
   name: "s",
@@ -20,7 +20,14 @@ const OPTIONS = {
   partitionRoot: false,
 } as const;
 
-function goOn(walEnd: Lsn, isStandby = false) {
+interface Found {
+  readonly isStandby?: boolean;
+  readonly confirmedBySlot?: string;
+  /** `--standby`. */
+  readonly standby?: boolean;
+}
+
+function goOn(walEnd: Lsn, { isStandby = false, confirmedBySlot, standby = false }: Found = {}) {
   const server: ServerIdentity = {
     systemId: "1",
     timeline: 1,
@@ -36,10 +43,10 @@ function goOn(walEnd: Lsn, isStandby = false) {
     database: "d",
     slot_type: "logical",
     active: "f",
-    ...{ active_pid: null, confirmed_flush_lsn: null },
+    ...{ active_pid: null, confirmed_flush_lsn: confirmedBySlot ?? null },
   });
   return whereToGoOn("here:5432", server, slot, {
-    options: OPTIONS,
+    options: { ...OPTIONS, standby },
     database: "d",
     before: server,
     receivedLsn: 0x100n,
@@ -63,5 +70,16 @@ Deno.test("whereToGoOn refuses a primary whose WAL ends before what was received
 });
 
 Deno.test("whereToGoOn lets a standby replay anew what it had replayed before", () => {
-  assertEquals(goOn(0xFFn, true), { lsn: 0x100n, branch: undefined });
+  assertEquals(goOn(0xFFn, { isStandby: true }), { lsn: 0x100n, branch: undefined });
+});
+
+Deno.test("whereToGoOn takes a slot that moved unseen for another host's, where there is one", () => {
+  const moved = (standby: boolean) =>
+    assertThrows(() => goOn(0x100n, { confirmedBySlot: "0/90", standby }), PostgresError);
+  const alone = moved(false);
+  assertEquals([alone.code, alone.transient], [undefined, false]);
+  assertStringIncludes(alone.message, "changes between 0/80 and 0/90 may be missing");
+  const inPair = moved(true);
+  assertEquals([inPair.code, inPair.transient], [SLOT_TAKEN, false]);
+  assertStringIncludes(inPair.message, "between 0/80 and 0/90; if none has, fill that gap");
 });
