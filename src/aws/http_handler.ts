@@ -110,7 +110,10 @@ export class HttpHandler {
         response: {
           statusCode: response.status,
           reason: response.statusText,
-          headers: Object.fromEntries(response.headers),
+          // Nobody asks for those of a success.
+          get headers() {
+            return Object.fromEntries(response.headers);
+          },
           body: await readAnswer(response),
         },
       };

@@ -6,8 +6,6 @@ import type { Catalog } from "../postgres/catalog/known_table.ts";
 import { ColumnFilter } from "./filter/column_filter.ts";
 import { CSV, CSV_PAYLOAD, KeyFormatter } from "./csv.ts";
 import { FilteringFormatter } from "./filter/filtering_formatter.ts";
-import { DebeziumFormatter } from "./debezium/debezium_formatter.ts";
-import { DmsFormatter } from "./dms/dms_formatter.ts";
 import { type FormatName, formatName, publishesKeysOnly } from "./format_traits.ts";
 import type { Formatter } from "./formatter.ts";
 import { FullChangeFormatter } from "./full_change.ts";
@@ -70,8 +68,13 @@ interface FormatterParts {
   readonly partitionKey: PartitionKeyOf;
 }
 
-/** How each built-in format is made; what else has to be known of it is in `format_traits.ts`. */
-const CREATE: Readonly<Record<FormatName, (parts: FormatterParts) => Formatter>> = {
+/**
+ * How each built-in format is made; what else has to be known of it is in `format_traits.ts`. Those of many
+ * modules are loaded when they are asked for: each module costs every start a millisecond.
+ */
+const CREATE: Readonly<
+  Record<FormatName, (parts: FormatterParts) => Formatter | Promise<Formatter>>
+> = {
   CSV({ options, plugin, keys, partitionKey, catalog }) {
     if (options.fullChange) {
       throw new UsageError("--full-change needs --message-formatter CSVPayload, found CSV");
@@ -84,16 +87,20 @@ const CREATE: Readonly<Record<FormatName, (parts: FormatterParts) => Formatter>>
       : new KeyFormatter(CSV_PAYLOAD, plugin, keys, partitionKey, catalog),
   JSON: ({ options, plugin, keys, catalog }) =>
     new JsonFormatter(plugin, keys, options.partitionKey, catalog),
-  debezium: ({ options, plugin, keys, catalog }) =>
-    new DebeziumFormatter(plugin, keys, options.partitionKey, catalog, options.debezium),
-  dms: ({ options, plugin, keys, catalog }) =>
-    new DmsFormatter(plugin, keys, options.partitionKey, catalog, options.dms),
+  async debezium({ options, plugin, keys, catalog }) {
+    const { DebeziumFormatter } = await import("./debezium/debezium_formatter.ts");
+    return new DebeziumFormatter(plugin, keys, options.partitionKey, catalog, options.debezium);
+  },
+  async dms({ options, plugin, keys, catalog }) {
+    const { DmsFormatter } = await import("./dms/dms_formatter.ts");
+    return new DmsFormatter(plugin, keys, options.partitionKey, catalog, options.dms);
+  },
 };
 
 async function createInner(parts: FormatterParts): Promise<Formatter> {
   const { options, keys, partitionKey } = parts;
   const name = formatName(options);
-  const formatter = name !== undefined ? CREATE[name](parts) : new UserModuleFormatter(
+  const formatter = name !== undefined ? await CREATE[name](parts) : new UserModuleFormatter(
     options.formatter,
     await loadUserFormatter(options.formatter),
     keys,

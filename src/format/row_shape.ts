@@ -123,8 +123,11 @@ export class RowShape<Derived> {
 
 /** Without the unchanged TOAST values. */
 export function sentColumns(columns: readonly Column[]): readonly Column[] {
-  const wasSent = ({ value }: Column) => value !== UNCHANGED;
   return columns.every(wasSent) ? columns : columns.filter(wasSent);
+}
+
+function wasSent({ value }: Column): boolean {
+  return value !== UNCHANGED;
 }
 
 export function writeValue(
