@@ -13,14 +13,15 @@ import { sleep } from "../tests/support/wait.ts";
 const HELP = `Measures a backfill beside live changes, on a server of its own.
 
 deno task backfill:bench [options]
-  --rows N       rows of 200 bytes in the table (default 10000000)
+  --rows N       rows in the table (default 10000000)
+  --row-bytes N  bytes of each (default 200); what no record can hold is left out
   --tables N     as many tables that share the rows, all asked for at once (default 1)
   --rate N       transactions a second beside it, one row each (default 200)
   --shards N     shards of the stream, which takes whatever it is given (default 4)
   --plugin NAME  default pgoutput
   --before S     seconds of live changes before the backfill begins (default 30)
-  --csv FILE     where the run is appended (default docs/bench/DATE-backfill.csv, of
-                 several tables DATE-backfill-tables.csv)
+  --csv FILE     where the run is appended (default docs/bench/DATE-backfill.csv;
+                 of several tables or other rows DATE-backfill-shapes.csv)
 
 PG2KINESIS_BIN names an executable to measure instead of main.ts.
 Needs Debian's postgresql-15 with pgbench, and openssl.`;
@@ -28,6 +29,7 @@ Needs Debian's postgresql-15 with pgbench, and openssl.`;
 const { values } = parseArgs({
   options: {
     rows: { type: "string", default: "10000000" },
+    "row-bytes": { type: "string", default: "200" },
     tables: { type: "string", default: "1" },
     rate: { type: "string", default: "200" },
     shards: { type: "string", default: "4" },
@@ -43,6 +45,9 @@ if (values.help) {
 }
 const rows = Number(values.rows);
 const tables = Number(values.tables);
+const rowBytes = Number(values["row-bytes"]);
+/** That of the figures which runs are compared by. */
+const isUsual = tables === 1 && rowBytes === 200;
 const rowsEach = Math.ceil(rows / tables);
 const plugin = values.plugin as OutputPlugin;
 const SLOT = "backfill_bench";
@@ -58,7 +63,8 @@ await server.query("create table ticks (id bigserial primary key, note text); cr
 for (let table = 0; table < tables; table++) {
   await server.query(`
     create table kept.rows_${table} (id bigint primary key, at timestamptz not null, note text not null);
-    insert into kept.rows_${table} select n, now(), rpad('row ' || n, 168, 'x')
+    alter table kept.rows_${table} alter note set storage external;
+    insert into kept.rows_${table} select n, now(), rpad('row ' || n, ${rowBytes - 32}, 'x')
       from generate_series(1, ${rowsEach}) n`);
 }
 if (tables === 1) await server.query("vacuum analyze kept.rows_0");
@@ -67,7 +73,7 @@ await server.query("checkpoint");
 await server.createSlot(SLOT, plugin);
 await using sink = await Sink.start(Number(values.shards), { watch: ID_OF_TICK });
 await using program = await Pg2kinesis.start(
-  programArgs(server, SLOT, plugin, { tls: false, args: ["-f", "JSON"] }),
+  programArgs(server, SLOT, plugin, { tls: false, args: ["-f", "JSON", "--on-oversize", "skip"] }),
   { env: sink.env },
 );
 const stillRuns = () => assertRuns(program);
@@ -108,7 +114,7 @@ const result = {
   cpus: navigator.hardwareConcurrency,
   program: Deno.env.get("PG2KINESIS_BIN") ? "executable" : `Deno ${Deno.version.deno}`,
   plugin,
-  ...tables === 1 ? {} : { tables },
+  ...isUsual ? {} : { tables, row_bytes: rowBytes },
   rows,
   shards: values.shards,
   rate: values.rate,
@@ -128,7 +134,7 @@ const result = {
 };
 for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(18)}${value}`);
 const path = values.csv ??
-  `docs/bench/${result.date.slice(0, 10)}-backfill${tables === 1 ? "" : "-tables"}.csv`;
+  `docs/bench/${result.date.slice(0, 10)}-backfill${isUsual ? "" : "-shapes"}.csv`;
 const isNew = await Deno.stat(path).then(() => false, () => true);
 const lines = isNew ? [Object.keys(result).join(",")] : [];
 lines.push(Object.values(result).join(","));

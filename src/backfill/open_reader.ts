@@ -3,6 +3,14 @@ import { connect } from "../postgres/connection/connection.ts";
 import { gatherWholeMessages } from "./whole_messages.ts";
 import { Reader, type ReaderParts } from "./reader.ts";
 
+/**
+ * What is read is a table and nothing else: whoever owns its schema could put a view with functions of theirs
+ * in its place after it was locked (CVE-2024-7348 of pg_dump). The versions since August 2024 have it.
+ */
+const TABLES_ALONE =
+  `SELECT pg_catalog.set_config(s.name, 'view, foreign-table', false) FROM pg_catalog.pg_settings s
+    WHERE s.name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind'`;
+
 /** Since which `tcp_user_timeout` is a setting. */
 const USER_TIMEOUT_VERSION = 120000;
 
@@ -27,6 +35,7 @@ export async function openReader(
     if (version >= USER_TIMEOUT_VERSION) {
       await connection.query("limit silence", "SET tcp_user_timeout = 8000");
     }
+    await connection.query("read nothing but tables", TABLES_ALONE);
     gatherWholeMessages(connection.stream);
     return new Reader(connection, version, parts, signal);
   } catch (error) {

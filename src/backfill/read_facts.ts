@@ -71,6 +71,10 @@ export interface IndexColumnFacts {
   readonly isDefault: boolean;
   readonly isDescending: boolean;
   readonly isNullsFirst: boolean;
+  /** Schema and name of its type, of a domain that of the type below. */
+  readonly type: readonly [schema: string, name: string];
+  /** Its type contains a domain, as an array of one: to read a value of it is to run the domain's checks. */
+  readonly runsChecks: boolean;
   /** Schema and name of the operator that says whether a value comes later in the index. */
   readonly later: readonly [schema: string, name: string] | undefined;
   readonly equal: readonly [schema: string, name: string] | undefined;
@@ -85,6 +89,43 @@ const operatorOf = (strategy: string) =>
        AND ap.amoplefttype OPERATOR(pg_catalog.=) oc.opcintype
        AND ap.amoprighttype OPERATOR(pg_catalog.=) oc.opcintype
        AND ap.amopstrategy OPERATOR(pg_catalog.=) (${strategy})::pg_catalog.int2)`;
+
+/** Of the type of an attribute: the one below, where it is a domain. */
+const BASE_TYPE = `(WITH RECURSIVE base (oid, depth) AS (
+      SELECT a.atttypid, 0
+       UNION ALL
+      SELECT t.typbasetype, base.depth OPERATOR(pg_catalog.+) 1
+        FROM base JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) base.oid
+       WHERE t.typtype OPERATOR(pg_catalog.=) 'd')
+    SELECT pg_catalog.json_build_array(tn.nspname, t.typname)
+      FROM base
+      JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) base.oid
+      JOIN pg_catalog.pg_namespace tn ON tn.oid OPERATOR(pg_catalog.=) t.typnamespace
+     ORDER BY base.depth DESC LIMIT 1)`;
+
+/** Whether a domain lies inside of the type of an attribute: in an array, a range or a composite type. */
+const RUNS_CHECKS = `(WITH RECURSIVE inside (oid, is_top) AS (
+      SELECT a.atttypid, true
+       UNION
+      SELECT part.oid, inside.is_top AND t.typtype OPERATOR(pg_catalog.=) 'd'
+        FROM inside
+        JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) inside.oid
+       CROSS JOIN LATERAL (
+         SELECT t.typbasetype WHERE t.typtype OPERATOR(pg_catalog.=) 'd'
+          UNION ALL
+         SELECT t.typelem WHERE t.typelem OPERATOR(pg_catalog.<>) 0::pg_catalog.oid
+          UNION ALL
+         SELECT r.rngsubtype FROM pg_catalog.pg_range r
+          WHERE t.oid::pg_catalog.text OPERATOR(pg_catalog.=) ANY (ARRAY[r.rngtypid::pg_catalog.text,
+                pg_catalog.to_jsonb(r) OPERATOR(pg_catalog.->>) 'rngmultitypid'])
+          UNION ALL
+         SELECT f.atttypid FROM pg_catalog.pg_attribute f
+          WHERE f.attrelid OPERATOR(pg_catalog.=) t.typrelid
+            AND f.attnum OPERATOR(pg_catalog.>) 0 AND NOT f.attisdropped) part (oid)
+       -- Those of the server itself have none.
+       WHERE inside.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid)
+    SELECT pg_catalog.bool_or(NOT inside.is_top AND t.typtype OPERATOR(pg_catalog.=) 'd')
+      FROM inside JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) inside.oid)`;
 
 const option = (bit: number) =>
   `(i.indoption[k.place::pg_catalog.int4 OPERATOR(pg_catalog.-) 1]
@@ -113,6 +154,7 @@ const INDEXES = `(SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
           'name', a.attname, 'isNotNull', COALESCE(a.attnotnull, false),
           'isDefault', COALESCE(oc.opcdefault, false)
              AND i.indcollation[${PLACE}] OPERATOR(pg_catalog.=) a.attcollation,
+          'type', ${BASE_TYPE}, 'runsChecks', COALESCE(${RUNS_CHECKS}, false),
           'isDescending', ${IS_DESCENDING}, 'isNullsFirst', ${IS_NULLS_FIRST},
           'later', ${operatorOf(`CASE WHEN ${IS_DESCENDING} THEN 1 ELSE 5 END`)},
           'equal', ${operatorOf("3")}) ORDER BY k.place)

@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../base/clock.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import type { BackfillState } from "./backfill_state.ts";
-import { isPlan } from "./read_plan.ts";
+import { isPlan, outlineOf } from "./read_plan.ts";
 import { FetchTooLarge, type Job, type Reader, TableChanged } from "./reader.ts";
 import { giveUp } from "./request_tables.ts";
 import { type TableRead, TRY_AGAIN_MS } from "./table_read.ts";
@@ -15,6 +15,7 @@ const LOCKED = "55P03";
 const TIMED_OUT = "57014";
 const ENDED_BY_TIMEOUT = ["25P03", "25P04"];
 const UNDEFINED_TABLE = ["42P01", "3F000"];
+const NO_RIGHT = "42501";
 
 /** A read that began before the stream or a connection was begun anew. */
 export class StaleRead extends Error {}
@@ -59,16 +60,21 @@ export async function settleFailure(
     };
   } else if (isTimeout) {
     readLess(table, jobs[0]!.again?.length, error);
-  } else if (UNDEFINED_TABLE.includes(code ?? "")) {
-    // By its OID it may still be there, under another name.
+  } else if (code === NO_RIGHT || UNDEFINED_TABLE.includes(code ?? "")) {
+    // By its OID it may still be there, under another name; or what it lacks now is known.
     const plan = (await reader.plan([table.oid])).get(table.oid);
     if (plan === undefined) giveUp(table, "it was dropped");
-    else if (isPlan(plan)) changed(new TableChanged(table, plan, undefined), state);
-    else giveUp(table, plan.reason);
+    else if (!isPlan(plan)) giveUp(table, plan.reason);
+    else if (code === NO_RIGHT) giveUp(table, reasonOf(error));
+    else changed(new TableChanged(table, plan, undefined), state);
   } else {
-    giveUp(table, error instanceof Error ? error.message : String(error));
+    giveUp(table, reasonOf(error));
   }
   return hasEnded ? "ended with its connection" : "settled";
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** `keys`: so many were read by themselves; undefined for a part of the scan. */
@@ -89,7 +95,7 @@ function readLess(table: TableRead, keys: number | undefined, error: unknown): v
 function changed({ table, plan, reason }: TableChanged, state: BackfillState): void {
   if (plan === undefined) return giveUp(table, reason ?? "it was dropped");
   logger.info("{table} was changed, and is read anew", { table: table.name });
-  table.plan = plan;
+  table.plan = outlineOf(plan);
   table.name = plan.facts.name;
   state.beginAnew(table);
   state.index();

@@ -19,6 +19,32 @@ export interface ReadPlan {
   readonly filter: string | undefined;
 }
 
+/** What is kept of a plan from one read to the next: a request may be for 10,000 tables. */
+export interface PlanOutline {
+  readonly facts: Pick<TableFacts, "name" | "schema" | "table"> & {
+    readonly ancestors: readonly Named[];
+  };
+  readonly relation: Relation;
+  readonly key: readonly Named[];
+  readonly columns: readonly Named[];
+  readonly filter: string | undefined;
+}
+
+type Named = Pick<ReadColumn, "name">;
+
+export function outlineOf({ facts, relation, key, columns, filter }: ReadPlan): PlanOutline {
+  const { name, schema, table, ancestors } = facts;
+  return {
+    facts: { name, schema, table, ancestors: ancestors.map(named) },
+    relation,
+    key: key.map(named),
+    columns: columns.map(named),
+    filter,
+  };
+}
+
+const named = ({ name }: Named): Named => ({ name });
+
 export interface ReadColumn extends ColumnFacts {
   /** The type as the plugin names it. */
   readonly shownType: string;

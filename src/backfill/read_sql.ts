@@ -1,6 +1,7 @@
 import { quoteIdentifier, quoteLiteral } from "../postgres/connection/sql_text.ts";
 import { PRINTING_PATH } from "../postgres/connection/session_settings.ts";
-import type { ReadPlan } from "./read_plan.ts";
+import type { IndexColumnFacts } from "./read_facts.ts";
+import type { PlanOutline, ReadPlan } from "./read_plan.ts";
 import { quotedName } from "./table_obstacles.ts";
 
 /** Names are found here alone; values are printed as the walsender prints them. */
@@ -34,7 +35,7 @@ export function begin(version: number, timeoutMs: number): string {
 }
 
 /** ONLY: what inherits from a table is a table for itself. */
-export function lock({ facts }: ReadPlan): string {
+export function lock({ facts }: Pick<PlanOutline, "facts">): string {
   return `LOCK TABLE ONLY ${quotedName(facts)} IN ACCESS SHARE MODE`;
 }
 
@@ -90,24 +91,29 @@ function isLater({ key }: ReadPlan, after: readonly string[]): string {
   const operators = key.map(({ later }) => operator(later!));
   if (operators.every((each) => each === operators[0])) {
     const names = key.map(({ name }) => columnName(name)).join(", ");
-    const values = after.map(quoteLiteral).join(", ");
+    const values = key.map((column, place) => literal(column, after[place]!)).join(", ");
     return key.length === 1
       ? `${names} ${operators[0]} ${values}`
       : `ROW(${names}) ${operators[0]} ROW(${values})`;
   }
-  return key.map(({ name }, index) => {
+  return key.map((own, index) => {
     const same = key.slice(0, index).map((column, place) =>
-      `${columnName(column.name)} ${operator(column.equal!)} ${quoteLiteral(after[place]!)}`
+      `${columnName(column.name)} ${operator(column.equal!)} ${literal(column, after[place]!)}`
     );
-    const later = `${columnName(name)} ${operators[index]} ${quoteLiteral(after[index]!)}`;
+    const later = `${columnName(own.name)} ${operators[index]} ${literal(own, after[index]!)}`;
     return `(${[...same, later].join(" AND ")})`;
   }).join(" OR ");
 }
 
 function isEqual({ key }: ReadPlan, values: readonly string[]): string {
-  return key.map(({ name, equal }, index) =>
-    `${columnName(name)} ${operator(equal!)} ${quoteLiteral(values[index]!)}`
+  return key.map((column, index) =>
+    `${columnName(column.name)} ${operator(column.equal!)} ${literal(column, values[index]!)}`
   ).join(" AND ");
+}
+
+/** With its type, which operators of any composite type, and those of OIDs, do not give it. */
+function literal({ type: [schema, name] }: IndexColumnFacts, value: string): string {
+  return `${quoteLiteral(value)}::${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
 }
 
 function operator([schema, name]: readonly [string, string]): string {

@@ -12,7 +12,14 @@ import type { PartRead } from "./chunk.ts";
 import { EMIT_STATEMENT } from "./control_message.ts";
 import { NEWS_CHANNEL } from "./progress.ts";
 import { readPublications } from "./publication_facts.ts";
-import { isPlan, type NoPlan, planRead, type ReadPlan } from "./read_plan.ts";
+import {
+  isPlan,
+  type NoPlan,
+  outlineOf,
+  type PlanOutline,
+  planRead,
+  type ReadPlan,
+} from "./read_plan.ts";
 import { bytesOf, ReadRow } from "./read_row.ts";
 import {
   begin,
@@ -240,11 +247,13 @@ export class Reader {
       if (!isPlan(plan)) {
         throw new TableChanged(table, undefined, plan.reason);
       }
-      const names = (each: ReadPlan) => each.key.map(({ name }) => name);
+      const names = (each: PlanOutline) => each.key.map(({ name }) => name);
       const isSame = plan.facts.name === before.facts.name &&
         plan.relation.qualifiedName === before.relation.qualifiedName &&
         sameNames(names(plan), names(before));
       if (!isSame) throw new TableChanged(table, plan, undefined);
+      // Columns may have come.
+      table.plan = outlineOf(plan);
       found.set(table, plan);
     }
     return found;

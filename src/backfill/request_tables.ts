@@ -6,7 +6,7 @@ import { keyText } from "./changed_keys.ts";
 import { chooseTables, matchesAny } from "./choose_tables.ts";
 import type { OpenRequest } from "./control_message.ts";
 import type { News } from "./news.ts";
-import { isPlan } from "./read_plan.ts";
+import { isPlan, outlineOf } from "./read_plan.ts";
 import type { Reader } from "./reader.ts";
 import { sameNames } from "./table_obstacles.ts";
 import { TableRead } from "./table_read.ts";
@@ -129,7 +129,7 @@ export class RequestTables {
         // Dropped since.
         if (plan === undefined) continue;
         if (isPlan(plan)) {
-          table.plan = plan;
+          table.plan = outlineOf(plan);
           const hidden = hiddenOf(plan.relation.qualifiedName);
           // Whoever forges a mark may say anything.
           if (table.after !== undefined && table.after.length !== plan.key.length) {

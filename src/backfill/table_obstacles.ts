@@ -177,6 +177,13 @@ function ofKey(
       advice(`ALTER TABLE ${quoted} ADD PRIMARY KEY (${columnList(columns)});`),
     );
   }
+  const checked = columns.find(({ runsChecks }) => runsChecks);
+  if (checked !== undefined) {
+    return because(
+      `has a key, ${checked.name}, whose type contains a domain: a read would run the domain's checks`,
+      advice("give it a primary key of another type"),
+    );
+  }
   const isPublished = publishedBy.length > 0 || !PLUGINS[plugin].usesPublications;
   const sent = sentColumns(table, publishedBy, plugin);
   const unsent = columns.find(({ name }) => !sent.some((each) => each.name === name));

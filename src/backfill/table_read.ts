@@ -1,7 +1,7 @@
 import type { Lsn } from "../base/lsn.ts";
 import type { OpenTable } from "./control_message.ts";
 import type { Waiting } from "./progress.ts";
-import type { ReadPlan } from "./read_plan.ts";
+import type { PlanOutline } from "./read_plan.ts";
 
 /** A key that is to be read by itself. */
 export interface AgainEntry {
@@ -43,7 +43,8 @@ export const MAX_AGAIN = 64 * 1024;
 
 /** How far the backfill of one table has come. */
 export class TableRead {
-  plan: ReadPlan | undefined;
+  /** As it was at the last look. */
+  plan: PlanOutline | undefined;
   /** The last key that was read. */
   after: readonly string[] | undefined;
   /** Up to which a mark may say that everything is stored. */

@@ -10,6 +10,7 @@ const SIZES_AT_ONCE = 500;
 /** Of a block beside its rows, and of a row beside its values: PageHeaderData; HeapTupleHeader and ItemId. */
 const PAGE_HEADER_BYTES = 24;
 const ROW_HEADER_BYTES = 28;
+const ALIGNMENT = 8;
 
 /** What the server knows of a table without looking into it. */
 export interface TableSize {
@@ -39,7 +40,8 @@ export function estimateRows(size: TableSize): number {
   }
   // Fewer than one on each page are only those since a crash.
   if (liveRows >= pages) return liveRows;
-  return Math.round((blockBytes - PAGE_HEADER_BYTES) / (ROW_HEADER_BYTES + rowBytes)) * pages;
+  const alignedBytes = ROW_HEADER_BYTES + Math.ceil(rowBytes / ALIGNMENT) * ALIGNMENT;
+  return Math.max(1, Math.floor((blockBytes - PAGE_HEADER_BYTES) / alignedBytes)) * pages;
 }
 
 /** Of one that has ended it is known; of one that has more rows than were expected nobody knows. */

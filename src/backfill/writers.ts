@@ -35,15 +35,17 @@ export async function lookForWriters(
   const rows = await reader.query("look who writes to tables", WRITERS_QUERY, [
     tables.map(({ oid }) => oid),
   ]);
+  const byOid = Map.groupBy(rows, ({ oid }) => Number(oid));
   for (const table of tables) {
-    const present = rows.filter(({ oid }) => Number(oid) === table.oid);
-    if (table.writers?.epoch !== epoch) {
+    const present = byOid.get(table.oid) ?? [];
+    if (present.length > 0 && table.writers?.epoch !== epoch) {
       table.writers = { epoch, holders: new Map(present.map(({ vxid, xid }) => [vxid!, xid])) };
     }
-    const { holders } = table.writers;
-    const still = present.filter((row) => isOf(holders, row));
+    const { writers } = table;
+    const still = present.filter((row) => isOf(writers!.holders, row));
     if (still.length === 0) {
       table.clearedIn = epoch;
+      table.writers = undefined;
       table.waiting = undefined;
       continue;
     }
