@@ -143,7 +143,9 @@ async function prepared<Needed extends object>(
   try {
     await make(directory, list);
   } catch (error) {
-    return new Missing(`what ${list} lists cannot be had: ${(error as Error).message}`);
+    const lines = (error as Error).message.split("\n");
+    const why = lines.find((line) => /\berror\b/i.test(line)) ?? lines[0];
+    return new Missing(`what ${list} lists cannot be had: ${why}`);
   }
   await Deno.writeTextFile(mark, "");
   return use(directory);
@@ -188,6 +190,11 @@ export async function output(
   await written;
   const text = new TextDecoder();
   if (success) return text.decode(stdout);
-  const said = text.decode(stderr).trim() || text.decode(stdout).trim();
+  // Maven ends its colours on stderr, and tells its errors on stdout.
+  const [errors, rest] = [stderr, stdout].map((bytes) =>
+    // deno-lint-ignore no-control-regex
+    text.decode(bytes).replace(/\x1b\[[\d;]*m/g, "").trim()
+  );
+  const said = errors || rest!;
   throw new Error(`${command} ${args.slice(0, 3).join(" ")}: ${said.slice(-2000)}`);
 }
