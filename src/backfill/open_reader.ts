@@ -1,6 +1,7 @@
 import type { PostgresOptions } from "../options.ts";
 import { connect } from "../postgres/connection/connection.ts";
 import { gatherWholeMessages } from "./whole_messages.ts";
+import { JIT_VERSION, NO_JIT } from "./read_sql.ts";
 import { Reader, type ReaderParts } from "./reader.ts";
 
 /**
@@ -35,6 +36,7 @@ export async function openReader(
     if (version >= USER_TIMEOUT_VERSION) {
       await connection.query("limit silence", "SET tcp_user_timeout = 8000");
     }
+    if (version >= JIT_VERSION) await connection.query("compile nothing", `SET ${NO_JIT}`);
     await connection.query("read nothing but tables", TABLES_ALONE);
     gatherWholeMessages(connection.stream);
     return new Reader(connection, version, parts, signal);

@@ -28,7 +28,6 @@ export function begin(version: number, timeoutMs: number): string {
     "enable_bitmapscan = off",
     "enable_sort = off",
     "max_parallel_workers_per_gather = 0",
-    ...version >= JIT_VERSION ? [NO_JIT] : [],
   ];
   return ["BEGIN ISOLATION LEVEL REPEATABLE READ", ...settings.map((each) => `SET LOCAL ${each}`)]
     .join("; ");

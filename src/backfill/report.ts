@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../base/clock.ts";
-import { formatSeconds } from "../base/quantity.ts";
+import { formatSeconds, someOf } from "../base/quantity.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import {
   type BackfillProgress,
@@ -19,6 +19,7 @@ const logger = getLogger(["pg2kinesis", "backfill"]);
 const LINE_EVERY_MS = 10_000;
 /** A wait that is shorter is none of the log's. */
 const WORTH_TELLING_MS = 10_000;
+const NAMED_TOGETHER = 3;
 
 const WAITS_FOR: Readonly<Record<WaitCause, string>> = {
   writer: "a transaction that wrote to it before",
@@ -57,7 +58,7 @@ export class BackfillReport {
     this.#toldRows = state.totals.rows;
     if (!state.isActive) return;
     this.#tellProgress(progress, rate);
-    for (const table of progress.tables) this.#tellWait(table.name, table.waiting);
+    this.#tellWaits(progress.tables);
     this.#tellWait("every table", state.waiting);
   }
 
@@ -79,6 +80,20 @@ export class BackfillReport {
         left: seconds === undefined ? "" : `, done in ${formatSeconds(seconds)}`,
       },
     );
+  }
+
+  /** One transaction may keep hundreds of tables waiting. */
+  #tellWaits(tables: readonly TableProgress[]): void {
+    const waiting = tables.filter((table) => table.waiting !== undefined);
+    const alike = Map.groupBy(
+      waiting,
+      (table) => `${table.waiting!.cause} ${table.waiting!.detail}`,
+    );
+    for (const group of alike.values()) {
+      const sinceMs = Math.min(...group.map((table) => table.waiting!.sinceMs));
+      const names = someOf(group.map(({ name }) => name), NAMED_TOGETHER);
+      this.#tellWait(names, { ...group[0]!.waiting!, sinceMs });
+    }
   }
 
   #tellWait(table: string, waiting: Waiting | undefined): void {

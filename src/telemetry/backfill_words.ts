@@ -83,4 +83,10 @@ export function tableRows(earlier: readonly Snapshot[], now: Snapshot): TableRow
   });
 }
 
+/** A request may be for thousands. */
+export function tablesNotListed({ backfill }: Snapshot): number {
+  const { tables, tablesPending, tablesEnded, tablesGivenUp } = backfill;
+  return Math.max(0, tablesPending + tablesEnded + tablesGivenUp - tables.length);
+}
+
 const keyOf = ({ request, name }: TableProgress) => `${request} ${name}`;

@@ -1,6 +1,6 @@
 import { formatLsn } from "../base/lsn.ts";
 import type { LagLimit } from "../options.ts";
-import { backfillWords, tableRows } from "./backfill_words.ts";
+import { backfillWords, tableRows, tablesNotListed } from "./backfill_words.ts";
 import { blockingStream, conditionOf } from "./condition.ts";
 import { answeredPuts, catchUpWords, estimateCatchUp, ratesBetween } from "./rates.ts";
 import { History } from "./history.ts";
@@ -120,6 +120,7 @@ function describe(
     backfill: {
       words: backfillWords(now, ratesBetween(first, now).rows),
       tables: tableRows([first, before], now),
+      moreTables: tablesNotListed(now),
     },
     totals: {
       changes: progress.changes,

@@ -1,9 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { BackfillState } from "../../src/backfill/backfill_state.ts";
 import { openReader } from "../../src/backfill/open_reader.ts";
 import { isPlan } from "../../src/backfill/read_plan.ts";
 import type { Reader } from "../../src/backfill/reader.ts";
-import { BackfillReport } from "../../src/backfill/report.ts";
 import { TableRead } from "../../src/backfill/table_read.ts";
 import {
   estimateRows,
@@ -14,7 +12,6 @@ import {
 } from "../../src/backfill/table_sizes.ts";
 import { findDebianPostgres, startDebianPostgres } from "../support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
-import { logged } from "../support/logs.ts";
 import { postgresOptions } from "../support/postgres_options.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
@@ -68,32 +65,6 @@ Deno.test("what is expected is not known where one table's size is not, or it tu
   assertEquals(expectedOf(again), undefined);
   again.expect(200);
   assertEquals(expectedOf(again), 330);
-});
-
-Deno.test("the log has no percentage of what is not known", async () => {
-  const lineOf = async (tables: readonly TableRead[] | undefined) => {
-    const state = new BackfillState();
-    state.ledger.requests = [{ id: "r", tables: "all" }];
-    if (tables !== undefined) state.setTables([...tables], "r");
-    const clock = new VirtualClock();
-    const report = new BackfillReport(state, clock);
-    const [line] = await logged(async () => {
-      state.totals.rows = 500;
-      await clock.run(clock.sleep(10_000), 10_000);
-      report.tick();
-    });
-    return line?.text;
-  };
-  const begun = (rows: number, expected: number | undefined) => [table(rows, expected)];
-  assertEquals(
-    await lineOf(begun(500, 10_000)),
-    "backfill r: 5 %, 500 of about 10000 rows, 50 rows a second, done in 3 min",
-  );
-  const unknown = "backfill r: 500 rows, 50 rows a second; how many there are is not known";
-  assertEquals(await lineOf(begun(500, undefined)), unknown);
-  assertEquals(await lineOf(begun(500, 300)), unknown);
-  // Its tables are not looked up yet.
-  assertEquals(await lineOf(undefined), unknown.replace("500", "0"));
 });
 
 async function withReader(db: FreshDatabase, use: (reader: Reader) => Promise<void>) {

@@ -92,6 +92,9 @@ Deno.test("the page has each table's rows, pace and end", () => {
     ],
   );
   using data = new PageData({ snapshot: () => now });
+  const many = { ...now, backfill: { ...now.backfill, tablesPending: 9_000, tablesEnded: 1_000 } };
+  using most = new PageData({ snapshot: () => many });
+  assertEquals(JSON.parse(JSON.stringify(most.since(0, undefined))).now.backfill.moreTables, 9_997);
   const { now: shown } = JSON.parse(JSON.stringify(data.since(0, undefined)));
   assertEquals(shown.backfill.tables.map(({ name }: { name: string }) => name), [
     "public.orders",

@@ -216,9 +216,11 @@ function showFacts(id, facts) {
 }
 
 /** Changes the cells' texts in place, as above. */
-function showBackfill({ words, tables }) {
+function showBackfill({ words, tables, moreTables }) {
   byId("backfill").hidden = tables.length === 0;
-  byId("backfill-words").textContent = words;
+  byId("backfill-words").textContent = moreTables === 0
+    ? words
+    : `${words}; ${count(moreTables)} more tables are not listed`;
   const body = byId("backfill-tables");
   while (body.children.length > tables.length) body.lastChild.remove();
   tables.forEach((table, place) => {
