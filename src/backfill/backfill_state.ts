@@ -1,9 +1,10 @@
 import type { Lsn } from "../base/lsn.ts";
+import { keyText } from "./changed_keys.ts";
 import type { Chunk, Hold } from "./chunk.ts";
 import { Ledger } from "./ledger.ts";
 import { NotedChanges } from "./noted_changes.ts";
 import type { WaitCause, Waiting } from "./progress.ts";
-import { type AgainEntry, MAX_AGAIN, type TableRead } from "./table_read.ts";
+import { type AgainEntry, areTooMany, type TableRead } from "./table_read.ts";
 
 /** A message of this run that has not come back. */
 export interface Sent {
@@ -100,7 +101,7 @@ export class BackfillState {
   /** Keys of tables that are not looked up yet. */
   addEarly(relation: string, key: EarlyKey): void {
     if (this.early === undefined) return;
-    if (++this.#earlyCount > MAX_AGAIN) {
+    if (areTooMany(++this.#earlyCount, keyText(key.entry.values))) {
       const { bound } = key.entry;
       // A later mark says that they are read anew.
       if (bound !== undefined) this.holdUntilNextMark(bound);

@@ -1,6 +1,6 @@
 import type { Lsn } from "../base/lsn.ts";
 import type { Snapshot } from "../postgres/catalog/transaction_snapshot.ts";
-import type { NotedKeys } from "./noted_changes.ts";
+import { notedKey, type NotedKeys } from "./noted_changes.ts";
 import type { ReadRow } from "./read_row.ts";
 import type { AgainEntry, TableRead } from "./table_read.ts";
 
@@ -63,10 +63,12 @@ function lastOf(
   noted: readonly [number, NotedKeys][],
   key: string,
 ): number | "unknown" | undefined {
+  if (noted.length === 0) return undefined;
+  const sought = notedKey(key);
   let last: number | undefined;
   for (const [xid, keys] of noted) {
     if (keys === "all") return "unknown";
-    if (keys.has(key)) last = xid;
+    if (keys.has(sought)) last = xid;
   }
   return last;
 }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Snapshot } from "../postgres/catalog/transaction_snapshot.ts";
 
 /** Keys noted of one transaction in one table; "all": too many, or not known which. */
@@ -9,6 +10,17 @@ const MAX_KEYS_OF_XID = 64 * 1024;
 const MANY_KEYS = 64 * 1024;
 /** Of all: a run that cannot take a snapshot must not fill the memory. */
 const MAX_KEYS = 512 * 1024;
+
+/** Units of a key that is noted as it is. */
+const SHORT_KEY = 256;
+
+/**
+ * What is noted of a key. A text that compresses well may be long and a key all the same, and whoever writes
+ * such keys must not fill the memory. Two of one digest would only be read again.
+ */
+export function notedKey(key: string): string {
+  return key.length <= SHORT_KEY ? key : createHash("sha256").update(key).digest("base64");
+}
 
 /**
  * The keys that were touched by changes that were published and that no snapshot has seen yet: a read may
@@ -37,7 +49,7 @@ export class NotedChanges {
     if (noted === "all") return;
     if (noted === undefined) tables.set(table, noted = new Set());
     const before = noted.size;
-    for (const key of keys) noted.add(key);
+    for (const key of keys) noted.add(notedKey(key));
     this.#count += noted.size - before;
     if (noted.size > MAX_KEYS_OF_XID) this.noteAll(xid, table);
   }

@@ -7,7 +7,7 @@ import type { Publisher } from "../publisher.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import type { Chunk, Part } from "./chunk.ts";
 import { ReadChange } from "./read_row.ts";
-import type { Step } from "./table_read.ts";
+import { areTooMany, type Step } from "./table_read.ts";
 
 const logger = getLogger(["pg2kinesis", "backfill"]);
 
@@ -134,6 +134,7 @@ function settle(part: Part, endLsn: Lsn, state: BackfillState): void {
     const own = before?.step ?? entry.step ?? step;
     own?.again.add(key);
     table.again.set(key, { ...entry, bound: before?.bound ?? entry.bound, step: own });
+    if (areTooMany(table.again.size, key)) return state.beginAnew(table);
   }
   if (step !== undefined) {
     table.after = step.after;

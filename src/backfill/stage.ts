@@ -24,7 +24,7 @@ import { type ControlMessage, MAX_CONTROL_BYTES, parseControlMessage } from "./c
 import type { Place } from "./ledger.ts";
 import { publishChunk } from "./publish_chunk.ts";
 import { FilledChange, lacksValues } from "./read_row.ts";
-import { type AgainEntry, MAX_AGAIN, type TableRead } from "./table_read.ts";
+import { type AgainEntry, areTooMany, type TableRead } from "./table_read.ts";
 
 const logger = getLogger(["pg2kinesis", "backfill"]);
 
@@ -296,7 +296,7 @@ export class BackfillStage {
     const bound = earlier?.bound ?? state.ledger.bound;
     const entry: AgainEntry = { values, xid, bound, step: earlier?.step };
     table.again.set(key, entry);
-    if (table.again.size > MAX_AGAIN) state.beginAnew(table);
+    if (areTooMany(table.again.size, key)) state.beginAnew(table);
     state.wake();
   }
 

@@ -34,12 +34,21 @@ export interface Outcome {
   endLsn: Lsn | undefined;
 }
 
+/** An estimate that is too low by this share of the rows counts as good. */
+export const ESTIMATE_TOLERANCE = 0.01;
 const AGAIN_AT_ONCE = 400;
 export const FIRST_TIMEOUT_MS = 5_000;
 /** Before a table is looked at again that could not be read. */
 export const TRY_AGAIN_MS = 1_000;
 /** Keys to be read again; beyond it the table is read anew. */
-export const MAX_AGAIN = 64 * 1024;
+const MAX_AGAIN = 64 * 1024;
+/** Of all of them, if each were as long as the one at hand. */
+const MAX_AGAIN_UNITS = 16 * 1024 * 1024;
+
+/** Whether with one more key there are too many of them to be kept; long ones sooner. */
+export function areTooMany(count: number, key: string): boolean {
+  return count > MAX_AGAIN || count * key.length > MAX_AGAIN_UNITS;
+}
 
 /** How far the backfill of one table has come. */
 export class TableRead {
@@ -119,7 +128,8 @@ export class TableRead {
 
   /** It grew, or the estimate was too low; rows that were read again do not count. */
   get hasMoreThanExpected(): boolean {
-    return this.expected !== undefined && this.rows - this.readAgain > this.expected;
+    return this.expected !== undefined &&
+      this.rows - this.readAgain > this.expected * (1 + ESTIMATE_TOLERANCE);
   }
 
   get keyNames(): readonly string[] | undefined {

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import type { Reader } from "./reader.ts";
-import type { TableRead } from "./table_read.ts";
+import { ESTIMATE_TOLERANCE, type TableRead } from "./table_read.ts";
 
 const logger = getLogger(["pg2kinesis", "backfill"]);
 
@@ -50,9 +50,6 @@ export function expectedOf(table: TableRead): number | undefined {
   return table.hasMoreThanExpected ? undefined : table.expected;
 }
 
-/** Estimates that are too low by this share of all rows count as good. */
-const TOLERANCE = 0.01;
-
 /** Of several tables; undefined where nobody knows. */
 export function expectedOfAll(tables: readonly TableRead[]): number | undefined {
   let sum = 0, more = 0;
@@ -64,7 +61,7 @@ export function expectedOfAll(tables: readonly TableRead[]): number | undefined 
       more += Math.max(0, rows - expected);
     }
   }
-  return more > sum * TOLERANCE ? undefined : sum;
+  return more > sum * ESTIMATE_TOLERANCE ? undefined : sum;
 }
 
 /** Without tables somebody is about to change: asking for their size would wait. */

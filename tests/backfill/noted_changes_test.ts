@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { NotedChanges } from "../../src/backfill/noted_changes.ts";
+import { NotedChanges, notedKey } from "../../src/backfill/noted_changes.ts";
 
 Deno.test("NotedChanges keeps the keys of transactions that no snapshot has seen", () => {
   const noted = new NotedChanges();
@@ -14,6 +14,15 @@ Deno.test("NotedChanges keeps the keys of transactions that no snapshot has seen
   noted.clear();
   noted.note(5, "t", ["a"]);
   assertEquals(noted.of("t"), [[5, new Set(["a"])]]);
+});
+
+Deno.test("NotedChanges keeps little of a long key, and finds it", () => {
+  const noted = new NotedChanges();
+  const long = "x".repeat(600_000);
+  noted.note(5, "t", [long, `${long}y`]);
+  const [[, keys]] = noted.of("t") as [[number, Set<string>]];
+  assertEquals([...keys].map(({ length }) => length), [44, 44]);
+  assertEquals([keys.has(notedKey(long)), keys.has(notedKey("x"))], [true, false]);
 });
 
 Deno.test("NotedChanges stays within its bounds, and says when a snapshot is due", () => {

@@ -205,6 +205,18 @@ Deno.test("BackfillStage writes a moved key down that lacks values (B7)", async 
   assertEquals([...stream.table.again.keys()], ["5"]);
 });
 
+Deno.test("BackfillStage begins a table anew where keys to be read again would fill the memory", async () => {
+  const stream = new Stream();
+  await stream.begin();
+  const long = "x".repeat(1_000_000);
+  for (let id = 0; id < 16; id++) {
+    await stream.transaction(11 + id, [row("update", [long + id, "new", UNCHANGED], `${id}`)]);
+  }
+  assertEquals([stream.table.again.size, stream.table.round], [16, 0]);
+  await stream.transaction(30, [row("update", [`${long}y`, "new", UNCHANGED], "17")]);
+  assertEquals([stream.table.again.size, stream.table.round], [0, 1]);
+});
+
 Deno.test("BackfillStage reads again what a TRUNCATE that the snapshot does not see empties meanwhile", async () => {
   const stream = new Stream();
   await stream.begin();
