@@ -112,16 +112,23 @@ export function streamProblem(
       remedy: { kind: "advice", text: advice },
     };
   }
-  if (distribution === "AUTO") {
-    const advice = "use a stream whose RecordDistributionStrategy is USER_PARTITION_KEY";
-    return {
-      found: `stream ${name} (${region}) spreads records over its shards without regard to ` +
-        "partition keys (RecordDistributionStrategy AUTO), so no order could be kept",
-      advice,
-      remedy: { kind: "advice", text: advice },
-    };
-  }
-  return undefined;
+  return distributionProblem(name, region, distribution);
+}
+
+/** Why a stream keeps no order; undefined if it does. */
+export function distributionProblem(
+  name: string,
+  region: string,
+  distribution: StreamSummary["distribution"],
+): Problem | undefined {
+  if (distribution !== "AUTO") return undefined;
+  const advice = "use a stream whose RecordDistributionStrategy is USER_PARTITION_KEY";
+  return {
+    found: `stream ${name} (${region}) spreads records over its shards without regard to ` +
+      "partition keys (RecordDistributionStrategy AUTO), so no order could be kept",
+    advice,
+    remedy: { kind: "advice", text: advice },
+  };
 }
 
 type Ask = <T>(verb: string, action: string, call: () => Promise<T>) => Promise<T>;

@@ -3,6 +3,7 @@ import { RunError } from "../../base/errors.ts";
 import type { KinesisApi } from "../client/kinesis_api.ts";
 import type { Clock } from "../../base/clock.ts";
 import { type Asked, classify, KEPT, refusalError } from "../client/kinesis_failure.ts";
+import { distributionProblem } from "./open_stream.ts";
 
 const LOOK_EVERY_MS = 60_000;
 /** However many errors there are: an account may ask 20 times a second, for all that it runs. */
@@ -12,7 +13,8 @@ const log = getLogger(["pg2kinesis", "kinesis"]);
 
 /**
  * Notices that the stream was deleted and made again: a new stream of the same name takes puts as if
- * nothing had happened, while all that was confirmed to PostgreSQL is gone with the old one.
+ * nothing had happened, while all that was confirmed to PostgreSQL is gone with the old one. Notices, too,
+ * that it was told to spread records without their partition keys.
  */
 export class StreamWatch {
   #looking: Promise<RunError | undefined> | undefined;
@@ -61,12 +63,20 @@ export class StreamWatch {
     const { streamName: stream, api: { region } } = this;
     try {
       await this.turn();
-      const { createdAt, status } = await this.api.describeStream(stream, this.closing);
+      const { createdAt, status, distribution } = await this.api.describeStream(
+        stream,
+        this.closing,
+      );
       if (status === "DELETING") {
         return new RunError(
           `stream ${stream} (${region}) is being deleted; ${KEPT}: recreate the stream, or name ` +
             "another with --stream-name, and start again",
         );
+      }
+      // Which may be switched on at any time.
+      const problem = distributionProblem(stream, region, distribution);
+      if (problem !== undefined) {
+        return new RunError(`${problem.found}; ${KEPT}: ${problem.advice}`);
       }
       if (createdAt === undefined || this.createdAt === undefined) return undefined;
       if (createdAt === this.createdAt) return undefined;

@@ -206,6 +206,24 @@ for (const [aggregation, isIdle] of [["kpl", false], ["none", false], ["kpl", tr
   });
 }
 
+Deno.test("StreamWriter stops within a minute when its stream no longer goes by partition keys", async () => {
+  const simulation = new Simulation();
+  const { clock, api } = simulation;
+  await simulation.run({ aggregation: "none" }, async (writer) => {
+    await addAndFlush(writer, new CountingTicket(), ["1"]);
+    await writer.drain();
+    const asItWas = await api.describeStream(STREAM, new AbortController().signal);
+    api.describeStream = () => Promise.resolve({ ...asItWas, distribution: "AUTO" });
+    const since = clock.now();
+    const error = await writer.failure;
+    assertMatch(
+      error.message,
+      /RecordDistributionStrategy AUTO.*; the slot keeps what is not stored/,
+    );
+    assert(clock.now() - since < 65_000);
+  });
+});
+
 Deno.test("StreamWriter's drain gives up when its signal aborts, and the writer goes on", async () => {
   const simulation = new Simulation({
     faults: { script: new Map([[1, "slow-after"]]), slowMs: 5_000 },
