@@ -180,6 +180,8 @@ export class BackfillState {
       else take(this.holds[i]!.lsn);
     }
     for (const table of this.tables ?? []) {
+      // There may be thousands without any.
+      if (table.again.size === 0) continue;
       for (const { bound } of table.again.values()) if (bound !== undefined) take(bound);
     }
     for (const keys of this.early?.values() ?? []) {

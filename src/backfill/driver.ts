@@ -28,6 +28,7 @@ const logger = getLogger(["pg2kinesis", "backfill"]);
 const MARK_EVERY_MS = 10_000;
 /** So often what was asked is taken over. */
 const TAKE_OVER_MS = 1_000;
+const NAME_EVERY_MS = 1_000;
 /** Tables whose size is not known, or was too low, are asked for it this often. */
 const SIZE_EVERY_MS = 10_000;
 /** A mark or ping that took longer to come back: the run is behind, and nothing is read. */
@@ -57,6 +58,7 @@ export class BackfillDriver implements Disposable {
   readonly #tables: RequestTables;
   readonly #chooser: Chooser;
   #name = "";
+  #namedMs = -Infinity;
   /** What heals by itself, as a failover does, and what does not. */
   readonly #interruption: LastingTrouble;
   readonly #refusal: LastingTrouble;
@@ -154,6 +156,7 @@ export class BackfillDriver implements Disposable {
     state.beginEpoch();
     state.waitFor(undefined, 0);
     this.#name = "";
+    this.#namedMs = -Infinity;
     return reader;
   }
 
@@ -253,9 +256,11 @@ export class BackfillDriver implements Disposable {
     }
   }
 
-  /** Says in `pg_stat_activity` how far it is. */
+  /** Says in `pg_stat_activity` how far it is. To find that out takes longer with each table. */
   async #showName(reader: Reader): Promise<void> {
-    const { state, slot } = this.parts;
+    const { state, slot, clock } = this.parts;
+    if (clock.now() - this.#namedMs < NAME_EVERY_MS) return;
+    this.#namedMs = clock.now();
     const { progress } = this.report;
     const current = progress.tables.find((table) => table.waiting !== undefined) ??
       progress.tables.find((table) => table.state === "reading");

@@ -112,10 +112,13 @@ export class BackfillReport {
     const { waiting, tables = [] } = this.state;
     if (waiting !== undefined) return waiting;
     // What others wait for delays nobody while one is read.
-    const open = tables.filter(({ outcome, isScanned }) => outcome === undefined && !isScanned);
-    return open.find((table) => table.waiting === undefined && table.beganMs !== undefined)
-      ? undefined
-      : open.find((table) => table.waiting !== undefined)?.waiting;
+    let first: Waiting | undefined;
+    for (const table of tables) {
+      if (table.outcome !== undefined || table.isScanned) continue;
+      if (table.waiting === undefined && table.beganMs !== undefined) return undefined;
+      first ??= table.waiting;
+    }
+    return first;
   }
 
   get progress(): BackfillProgress {
