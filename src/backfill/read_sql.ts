@@ -71,8 +71,10 @@ export function unreadColumns(
   return new Set(columns.map(({ name }) => name).filter((name) => !names.includes(name)));
 }
 
-export function declare(query: string): string {
-  return `${FINDING_PATH}; DECLARE ${CURSOR} NO SCROLL CURSOR FOR ${query}; ${PRINT_PATH}`;
+/** `before`: the cursor is open, of another table. It ends with its transaction at the latest. */
+export function declare(query: string, before: boolean): string {
+  const close = before ? `CLOSE ${CURSOR}; ` : "";
+  return `${close}${FINDING_PATH}; DECLARE ${CURSOR} NO SCROLL CURSOR FOR ${query}; ${PRINT_PATH}`;
 }
 
 /** The plan's columns, those of the key, and whether the row filter holds. */

@@ -38,6 +38,8 @@ import type { AgainEntry, TableRead } from "./table_read.ts";
 
 /** Of one FETCH. A client that stands still leaves the server writing no more than the sockets hold. */
 const FETCH_BYTES = 128 * 1024;
+/** The first FETCH is for one row; a small table is read with few. */
+const FETCH_GROWTH = 4;
 /** A FETCH whose rows are so much larger than those before them is given up, and made smaller. */
 const MAX_FETCH_BYTES = 48 * 1024 * 1024;
 /** Beside the statements' own limits: the way to the server went silent. */
@@ -148,6 +150,7 @@ export class Reader {
           Math.max(1, maxRows),
           limits.timeoutMs,
           endMs,
+          parts.length > 0,
         );
         parts.push(part);
         maxBytes -= bytes;
@@ -266,6 +269,7 @@ export class Reader {
     maxRows: number,
     timeoutMs: number,
     endMs: number,
+    hasCursor: boolean,
   ): Promise<{ readonly part: PartRead; readonly bytes: number }> {
     const { plugin, excludedOf, needsPrimaryKey, clock } = this.parts;
     const { round } = table;
@@ -277,7 +281,8 @@ export class Reader {
     const query = again === undefined
       ? scanRows(plan, excluded, table.after)
       : rowsOfKeys(plan, excluded, again.map(([, { values }]) => values));
-    await this.query(`read ${table.name}`, declare(query), undefined, timeoutMs + SILENCE_MS);
+    const statement = declare(query, hasCursor);
+    await this.query(`read ${table.name}`, statement, undefined, timeoutMs + SILENCE_MS);
     const rows: ReadRow[] = [];
     let bytes = 0;
     let isScanned = false;
@@ -304,9 +309,8 @@ export class Reader {
         throw new FetchTooLarge(rows.length);
       }
       const fit = Math.floor(FETCH_BYTES / Math.max(1, fetched.bytes / Math.max(1, fetched.rows)));
-      count = Math.max(1, Math.min(count * 2, fit));
+      count = Math.max(1, Math.min(count * FETCH_GROWTH, fit));
     }
-    await this.query("close the cursor", `CLOSE ${CURSOR}`);
     return {
       part: { table, rows, isScanned: again === undefined && isScanned, again, round },
       bytes,

@@ -169,10 +169,10 @@ for (const server of servers) {
       create table by_domain (id dd primary key); insert into by_domain values (1), (2);
       create table t0 (id d[] primary key); create table t1 (id c primary key);
       create table t2 (id cc primary key); create table t3 (id r primary key);
-      create table t4 (id da primary key); create table t5 (id c[] primary key)`);
+      create table t4 (id da primary key); create table t5 (id c[] primary key); create table t6 (id r_multirange primary key)`);
     const before = server.logs().length;
     await withReader(db, async (reader) => {
-      for (let index = 0; index <= 5; index++) {
+      for (let index = 0; index <= 6; index++) {
         const error = await planned(reader, `public.t${index}`).catch((error) => error);
         assertMatch(error.message, /whose type contains a domain/);
       }
