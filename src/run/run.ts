@@ -5,7 +5,7 @@ import { RunError } from "../base/errors.ts";
 import type { RunOptions } from "../options.ts";
 import { placeOf } from "../postgres/connection/connect_failure.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
-import { SLOT_TAKEN } from "../postgres/session/same_server.ts";
+import { SLOT_TAKEN, SlotInDoubt } from "../postgres/session/same_server.ts";
 import { standBy } from "../postgres/slot/stand_by.ts";
 import { RunObserver } from "../telemetry/observer.ts";
 import { outliveHangUp } from "./catalog_refresh.ts";
@@ -28,7 +28,7 @@ export async function run(options: RunOptions): Promise<void> {
     const { observer } = observed;
     using _hangUp = outliveHangUp(() => observer.snapshot().state === "standby");
     if (options.slot.standby) await takeTurns(options, observer, stop.signal);
-    else await follow(options, observer, systemClock, stop.signal);
+    else await followAlone(options, observer, stop.signal);
   } catch (error) {
     // Whatever a stop interrupts fails in its own way; nothing was lost by it.
     if (!stop.signal.aborted) throw forOperator(error);
@@ -52,6 +52,22 @@ async function observe({ postgres, slot, stream, telemetry }: RunOptions) {
   const { serveTelemetry } = await import("../telemetry/telemetry_server.ts");
   const server = serveTelemetry(telemetry.metricsAddress, telemetry, observer);
   return { observer, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+/** Begins again where another client came between: as a new run, but with the slot that is there. */
+async function followAlone(
+  options: RunOptions,
+  observer: RunObserver,
+  stop: AbortSignal,
+): Promise<void> {
+  for (let { slot } = options;; slot = { ...slot, create: false, recreate: false }) {
+    try {
+      return await follow({ ...options, slot }, observer, systemClock, stop);
+    } catch (error) {
+      if (stop.aborted || !(error instanceof SlotInDoubt)) throw error;
+      logger.warn("{message}", { message: error.message });
+    }
+  }
 }
 
 /**
@@ -78,7 +94,8 @@ async function takeTurns(
       // The server may have gone away together with whoever followed the slot.
       if (!isTaken && !(hasBegun && error.transient)) throw error;
       hasBegun = true;
-      logger.warn("{message}; standing by", { message: error.message });
+      if (error instanceof SlotInDoubt) logger.warn("{message}", { message: error.message });
+      else logger.warn("{message}; standing by", { message: error.message });
       if (!isTaken) await systemClock.sleep(RETRY_MS, stop);
     }
   }

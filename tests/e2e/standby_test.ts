@@ -103,11 +103,10 @@ Deno.test("pg2kinesis --standby survives a restart of the server, active and wai
   await active.kill9();
   await db.sql("insert into t values (3)");
   await waitUntilConfirmed(db, waiting);
-  assertEquals((await storedTexts(kinesis, stream)).map((text) => text.split(",").at(-1)), [
-    "1",
-    "2",
-    "3",
-  ]);
+  const stored = (await storedTexts(kinesis, stream)).map((text) => text.split(",").at(-1)!);
+  // What a crash of the server made it forget is confirmed comes again, and all behind it.
+  assertEquals([...new Set(stored)], ["1", "2", "3"]);
+  assertEquals(stored.at(-1), "3");
 });
 
 Deno.test("pg2kinesis --standby that has waited tries again when the server has no room for it at its turn", async () => {

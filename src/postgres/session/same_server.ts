@@ -38,6 +38,17 @@ export interface GoOn {
 export const SLOT_TAKEN = "55006";
 
 /**
+ * Another client followed the slot, or may have, since this one did. It began at what was confirmed, so it may
+ * have stored again what this run stored before, and have ended in the middle of that: whoever follows the
+ * slot next begins there too, and brings the rest.
+ */
+export class SlotInDoubt extends PostgresError {
+  constructor(message: string) {
+    super(message, { transient: false, code: SLOT_TAKEN });
+  }
+}
+
+/**
  * Checks that what answers now is what answered before, with all that was not received yet; gives
  * the LSN to go on from. `place` names the server for a person.
  * @throws {PostgresError} that says what was lost; with the code {@linkcode SLOT_TAKEN} when another

@@ -12,7 +12,7 @@ import { ReplicationSession, type ServerIdentity } from "./replication_session.t
 import type { ReplicationSource, SourceStats } from "./replication_source.ts";
 import { reconnect } from "./reconnect.ts";
 import { ResumePoint } from "./resume_point.ts";
-import { SLOT_TAKEN, whereToGoOn } from "./same_server.ts";
+import { SLOT_TAKEN, SlotInDoubt, whereToGoOn } from "./same_server.ts";
 import { ServerWatch } from "./server_watch.ts";
 import { SlotLease } from "./slot_lease.ts";
 import type { SlotRow } from "../slot/slot_row.ts";
@@ -271,6 +271,15 @@ class Source implements ReplicationSource {
       wasTaken: this.#wasTaken,
       heldBy: (pid) => this.#heldBy(pid),
     });
+    if (slot.standby || this.#wasTaken) {
+      const name = JSON.stringify(slot.name);
+      throw new SlotInDoubt(
+        `another client ${
+          this.#wasTaken ? "followed" : "may have followed"
+        } the slot ${name} while ` +
+          "the connection was lost, so what was not confirmed is read again",
+      );
+    }
     if (branch !== undefined) this.#leaveTimeline(branch);
     this.#queue.push([{ kind: "timeline", timelines, branch }], 0);
     if (lsn < this.#resume.lsn) this.#resume.rewind(lsn);

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { SLOT_TAKEN } from "../../../src/postgres/session/same_server.ts";
+import { SLOT_TAKEN, SlotInDoubt } from "../../../src/postgres/session/same_server.ts";
 import { PostgresError } from "../../../src/postgres/connection/postgres_error.ts";
 import { startEmbeddedPostgres } from "../../support/embedded_postgres.ts";
 import { type FreshDatabase, freshDatabase } from "../../support/shared_postgres.ts";
@@ -177,27 +177,43 @@ for (const standby of [false, true]) {
       return;
     }
     await waitFor(() => !source.isOurs, { what: "the other client to be seen" });
-    // It goes away without having moved the slot: nobody stored more than we know of.
-    await other[Symbol.asyncDispose]();
-    await waitFor(() => source.isOurs, { what: "the slot to be ours again" });
-    await insertAndTake(db, following, 2);
-
-    proxy.stall();
-    await free(db);
-    const third = await Following.start(db, "test_decoding");
-    proxy.heal();
-    await waitFor(() => !source.isOurs, { what: "the other client to be seen" });
-    await insertAndTake(db, third, 3);
-    await third.until((message) => {
+    await insertAndTake(db, other, 2);
+    await other.until((message) => {
       if (message.kind !== "keepalive") return false;
-      third.flushLsn = message.walEnd;
+      other.flushLsn = message.walEnd;
       return true;
     });
-    await third[Symbol.asyncDispose]();
+    await other[Symbol.asyncDispose]();
     const error = await toTheEnd(following).catch((error) => error);
     assert(error instanceof PostgresError, String(error));
     assertEquals(error.code, SLOT_TAKEN);
     assert(error.message.includes("moved by another client"), error.message);
     assert(!source.isOurs);
+  });
+}
+
+for (const standby of [false, true]) {
+  const how = standby ? "unseen, with --standby" : "seen, without";
+  Deno.test(`a slot that another client has followed is read again, though it was not moved (${how})`, async () => {
+    await using db = await withTable();
+    using proxy = new Proxy(server);
+    await using following = await Following.start(db, "test_decoding", {
+      ...through(proxy),
+      slot: { standby },
+    });
+    await insertAndTake(db, following, 1);
+    proxy.stall();
+    await free(db);
+    // It may have stored again what we stored, and be killed in the middle of that.
+    const other = await Following.start(db, "test_decoding");
+    if (!standby) {
+      proxy.heal();
+      await waitFor(() => !following.source.isOurs, { what: "the other client to be seen" });
+    }
+    await other[Symbol.asyncDispose]();
+    proxy.heal();
+    const error = await following.source.taken;
+    assert(error instanceof SlotInDoubt, error.message);
+    await assertFails(toTheEnd(following), [db.slot, "is read again"], false);
   });
 }
