@@ -137,12 +137,13 @@ for (const server of servers) {
       for (const [index, [type, ...values]] of KEYS.entries()) {
         await t.step(type, async () => {
           const name = `k.t${index}`;
+          const inserts = values.map((value, place) =>
+            `insert into ${name} values (${value}, ${place}); insert into ${name}_2 values (1, ${value})`
+          );
           await db.sql(`create table ${name} (id ${type} primary key, place int);
-            create table ${name}_2 (one int, id ${type}, primary key (one, id))`);
-          for (const [place, value] of values.entries()) {
-            await db.sql(`insert into ${name} values (${value}, ${place})`);
-            await db.sql(`insert into ${name}_2 values (1, ${value})`);
-          }
+            create table ${name}_2 (one int, id ${type}, primary key (one, id)); ${
+            inserts.join("; ")
+          }`);
           const wanted =
             (await db.sql(`select format('%s', id) as id from ${name} order by ${name}.id`))
               .map(({ id }) => id);
