@@ -65,9 +65,13 @@ async function followAlone(
       return await follow({ ...options, slot }, observer, systemClock, stop);
     } catch (error) {
       if (stop.aborted || !(error instanceof SlotInDoubt)) throw error;
-      logger.warn("{message}", { message: error.message });
+      sayInDoubt(error);
     }
   }
+}
+
+function sayInDoubt({ message }: SlotInDoubt): void {
+  logger.warn("{message}; what was not confirmed is read again", { message });
 }
 
 /**
@@ -94,7 +98,7 @@ async function takeTurns(
       // The server may have gone away together with whoever followed the slot.
       if (!isTaken && !(hasBegun && error.transient)) throw error;
       hasBegun = true;
-      if (error instanceof SlotInDoubt) logger.warn("{message}", { message: error.message });
+      if (error instanceof SlotInDoubt) sayInDoubt(error);
       else logger.warn("{message}; standing by", { message: error.message });
       if (!isTaken) await systemClock.sleep(RETRY_MS, stop);
     }

@@ -214,6 +214,6 @@ for (const standby of [false, true]) {
     proxy.heal();
     const error = await following.source.taken;
     assert(error instanceof SlotInDoubt, error.message);
-    await assertFails(toTheEnd(following), [db.slot, "is read again"], false);
+    await assertFails(toTheEnd(following), [db.slot, "followed the slot"], false);
   });
 }
