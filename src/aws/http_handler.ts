@@ -1,4 +1,4 @@
-import { RunError } from "../base/errors.ts";
+import { NotSent, RunError } from "../base/errors.ts";
 import { registerSecret } from "../base/redaction.ts";
 import { awsAuthorities, checkSystemAuthorities } from "./authorities.ts";
 import { checkProxies, type Environment, type Proxy, proxyFor } from "./proxy.ts";
@@ -20,6 +20,8 @@ export interface SdkRequestOptions {
   readonly abortSignal?: AbortSignal;
   /** Milliseconds until the last byte of the answer. */
   readonly requestTimeout?: number;
+  /** Asked as the request is sent; false: a {@linkcode NotSent} instead. */
+  readonly maySend?: (() => boolean) | undefined;
 }
 
 /** A whole answer, as the SDK takes it. */
@@ -82,6 +84,7 @@ export class HttpHandler {
     options: SdkRequestOptions = {},
   ): Promise<{ readonly response: HttpAnswer }> {
     const { abortSignal, requestTimeout = this.settings.timeoutMs } = options;
+    if (options.maySend?.() === false) throw new NotSent();
     const { method, headers, body } = request;
     const url = urlOf(request);
     const proxy = this.settings.isDirect ? undefined : proxyFor(url, this.#env);

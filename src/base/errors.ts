@@ -21,3 +21,12 @@ export class TooLargeError extends Error {
     super(`a text of ${bytes} bytes or more is longer than any record can be`);
   }
 }
+
+/** A request that may not be sent any more, when it is ready. Nothing left this host. */
+export class NotSent extends Error {
+  override name = "NotSent";
+
+  constructor() {
+    super("the request may not be sent any more");
+  }
+}

@@ -47,12 +47,18 @@ export interface StreamSummary {
  */
 export interface KinesisApi {
   readonly region: string;
-  putRecord(request: PutRecordRequest, signal: AbortSignal): Promise<StoredAt>;
+  /** `maySend` is asked as the request is sent; where it may not, a `NotSent` comes. */
+  putRecord(
+    request: PutRecordRequest,
+    signal: AbortSignal,
+    maySend?: () => boolean,
+  ): Promise<StoredAt>;
   /** The results stand in the order of `records`. */
   putRecords(
     streamName: string,
     records: readonly RecordToPut[],
     signal: AbortSignal,
+    maySend?: () => boolean,
   ): Promise<readonly PutRecordsResult[]>;
   /** All shards of the stream, closed ones included, from all pages. */
   listShards(streamName: string, signal: AbortSignal): Promise<readonly ListedShard[]>;

@@ -115,9 +115,13 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
     readonly region: string,
   ) {}
 
-  async putRecord(request: Parameters<KinesisApi["putRecord"]>[0], signal: AbortSignal) {
+  async putRecord(
+    request: Parameters<KinesisApi["putRecord"]>[0],
+    signal: AbortSignal,
+    maySend?: () => boolean,
+  ) {
     const answer = await this.puts.putRecord(request, {
-      abortSignal: signal,
+      ...{ abortSignal: signal, maySend },
       requestTimeout: timeoutFor(request.data.length),
     });
     return {
@@ -130,10 +134,11 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
     streamName: string,
     records: Parameters<KinesisApi["putRecords"]>[1],
     signal: AbortSignal,
+    maySend?: () => boolean,
   ): Promise<readonly PutRecordsResult[]> {
     const bytes = records.reduce((sum, record) => sum + record.data.length, 0);
     const { Records = [] } = await this.puts.putRecords(streamName, records, {
-      abortSignal: signal,
+      ...{ abortSignal: signal, maySend },
       requestTimeout: timeoutFor(bytes),
     });
     if (Records.length !== records.length) {

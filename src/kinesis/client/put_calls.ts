@@ -21,6 +21,8 @@ export interface PutOptions {
   readonly abortSignal: AbortSignal;
   /** Milliseconds until the last byte of the answer. */
   readonly requestTimeout: number;
+  /** Asked as the request is sent, which may be long after the call: credentials may have to be fetched first. */
+  readonly maySend?: (() => boolean) | undefined;
 }
 
 /** The two calls that store records, on one of the service's wires. Errors are the SDK's. */

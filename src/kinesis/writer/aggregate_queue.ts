@@ -92,12 +92,13 @@ export class AggregateQueue implements LaneQueue {
     return { bytes: putBytes, records: 1, userRecords: count };
   }
 
-  async send(signal: AbortSignal): Promise<void> {
+  async send(signal: AbortSignal, maySend: () => boolean): Promise<void> {
     const { api, streamName } = this.#context;
     const sequenceNumberForOrdering = this.#lastSequenceNumber;
     this.#answer = await api.putRecord(
       { streamName, sequenceNumberForOrdering, ...this.#current! },
       signal,
+      maySend,
     );
   }
 

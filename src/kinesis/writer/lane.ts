@@ -1,3 +1,4 @@
+import { NotSent } from "../../base/errors.ts";
 import type { Histogram } from "../../base/histogram.ts";
 import type { Backoff } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -37,7 +38,7 @@ export interface LaneContext {
   readonly asked: Asked;
   /** Aborts when the writer closes. */
   readonly closing: AbortSignal;
-  /** Whether records may be put now; asked before each put. */
+  /** Whether records may be put now; asked before each put, and once more as it is sent. */
   readonly mayPut: () => boolean;
   /** Gets how long each answered put took. */
   readonly putSeconds: Histogram;
@@ -173,13 +174,14 @@ export class Lane {
 
   /** Gives whether all of it is stored. */
   async #put(request: PutRequest): Promise<boolean> {
-    const { clock, closing, owner } = this.context;
+    const { clock, closing, owner, mayPut } = this.context;
     const startedMs = clock.now();
     this.pacer.started(startedMs, request);
     this.stats.puts++;
     try {
-      await this.queue.send(closing);
+      await this.queue.send(closing, mayPut);
     } catch (error) {
+      if (error instanceof NotSent) return false;
       if (!closing.aborted) await this.#onError(error, request, request);
       else this.#isRetired = true;
       return false;

@@ -58,8 +58,8 @@ export interface LaneQueue {
   ): void;
   /** What is first in line; the queue must not be empty. */
   next(limits: PutLimits): PutRequest;
-  /** Puts what `next` gave; resolves when that was answered. */
-  send(signal: AbortSignal): Promise<void>;
+  /** Puts what `next` gave; resolves when that was answered. `maySend` is asked as it is sent. */
+  send(signal: AbortSignal, maySend: () => boolean): Promise<void>;
   /** The next request no longer names the record that it must follow; that one is stored. */
   forgetPredecessor(): void;
   /** Acknowledges what the answer says is stored. */

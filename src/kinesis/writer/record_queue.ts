@@ -119,7 +119,7 @@ export class RecordQueue implements LaneQueue {
     return { bytes, records, userRecords: records };
   }
 
-  async send(signal: AbortSignal): Promise<void> {
+  async send(signal: AbortSignal, maySend: () => boolean): Promise<void> {
     const { api, streamName } = this.#context;
     this.#results = await api.putRecords(
       streamName,
@@ -129,6 +129,7 @@ export class RecordQueue implements LaneQueue {
         explicitHashKey: record.everyShard ? this.#shard.startText : undefined,
       })),
       signal,
+      maySend,
     );
   }
 

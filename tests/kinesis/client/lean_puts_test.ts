@@ -1,8 +1,9 @@
 /** What our own puts make of an answer, held against the SDK's client. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { KinesisClient, PutRecordCommand, PutRecordsCommand } from "@aws-sdk/client-kinesis";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import type { HttpHandler, SdkRequest } from "../../../src/aws/http_handler.ts";
+import { NotSent } from "../../../src/base/errors.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { AnsweringHandler } from "../../../src/kinesis/client/answered_call.ts";
 import { connectKinesis } from "../../../src/kinesis/client/kinesis_client.ts";
@@ -123,3 +124,31 @@ Deno.test("puts go where the SDK's client sends them, whichever account a stream
     assertEquals([ours], hosts.splice(0));
   }
 });
+
+for (const wire of ["json", "cbor"] as const) {
+  Deno.test(`a put that may not be sent any more once it is ready does not leave (${wire})`, async () => {
+    let requests = 0;
+    await using server = serveHttp(0, () => {
+      requests++;
+      return Promise.resolve({ status: 500, contentType: JSON_TYPE, body: "{}" });
+    });
+    const endpoint = `http://127.0.0.1:${server.port}`;
+    const api = await connectKinesis({ endpoint, region: "us-east-1", credentials, wire });
+    try {
+      for (
+        const call of [
+          (maySend: () => boolean) => api.putRecord(put, signal, maySend),
+          (maySend: () => boolean) => api.putRecords("changes", [record], signal, maySend),
+        ]
+      ) {
+        let maySend = true;
+        const called = call(() => maySend);
+        maySend = false;
+        await assertRejects(() => called, NotSent);
+      }
+    } finally {
+      api.close();
+    }
+    assertEquals(requests, 0);
+  });
+}

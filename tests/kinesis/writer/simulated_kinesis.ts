@@ -6,6 +6,7 @@ import type {
   StoredAt,
   StreamSummary,
 } from "../../../src/kinesis/client/kinesis_api.ts";
+import { NotSent } from "../../../src/base/errors.ts";
 import type { Clock } from "../../../src/base/clock.ts";
 import type { ListedShard } from "../../../src/kinesis/client/listed_shard.ts";
 import { ConnectionCut, type FaultyService } from "../../support/fault_server/faulty_service.ts";
@@ -25,6 +26,8 @@ export class SimulatedKinesis implements KinesisApi {
   readonly region = "us-east-1";
   /** The puts that are under way at this moment. */
   putsInFlight = 0;
+  /** From the call of a put until it is ready to be sent, as while credentials are fetched. */
+  readyMs = 0;
   /** Told before each request leaves. */
   onRequest: (records: readonly RecordToPut[]) => void = () => {};
 
@@ -35,7 +38,12 @@ export class SimulatedKinesis implements KinesisApi {
     private readonly random: () => number,
   ) {}
 
-  async putRecord(request: PutRecordRequest, signal: AbortSignal): Promise<StoredAt> {
+  async putRecord(
+    request: PutRecordRequest,
+    signal: AbortSignal,
+    maySend?: () => boolean,
+  ): Promise<StoredAt> {
+    await this.#ready(maySend);
     this.onRequest([request]);
     const { ShardId, SequenceNumber } = await this.#put("PutRecord", {
       StreamName: request.streamName,
@@ -49,7 +57,9 @@ export class SimulatedKinesis implements KinesisApi {
     streamName: string,
     records: readonly RecordToPut[],
     signal: AbortSignal,
+    maySend?: () => boolean,
   ): Promise<readonly PutRecordsResult[]> {
+    await this.#ready(maySend);
     this.onRequest(records);
     const input = { StreamName: streamName, Records: records.map(toJson) };
     const { Records } = await this.#put("PutRecords", input, signal);
@@ -58,6 +68,11 @@ export class SimulatedKinesis implements KinesisApi {
         ? { kind: "refused", code: result.ErrorCode, message: result.ErrorMessage }
         : { kind: "stored", shardId: result.ShardId }
     );
+  }
+
+  async #ready(maySend: () => boolean = () => true): Promise<void> {
+    if (this.readyMs > 0) await this.clock.sleep(this.readyMs);
+    if (!maySend()) throw new NotSent();
   }
 
   async listShards(streamName: string, signal: AbortSignal): Promise<readonly ListedShard[]> {

@@ -352,3 +352,24 @@ Deno.test("StreamWriter puts nothing while it may not, neither new nor again, an
   });
   assertEquals(simulation.texts, Array.from({ length: 100 }, (_, i) => String(i)));
 });
+
+for (const aggregation of ["kpl", "none"] as const) {
+  Deno.test(`StreamWriter sends no put that was allowed, but is ready too late (${aggregation})`, async () => {
+    const simulation = new Simulation();
+    const requests = watchRequests(simulation);
+    simulation.api.readyMs = 500;
+    let mayPut = true;
+    await simulation.run({ aggregation, mayPut: () => mayPut }, async (writer) => {
+      const ticket = new CountingTicket();
+      writer.add("k", "0", ticket);
+      await writer.flush();
+      mayPut = false;
+      writer.add("k", "1", ticket);
+      await simulation.clock.sleep(60_000);
+      assertEquals(requests.length, 0);
+      mayPut = true;
+      await writer.drain();
+    });
+    assertEquals(simulation.texts, ["0", "1"]);
+  });
+}
