@@ -272,12 +272,9 @@ class Source implements ReplicationSource {
       heldBy: (pid) => this.#heldBy(pid),
     });
     if (slot.standby || this.#wasTaken) {
-      const name = JSON.stringify(slot.name);
+      const how = this.#wasTaken ? "followed" : "may have followed";
       throw new SlotInDoubt(
-        `another client ${
-          this.#wasTaken ? "followed" : "may have followed"
-        } the slot ${name} while ` +
-          "the connection was lost, so what was not confirmed is read again",
+        `another client ${how} the slot ${JSON.stringify(slot.name)} while the connection was lost`,
       );
     }
     if (branch !== undefined) this.#leaveTimeline(branch);

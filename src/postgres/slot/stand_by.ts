@@ -17,8 +17,8 @@ const LOOK_MS = 1000;
 /** How long the server has to say who holds the slot. */
 const ANSWER_TIMEOUT_MS = 5000;
 /**
- * After the server itself was away: whoever followed the slot comes back within this, and has more of
- * it than we. Longer than the longest pause between its attempts to connect.
+ * After the server itself was away: whoever followed the slot comes back within this, and keeps it. Longer
+ * than the longest pause between its attempts to connect.
  */
 const GRACE_MS = 6000;
 const SAYING_RATE = { repeatMs: 10 * 60_000 };
