@@ -77,17 +77,21 @@ for (const { name, start, plugins } of servers) {
       const again = await check();
       assert(again.code !== 2, again.stderr);
       // A connection that is lost leads to the questions of a second one.
-      await db.sql(
-        "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1",
-        [slot],
-      );
-      await program.waitForLog(/connected again/);
+      const cut = () =>
+        db.sql(
+          "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1",
+          [slot],
+        );
+      await cut();
+      await program.waitForLog(/what was not confirmed is read again/);
       await db.sql("insert into parts values (2)");
       await waitUntilConfirmed({ ...db, slot }, program);
       assertEquals(await program.stop(), 0, program.stderr);
       assert((await storedTexts(kinesis, stream)).length >= 5, program.stderr);
       await using recreated = await Pg2kinesis.start([...flags, "--recreate-slot"], { env });
       await recreated.waitForLog(/following slot/);
+      await cut();
+      await recreated.waitForLog(/connected again/);
       assertEquals(await recreated.stop(), 0, recreated.stderr);
       await db.sql("drop table u; delete from parts");
     }
