@@ -3,6 +3,7 @@ import { connectionFlags } from "../campaign/site.ts";
 import { Trial } from "../campaign/trial.ts";
 import { Proxy } from "../support/proxy.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
+import { Following } from "../support/following_source.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { randomSeed } from "../support/random.ts";
 import type { TestPostgres } from "../support/test_postgres.ts";
@@ -164,4 +165,30 @@ Deno.test("pg2kinesis --standby puts nothing any more once another may have the 
   const { findings, changes, duplicates } = await trial.judge(sampler);
   assertEquals(findings, []);
   assertEquals([changes, duplicates], [500, 0]);
+});
+
+Deno.test("pg2kinesis begins again, with the slot that is there, when another client has followed it", async () => {
+  await using server = await startServer();
+  await using trial = await Trial.start(server, { seed: 1, shards: 1 });
+  const { db } = trial;
+  await db.createSlot("test_decoding");
+  using proxy = new Proxy(server);
+  // Were the slot made anew once more, what waits in it would be lost.
+  await using program = await follow(trial, proxy.port, "one", ["--recreate-slot"]);
+  await program.waitForLog(/following slot/);
+  const sampler = trial.watchConfirmed();
+  proxy.stall();
+  await waitFor(async () => !(await terminate(trial)), { what: "the slot to be free" });
+  const other = await Following.start(db, "test_decoding");
+  await db.sql("insert into accounts values (1, 1, 'x')");
+  proxy.heal();
+  await program.waitForLog(/is taken: .*; nothing more is put/);
+  await other[Symbol.asyncDispose]();
+  await program.waitForLog(
+    /another client followed the slot .*; what was not confirmed is read again/,
+  );
+  await trial.catchUp(() => assertEquals(program.exitCode, undefined, program.stderr));
+  assertEquals(await program.stop(), 0, program.stderr);
+  const { findings, changes } = await trial.judge(sampler);
+  assertEquals([findings, changes], [[], 1]);
 });

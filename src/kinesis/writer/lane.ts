@@ -181,7 +181,10 @@ export class Lane {
     try {
       await this.queue.send(closing, mayPut);
     } catch (error) {
-      if (error instanceof NotSent) return false;
+      if (error instanceof NotSent) {
+        this.stats.puts--;
+        return false;
+      }
       if (!closing.aborted) await this.#onError(error, request, request);
       else this.#isRetired = true;
       return false;

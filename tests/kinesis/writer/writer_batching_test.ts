@@ -366,7 +366,7 @@ for (const aggregation of ["kpl", "none"] as const) {
       mayPut = false;
       writer.add("k", "1", ticket);
       await simulation.clock.sleep(60_000);
-      assertEquals(requests.length, 0);
+      assertEquals([requests.length, writer.stats().puts], [0, 0]);
       mayPut = true;
       await writer.drain();
     });

@@ -212,8 +212,10 @@ for (const standby of [false, true]) {
     }
     await other[Symbol.asyncDispose]();
     proxy.heal();
-    const error = await following.source.taken;
-    assert(error instanceof SlotInDoubt, error.message);
+    let error: PostgresError | undefined;
+    following.source.taken.then((taken) => error = taken);
+    await waitFor(() => error, { what: "the slot to be in doubt" });
+    assert(error instanceof SlotInDoubt, String(error));
     await assertFails(toTheEnd(following), [db.slot, "followed the slot"], false);
   });
 }
