@@ -48,7 +48,8 @@ for (const [from, to] of [[2, 3], [4, 2]] as const) {
     const name = `${db.slot}_b`;
     const after = await parts(name, to);
     await writer.atLeast(20);
-    const [ready, advance] = (await codeOf("Another number of parts", "growing.md", 3)).map((sql) =>
+    const documented = await codeOf("Another number of parts", "growing.md", 3);
+    const [ready, advance, empty] = documented.map((sql) =>
       sql.replaceAll("^shop_b_", `^${name}_`).replaceAll("^shop_", `^${db.slot}_`)
     );
     await waitFor(async () => (await db.sql(ready!))[0]!.ready, {
@@ -67,10 +68,12 @@ for (const [from, to] of [[2, 3], [4, 2]] as const) {
     await writer.atLeast(20);
     assertEquals((await db.sql(advance!)).length, to);
     const news = await after.startAll();
-    for (const slot of before.slots) {
-      await db.sql(`select pg_drop_replication_slot('${slot}')`);
-      await db.sql(`drop publication "${slot}"`);
-    }
+    for (const slot of before.slots) await db.sql(`select pg_drop_replication_slot('${slot}')`);
+    const emptying = await db.sql(empty!.replace("\\gexec", ""));
+    assertEquals(emptying.length, from);
+    for (const { format } of emptying) await db.sql(format);
+    await writer.atLeast(20);
+    for (const slot of before.slots) await db.sql(`drop publication "${slot}"`);
     await writer.atLeast(20);
     await writer.stop();
     const reference = programs.use(
