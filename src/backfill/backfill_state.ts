@@ -27,6 +27,8 @@ export class BackfillState {
   /** Of the first request, by OID, and the request that they are of; undefined before they are looked up. */
   tables: TableRead[] | undefined;
   tablesOf: string | undefined;
+  /** An xid: what older transactions attached was known when they were looked up first, by whichever run. */
+  since: number | undefined;
   /** By the name that the plugin gives; several partitions may have one. */
   byRelation = new Map<string, TableRead[]>();
   /** Grows when the last two change. */
@@ -80,9 +82,14 @@ export class BackfillState {
   }
 
   /** The tables of another request, or none. */
-  setTables(tables: TableRead[] | undefined, request: string | undefined): void {
+  setTables(
+    tables: TableRead[] | undefined,
+    request: string | undefined,
+    since: number | undefined = undefined,
+  ): void {
     this.tables = tables;
     this.tablesOf = request;
+    this.since = since;
     this.index();
   }
 

@@ -35,26 +35,28 @@ export interface Choice {
   readonly tables: readonly Candidate[];
   /** Globs that no table matches. */
   readonly unmatched: readonly string[];
-  /** Tables that the filters of the run leave out. */
-  readonly filtered: readonly string[];
+  /** Tables that the filters of the run leave out, which matters of those that somebody named. */
+  readonly filtered: readonly Candidate[];
 }
 
 /**
  * Chooses among all tables those that a request names, itself or by a table that they are partitions of, and
  * that the filters of the run let pass. A partitioned table has no rows itself. Where all tables are asked
- * for, only those count that can have changes in the slot.
+ * for, only those count that can have changes in the slot. `isHeld`: a table of the request already, whatever
+ * it is called now.
  */
 export function chooseTables(
   { tables, except = [] }: OpenRequest,
   candidates: readonly Candidate[],
   isWanted: (qualifiedName: string) => boolean,
+  isHeld: (oid: number) => boolean,
 ): Choice {
   const isExcepted = matchesAny(except);
   const globs = tables === "all"
     ? undefined
     : tables.map((glob) => ({ glob, ...parsePattern(glob) }));
   const matched = new Set<string>();
-  const filtered: string[] = [];
+  const filtered: Candidate[] = [];
   const chosen = candidates.filter((candidate) => {
     const names = [candidate.name, ...candidate.ancestors];
     const asked = globs === undefined
@@ -65,17 +67,18 @@ export function chooseTables(
       for (const { glob, matches } of globs ?? []) if (names.some(matches)) matched.add(glob);
       return false;
     }
-    if (asked === false || asked !== true && asked.length === 0) return false;
-    if (asked !== true) { for (const { glob } of asked) matched.add(glob); }
+    if (typeof asked !== "boolean") { for (const { glob } of asked) matched.add(glob); }
+    const isAsked = typeof asked === "boolean" ? asked : asked.length > 0;
+    if (!isAsked && !isHeld(candidate.oid)) return false;
     if (names.some(isExcepted)) return false;
     if (isWanted(candidate.name)) return true;
-    filtered.push(candidate.name);
+    if (globs !== undefined || isHeld(candidate.oid)) filtered.push(candidate);
     return false;
   });
   return {
     tables: chosen,
     unmatched: (globs ?? []).map(({ glob }) => glob).filter((glob) => !matched.has(glob)),
-    filtered: globs === undefined ? [] : filtered,
+    filtered,
   };
 }
 

@@ -26,6 +26,8 @@ const MAX_GENERATION = 2 ** 52;
 export const MAX_REQUESTS = 16;
 /** Tables that have begun, or wait, behind which others were read. */
 export const MAX_OPEN_TABLES = 16;
+/** Tables of a mark that wait to be read: with 10,000 of them, some 25 KB. */
+export const MAX_LEFT_TABLES = 20_000;
 
 /**
  * Names of tables, `schema.table`, unquoted, where `*` stands for any characters, `?` for one and `\`
@@ -92,9 +94,16 @@ interface Position {
 /** Ends a read; says up to where everything is stored. */
 export interface MarkMessage extends Position {
   readonly kind: "mark";
-  /** Of the first request every table with an OID up to this one has ended, but those that are open. */
+  /** Of the first request every table with an OID up to this one has ended, but those that are open or left. */
   readonly upTo: number;
   readonly open: readonly OpenTable[];
+  /**
+   * OIDs of the other tables that have not ended, each as its distance from the one before, ascending.
+   * Undefined where there are too many: then they are those behind `upTo` that the request's names choose.
+   */
+  readonly left?: readonly number[];
+  /** An xid: whatever older transactions attached was known when the tables were looked up first. */
+  readonly since?: number;
 }
 
 /** A whole request has ended; `requests` are those that are left. */
@@ -174,6 +183,9 @@ function readMessage(text: string): ControlMessage {
         ...readPosition(fields, slot),
         upTo: readOid(fields, "upTo"),
         open: readList(fields, "open", MAX_OPEN_TABLES).map(readOpenTable),
+        // Versions before wrote neither.
+        ...fields.left === undefined ? {} : { left: readLeft(fields) },
+        ...fields.since === undefined ? {} : { since: read32Bits(fields, "since", "xid") },
       };
     case "done":
       return { kind, ...readPosition(fields, slot), request: readText(fields, "request") };
@@ -217,6 +229,12 @@ function readOpenTable(value: unknown): OpenTable {
     after: after === undefined || after === null ? undefined : readKey(after),
     rows: readCount(fields, "rows"),
   };
+}
+
+function readLeft(fields: Fields): readonly number[] {
+  const left = readList(fields, "left", MAX_LEFT_TABLES);
+  if (!left.every((each) => isCount(each))) throw new Fault('has "left" that are no distances');
+  return left;
 }
 
 function readKey(value: unknown): readonly string[] {
@@ -264,14 +282,20 @@ function readText(fields: Fields, name: string): string {
 
 function readCount(fields: Fields, name: string): number {
   const value = fields[name];
-  if (!Number.isSafeInteger(value) || value as number < 0) {
-    throw new Fault(`has no number "${name}"`);
-  }
-  return value as number;
+  if (!isCount(value)) throw new Fault(`has no number "${name}"`);
+  return value;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0;
 }
 
 function readOid(fields: Fields, name: string): number {
-  const oid = readCount(fields, name);
-  if (oid > 0xFFFF_FFFF) throw new Fault(`has a "${name}" that is no OID`);
-  return oid;
+  return read32Bits(fields, name, "OID");
+}
+
+function read32Bits(fields: Fields, name: string, what: "OID" | "xid"): number {
+  const value = readCount(fields, name);
+  if (value > 0xFFFF_FFFF) throw new Fault(`has a "${name}" that is no ${what}`);
+  return value;
 }

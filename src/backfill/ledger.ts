@@ -10,6 +10,7 @@ import {
   type RequestMessage,
   type StopMessage,
 } from "./control_message.ts";
+import { oidsOf } from "./oid_distances.ts";
 
 /** Where a control message stands in the stream. */
 export interface Place {
@@ -21,11 +22,16 @@ export interface Place {
 
 /** Where a run goes on with the first request. */
 export interface Resume {
+  /** Where nobody knows what is left: tables with an OID up to this one have ended, but those that are open. */
   readonly upTo: number;
   readonly open: readonly OpenTable[];
+  /** OIDs of the other tables that have not ended. */
+  readonly left: ReadonlySet<number> | undefined;
+  /** Partitions that were attached by older transactions are known; undefined: no table was looked up yet. */
+  readonly since: number | undefined;
 }
 
-const NOTHING: Resume = { upTo: 0, open: [] };
+const NOTHING: Resume = { upTo: 0, open: [], left: undefined, since: undefined };
 const EVERY_TABLE = "*";
 /** Requests and stops that no mark has taken over; before a mark could, somebody may write any number of them. */
 const MAX_ASKED = 256;
@@ -85,7 +91,7 @@ export class Ledger {
     this.#foundTaken = taken;
     this.#newest = before;
     this.requests = [...mark.requests];
-    this.resume = mark.kind === "mark" ? { upTo: mark.upTo, open: mark.open } : NOTHING;
+    this.resume = mark.kind === "mark" ? resumeAt(mark) : NOTHING;
     this.#asked = this.#asked.filter(({ endLsn }) => endLsn > taken);
     if (taken > this.taken) this.taken = taken;
     for (const { message, ...place } of this.#asked) this.#apply(message, place);
@@ -123,6 +129,10 @@ export class Ledger {
       this.requests[this.requests.length - 1] = merged(last, tables);
     }
   }
+}
+
+function resumeAt({ upTo, open, left, since }: MarkMessage): Resume {
+  return { upTo, open, since, left: left && new Set(oidsOf(left)) };
 }
 
 /** More requests than can wait, which only somebody sends who means no good, become one. */

@@ -1,6 +1,14 @@
 import { formatLsn, type Lsn } from "../base/lsn.ts";
 import type { BackfillState } from "./backfill_state.ts";
-import { type DoneMessage, type MarkMessage, MAX_OPEN_TABLES } from "./control_message.ts";
+import {
+  type DoneMessage,
+  type MarkMessage,
+  MAX_LEFT_TABLES,
+  MAX_OPEN_TABLES,
+  type OpenTable,
+} from "./control_message.ts";
+import { distancesOf } from "./oid_distances.ts";
+import type { TableRead } from "./table_read.ts";
 
 /** Units of a key; a longer one is kept out, so that a mark stays small. */
 const MAX_KEY_LENGTH = 4 * 1024;
@@ -12,28 +20,47 @@ export function markMessage(
   number: number,
   storedLsn: Lsn,
 ): MarkMessage {
-  const tables = state.tables ?? [];
+  const { tables, ledger: { resume } } = state;
+  const said = position(state, slot, number);
+  if (tables === undefined) {
+    const { upTo, open, left, since } = resume;
+    return { kind: "mark", ...said, upTo, open, ...further(left, since) };
+  }
   for (const table of tables) table.claim(storedLsn);
   const lastBegun = tables.findLast(({ beganMs, outcome }) =>
     beganMs !== undefined || outcome !== undefined
   );
   // What a run before this one said to have ended is none of its tables.
-  const known = Math.max(state.ledger.resume.upTo, lastBegun?.oid ?? 0);
-  const left = tables.filter((table) => table.oid <= known && !table.hasEndedBy(storedLsn));
-  // More than a mark can have, as when partitions were attached: what ended behind them is read again.
-  const beyond = left[MAX_OPEN_TABLES];
+  const known = Math.max(resume.upTo, lastBegun?.oid ?? 0);
+  const left = tables.filter((table) => !table.hasEndedBy(storedLsn));
+  const begun = left.filter(({ oid }) => oid <= known);
+  const open = begun.slice(0, MAX_OPEN_TABLES);
+  // More than a mark can have, as when partitions were attached.
+  const beyond = begun[MAX_OPEN_TABLES];
+  const waiting = new Set(left.map(({ oid }) => oid));
+  for (const { oid } of open) waiting.delete(oid);
   return {
     kind: "mark",
-    ...position(state, slot, number),
+    ...said,
     upTo: beyond === undefined ? known : beyond.oid - 1,
-    open: state.tables === undefined
-      ? state.ledger.resume.open
-      : left.slice(0, MAX_OPEN_TABLES).map(({ oid, name, claimed, hidesKey }) => ({
-        oid,
-        name,
-        after: hidesKey || isLong(claimed.after) ? undefined : claimed.after,
-        rows: claimed.rows,
-      })),
+    open: open.map(openTable),
+    ...further(waiting, state.since),
+  };
+}
+
+function openTable({ oid, name, claimed, hidesKey }: TableRead): OpenTable {
+  const after = hidesKey || isLong(claimed.after) ? undefined : claimed.after;
+  return { oid, name, after, rows: claimed.rows };
+}
+
+function further(
+  left: ReadonlySet<number> | undefined,
+  since: number | undefined,
+): Pick<MarkMessage, "left" | "since"> {
+  const isListed = left !== undefined && left.size <= MAX_LEFT_TABLES;
+  return {
+    ...isListed ? { left: distancesOf(left) } : {},
+    ...since === undefined ? {} : { since },
   };
 }
 

@@ -191,16 +191,17 @@ const ANCESTOR_KEY = `(SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)
 
 /** The tables that a partition lies below, the direct parent first. */
 const ancestors = (withKey: boolean) =>
-  `(WITH RECURSIVE up (oid, level) AS (
-      SELECT h.inhparent, 1 FROM pg_catalog.pg_inherits h
+  `(WITH RECURSIVE up (oid, level, xid) AS (
+      SELECT h.inhparent, 1, h.xmin FROM pg_catalog.pg_inherits h
        WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid AND c.relispartition
        UNION ALL
-      SELECT h.inhparent, up.level OPERATOR(pg_catalog.+) 1 FROM up
+      SELECT h.inhparent, up.level OPERATOR(pg_catalog.+) 1, h.xmin FROM up
         JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) up.oid AND pc.relispartition
         JOIN pg_catalog.pg_inherits h ON h.inhrelid OPERATOR(pg_catalog.=) up.oid)
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
              'name', pg_catalog.concat(pn.nspname, '.', pc.relname),
-             'schema', pn.nspname, 'table', pc.relname${withKey ? `, 'key', ${ANCESTOR_KEY}` : ""})
+             'schema', pn.nspname, 'table', pc.relname,
+             ${withKey ? `'key', ${ANCESTOR_KEY}` : "'attachedBy', up.xid::pg_catalog.text"})
              ORDER BY up.level)
       FROM up
       JOIN pg_catalog.pg_class pc ON pc.oid OPERATOR(pg_catalog.=) up.oid
@@ -293,6 +294,8 @@ export interface Candidate {
   readonly persistence: string;
   /** By name, the direct parent first. */
   readonly ancestors: readonly string[];
+  /** By which transactions it, and each of those, was attached to the one above it. */
+  readonly attachedBy: readonly number[];
 }
 
 const CANDIDATES_QUERY = `
@@ -307,11 +310,15 @@ SELECT c.oid::pg_catalog.text AS oid, pg_catalog.concat(n.nspname, '.', c.relnam
 /** All that is called a table, by OID. */
 export async function readCandidates(connection: Connection): Promise<Candidate[]> {
   const rows = await connection.query("look for tables to read", CANDIDATES_QUERY);
-  return rows.map((row) => ({
-    oid: Number(row.oid),
-    name: row.name!,
-    kind: row.kind!,
-    persistence: row.persistence!,
-    ancestors: list<Ancestor>(row.ancestors).map(({ name }) => name),
-  }));
+  return rows.map((row) => {
+    const above = list<{ readonly name: string; readonly attachedBy: string }>(row.ancestors);
+    return {
+      oid: Number(row.oid),
+      name: row.name!,
+      kind: row.kind!,
+      persistence: row.persistence!,
+      ancestors: above.map(({ name }) => name),
+      attachedBy: above.map(({ attachedBy }) => Number(attachedBy)),
+    };
+  });
 }

@@ -4,7 +4,11 @@ import type { Clock } from "../base/clock.ts";
 import { PLUGINS } from "../decode/plugins.ts";
 import type { OutputPlugin } from "../options.ts";
 import { SNAPSHOT_QUERY } from "../postgres/catalog/catalog_queries.ts";
-import { parseSnapshot, type Snapshot } from "../postgres/catalog/transaction_snapshot.ts";
+import {
+  oldestRunning,
+  parseSnapshot,
+  type Snapshot,
+} from "../postgres/catalog/transaction_snapshot.ts";
 import { bounded } from "../postgres/connection/bounded.ts";
 import type { Connection } from "../postgres/connection/connection.ts";
 import { failed } from "../postgres/connection/postgres_error.ts";
@@ -189,6 +193,12 @@ export class Reader {
         [NEWS_CHANNEL, news.slice(from, from + NEWS_AT_ONCE)],
       );
     }
+  }
+
+  /** An xid: what older transactions did is seen by whatever is asked next. */
+  async oldestRunning(): Promise<number> {
+    const [seen] = await this.query("take a snapshot", SNAPSHOT_QUERY);
+    return oldestRunning(seen!.snapshot!);
   }
 
   /** All that is called a table. */

@@ -1,11 +1,14 @@
 import { getLogger } from "@logtape/logtape";
-import { someOf } from "../base/quantity.ts";
+import { countOf, someOf } from "../base/quantity.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
+import { isOlder } from "../postgres/catalog/transaction_snapshot.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import { keyText } from "./changed_keys.ts";
 import { chooseTables, matchesAny } from "./choose_tables.ts";
 import type { OpenRequest } from "./control_message.ts";
+import type { Resume } from "./ledger.ts";
 import type { News } from "./news.ts";
+import type { Candidate } from "./read_facts.ts";
 import { isPlan, outlineOf } from "./read_plan.ts";
 import type { Reader } from "./reader.ts";
 import { sameNames } from "./table_obstacles.ts";
@@ -18,6 +21,8 @@ const logger = getLogger(["pg2kinesis", "backfill"]);
 const FACTS_AT_ONCE = 500;
 /** Of what somebody called a table. */
 const MAX_SHOWN_LENGTH = 200;
+/** Those below it never begin or end. */
+const FIRST_NORMAL_XID = 3;
 
 export interface RequestTablesParts {
   readonly state: BackfillState;
@@ -34,28 +39,42 @@ export class RequestTables {
 
   constructor(private readonly parts: RequestTablesParts, private readonly news: News) {}
 
-  /** Takes a request in hand: looks up its tables, and goes on where the last mark says. */
+  /**
+   * Takes a request in hand: looks up its tables by their names, or goes on with those that the last mark says
+   * are left, whatever they are called now.
+   */
   async lookUp(reader: Reader, request: OpenRequest): Promise<void> {
     const { state, catalog, isWantedTable } = this.parts;
     await catalog.refresh();
+    const { upTo, open, left, since = await reader.oldestRunning() } = state.ledger.resume;
+    const candidates = await reader.candidates();
+    const openOf = (oid: number) => open.find((each) => each.oid === oid);
+    const isHeld = (oid: number) => openOf(oid) !== undefined || left?.has(oid) === true;
     const { tables, unmatched, filtered } = chooseTables(
       request,
-      await reader.candidates(),
+      candidates,
       isWantedTable,
+      isHeld,
     );
-    const { upTo, open } = state.ledger.resume;
-    const openOf = (oid: number) => open.find((each) => each.oid === oid);
+    const isLeft = (oid: number) => isHeld(oid) || left === undefined && oid > upTo;
     const known = await this.#plan(
       reader,
-      tables.filter(({ oid }) => oid > upTo || openOf(oid) !== undefined).map((each) =>
+      tables.filter((each) => isLeft(each.oid) || wasAttached(each, since)).map((each) =>
         new TableRead(each.oid, each.name, openOf(each.oid))
       ),
       request,
+      isHeld,
     );
-    this.#refuse(request, unmatched, "there is no such table");
-    this.#refuse(request, filtered, "the filters of the run leave it out");
+    const isFirstLook = upTo === 0 && open.length === 0 && left === undefined;
+    if (isFirstLook) this.#refuse(request, unmatched, "there is no such table");
+    else this.#tellDropped(request, state.ledger.resume, candidates);
+    this.#refuse(
+      request,
+      filtered.filter(({ oid }) => isFirstLook || isHeld(oid)).map(({ name }) => name),
+      "the filters of the run leave it out",
+    );
     this.#takeEarlyKeys(known);
-    state.setTables(known, request.id);
+    state.setTables(known, request.id, since);
     this.news.tell(request, { news: "taken", tables: known.length });
     await sizeUp(reader, known);
     const rows = expectedOfAll(known);
@@ -76,24 +95,23 @@ export class RequestTables {
   /** Partitions that were attached meanwhile: whether there are any that can be read. */
   async findMore(reader: Reader, request: OpenRequest): Promise<boolean> {
     const { state, isWantedTable } = this.parts;
+    const { since } = state;
+    const isKnown = new Set(state.tables!.map(({ oid }) => oid));
     const { tables } = chooseTables(
       request,
       await reader.candidates(),
       isWantedTable,
+      () => false,
     );
-    const { upTo } = state.ledger.resume;
-    const isKnown = new Set(state.tables!.map(({ oid }) => oid));
     // Any other table that is made now has all its rows in the stream.
-    const more = tables.filter(({ oid, ancestors }) =>
-      ancestors.length > 0 && !isKnown.has(oid) && oid > upTo
-    );
+    const more = tables.filter((each) => !isKnown.has(each.oid) && wasAttached(each, since!));
     if (more.length === 0) return false;
     const reads = more.map(({ oid, name }) => new TableRead(oid, name, undefined));
-    const known = await this.#plan(reader, reads, request);
+    const known = await this.#plan(reader, reads, request, () => false);
     if (known.length === 0) return false;
     await sizeUp(reader, known);
     const all = [...state.tables!, ...known].sort((left, right) => left.oid - right.oid);
-    state.setTables(all, request.id);
+    state.setTables(all, request.id, since);
     return true;
   }
 
@@ -118,6 +136,7 @@ export class RequestTables {
     reader: Reader,
     reads: readonly TableRead[],
     request: OpenRequest,
+    isHeld: (oid: number) => boolean,
   ): Promise<TableRead[]> {
     const { hiddenOf } = this.parts;
     const known: TableRead[] = [];
@@ -137,7 +156,7 @@ export class RequestTables {
           }
           table.hidesKey = plan.key.some(({ name }) => hidden.has(name));
           known.push(table);
-        } else if (request.tables === "all" && plan.isUnpublished) {
+        } else if (request.tables === "all" && plan.isUnpublished && !isHeld(table.oid)) {
           logger.debug("{table} is not read: {reason}", { table: table.name, reason: plan.reason });
         } else {
           giveUp(table, plan.reason);
@@ -155,14 +174,34 @@ export class RequestTables {
     state.forgetEarly();
     for (const table of tables) {
       // What is read from the beginning is read late enough.
-      if (table.after === undefined) continue;
-      const keys = early?.get(table.plan!.relation.qualifiedName);
+      if (table.after === undefined || table.plan === undefined) continue;
+      const keys = early?.get(table.plan.relation.qualifiedName);
       if (early === undefined || keys?.some(({ names }) => !sameNames(names, table.keyNames!))) {
         state.beginAnew(table);
         continue;
       }
       for (const { entry } of keys ?? []) table.again.set(keyText(entry.values), entry);
     }
+  }
+
+  /** A run that was there would have given them up. */
+  #tellDropped(request: OpenRequest, { open, left }: Resume, there: readonly Candidate[]): void {
+    const oids = new Set(there.map(({ oid }) => oid));
+    const reason = "it was dropped";
+    for (const { oid, name, rows } of open) {
+      if (oids.has(oid)) continue;
+      const table = name.slice(0, MAX_SHOWN_LENGTH);
+      logger.error("the backfill of {table} is given up: {reason}", { table, reason });
+      this.news.tell(request, { news: "table", table, rows, reason });
+    }
+    const unread = [...left ?? []].filter((oid) => !oids.has(oid)).length;
+    if (unread === 0) return;
+    const table = countOf(unread, "table");
+    logger.error("the backfill of {table} is given up: {reason}", {
+      table,
+      reason: "dropped before anything was read",
+    });
+    this.news.tell(request, { news: "table", table, rows: 0, reason });
   }
 
   /** Anybody may ask for anything, so that not each is worth a line. */
@@ -172,6 +211,11 @@ export class RequestTables {
     const shown = names.map((name) => name.slice(0, MAX_SHOWN_LENGTH));
     logger.error("nothing of {table} is read: {reason}", { table: someOf(shown), reason });
   }
+}
+
+/** Whether it came below a partitioned table since, itself or with one between the two. */
+function wasAttached({ attachedBy }: Candidate, since: number): boolean {
+  return attachedBy.some((xid) => xid >= FIRST_NORMAL_XID && !isOlder(xid, since));
 }
 
 /** The table ends without all its rows; the run goes on (B11). */

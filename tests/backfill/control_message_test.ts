@@ -29,7 +29,10 @@ const MESSAGES: readonly ControlMessage[] = [
       { oid: 16384, name: "public.orders", after: ["", "7"], rows: 4711 },
       { oid: 16385, name: "public.later", after: undefined, rows: 0 },
     ],
+    left: [16390, 0, 4],
+    since: 0xFFFF_FFFF,
   },
+  { kind: "mark", ...POSITION, requests: [], upTo: 0, open: [] },
   { kind: "done", ...POSITION, requests: [], request: "abc" },
 ];
 
@@ -97,6 +100,9 @@ Deno.test("parseControlMessage says what is wrong with any other text", () => {
     [{ ...mark, open: [{ ...open, after: [] }] }, 'has an "after" that is no list of texts'],
     [{ ...mark, open: [{ ...open, after: [1] }] }, 'has an "after" that is no list of texts'],
     [{ ...mark, open: Array(17).fill(open) }, 'has more than 16 "open"'],
+    [{ ...mark, left: [1, -1] }, 'has "left" that are no distances'],
+    [{ ...mark, left: Array(20_001).fill(1) }, 'has more than 20000 "left"'],
+    [{ ...mark, since: 2 ** 32 }, 'has a "since" that is no xid'],
     [{ kind: "done", ...POSITION, requests: [] }, 'has no text "request"'],
   ];
   for (const [value, fault] of wrong) {

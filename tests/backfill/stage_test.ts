@@ -336,6 +336,34 @@ Deno.test("BackfillStage goes on from the mark of the highest generation, and fr
   assertEquals(stream.state.ledger.requests.map(({ id }) => id), ["r"]);
 });
 
+Deno.test("a mark says which tables have not ended, in any order of OIDs, while it can list them", async () => {
+  for (const many of [20, 30_000]) {
+    const stream = new Stream();
+    await stream.transaction(1, [() => REQUEST]);
+    const { state } = stream;
+    const tables = Array.from(
+      { length: many },
+      (_, i) => new TableRead(5 * i + 7, `public.t${i}`, undefined),
+    );
+    for (const table of tables.slice(1, 4)) table.end(true);
+    for (const table of tables.slice(1, 3)) table.outcome!.endLsn = 0n;
+    state.setTables(tables, "r", 4_000_000_000);
+    const mark = markMessage(state, "s", state.takeNumber(), stream.checkpoint.storedLsn);
+    const other = new Stream();
+    await other.transaction(1, [() => ({ ...mark, run: "before" })]);
+    const { resume } = other.state.ledger;
+    assertEquals(resume.since, 4_000_000_000);
+    assertEquals(resume.open.map(({ oid }) => oid), [7, 22]);
+    assertEquals(resume.upTo, 22);
+    const left = tables.slice(4).map(({ oid }) => oid);
+    assertEquals(resume.left, many === 20 ? new Set(left) : undefined);
+    // Before its own look the next run repeats it.
+    const again = markMessage(other.state, "s", 1, 0n);
+    assertEquals([again.left, again.since, again.open], [mark.left, mark.since, mark.open]);
+    assert(printControlMessage(again).length < MAX_CONTROL_BYTES / 6);
+  }
+});
+
 Deno.test("BackfillStage obeys a stop that it finds before anything is read", async () => {
   const stream = new Stream();
   await stream.transaction(1, [() => REQUEST]);

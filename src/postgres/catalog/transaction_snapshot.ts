@@ -9,7 +9,16 @@ export function parseSnapshot(text: string): Snapshot {
   const [, xmax, running] = text.split(":");
   const end = low32(xmax!);
   const inProgress = new Set(running === "" ? [] : running!.split(",").map(low32));
-  return (xid) => ((xid - end) | 0) < 0 && !inProgress.has(xid);
+  return (xid) => isOlder(xid, end) && !inProgress.has(xid);
+}
+
+/** The `xmin` of such a text: all older transactions have ended. */
+export function oldestRunning(text: string): number {
+  return low32(text.split(":")[0]!);
+}
+
+export function isOlder(xid: number, other: number): boolean {
+  return ((xid - other) | 0) < 0;
 }
 
 function low32(xid: string): number {
