@@ -1,4 +1,5 @@
 import { RunError } from "../base/errors.ts";
+import { whyUnreadable } from "../base/why_unreadable.ts";
 import type { Environment } from "./proxy.ts";
 
 /** Which authorities this runtime trusts; it reads the variable when it first needs one. */
@@ -41,13 +42,6 @@ function readCertificates(path: string, what: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (cause) {
-    const reason = cause instanceof Deno.errors.NotFound
-      ? "there is no such file"
-      : cause instanceof Deno.errors.PermissionDenied
-      ? "this user may not read it"
-      : cause instanceof Error
-      ? cause.message
-      : String(cause);
-    throw new RunError(`${what} cannot be read: ${reason}`, { cause });
+    throw new RunError(`${what} cannot be read: ${whyUnreadable(cause)}`, { cause });
   }
 }

@@ -93,6 +93,7 @@ export function connectionRemedy(
     case "max_connections":
     case "max_wal_senders":
     case "no REPLICATION":
+    case "session option":
     case undefined:
       return undefined;
     default:

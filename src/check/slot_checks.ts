@@ -1,6 +1,6 @@
 import { FAILOVER_VERSION } from "../postgres/slot/prepare_slot.ts";
 import { unreadBytes } from "../postgres/slot/slot_state.ts";
-import { missingSlot, slotProblem } from "../postgres/slot/slot_problem.ts";
+import { foreignSlot, missingSlot, slotProblem } from "../postgres/slot/slot_problem.ts";
 import { findSlot, type SlotRow } from "../postgres/slot/slot_row.ts";
 import type { Remedy } from "../base/problem.ts";
 import type { ServerContext } from "./server_context.ts";
@@ -44,7 +44,7 @@ export async function checkSlot(context: ServerContext, plan: SlotPlan): Promise
     return await checkRoom(context);
   }
   const problem = slotProblem(existing, facts, slot);
-  if (makes && problem?.transient !== true && existing.type === "logical") {
+  if (makes && problem?.transient !== true && foreignSlot(existing, facts, slot) === undefined) {
     const unread = await unreadBytes(connection, slot.name);
     const amount = unread === undefined ? "" : `, with ${formatBytes(unread)} of WAL to read`;
     findings.warn(

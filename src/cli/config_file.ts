@@ -1,6 +1,7 @@
 import { parse as parseToml, TomlDate, TomlError } from "smol-toml";
 import { didYouMean, nearest } from "../base/did_you_mean.ts";
 import { UsageError } from "../base/errors.ts";
+import { whyUnreadable } from "../base/why_unreadable.ts";
 import { ELSEWHERE, idByName, nearestFlag } from "./arguments.ts";
 import type { Flag } from "./flag.ts";
 import { type FlagId, flags, MASK_SALT_VARIABLE } from "./flags.ts";
@@ -21,7 +22,7 @@ export function readConfigFile(path: string, host: Machine): ConfigFile {
   try {
     text = host.readTextFile(path);
   } catch (error) {
-    throw new UsageError(`the configuration file ${path} cannot be read: ${messageOf(error)}`);
+    throw new UsageError(`the configuration file ${path} cannot be read: ${whyUnreadable(error)}`);
   }
   if (text === undefined) throw new UsageError(`there is no configuration file ${path}`);
   return parseConfigFile(text, path);
@@ -138,8 +139,4 @@ function tableText(keys: readonly string[], table: Readonly<Record<string, unkno
 function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) &&
     !(value instanceof TomlDate);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -182,7 +182,9 @@ export const slotFlags = {
     name: "recreate-slot",
     category: "slot",
     short: "drop the slot if it exists, then create it",
-    long: "Drop the slot if it exists, then create it. **What it had not yet published is lost.**",
+    long:
+      "Drop the slot if it exists, then create it. **What it had not yet published is lost.** A " +
+      "slot of another database, of another session or a physical one is not dropped.",
   }),
   slotFailover: switchFlag({
     name: "slot-failover",

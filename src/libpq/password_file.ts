@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { whyUnreadable } from "../base/why_unreadable.ts";
 import { isSocketFolder } from "./tls.ts";
 
 const logger = getLogger(["pg2kinesis", "postgres"]);
@@ -41,7 +42,7 @@ export async function passwordFromFile(
     if (!(error instanceof Deno.errors.NotFound)) {
       logger.warn("cannot read the password file {path}: {error}", {
         path,
-        error: error instanceof Error ? error.message : String(error),
+        error: whyUnreadable(error),
       });
     }
     return undefined;

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import {
   type PostgresOptions,
   SSL_MODES,
@@ -195,6 +196,13 @@ function resolveHosts(
     throw new UsageError(
       `${hostaddr?.name}: ${addresses.length} addresses do not match ${hosts.length} ` +
         `hosts (${named?.name}); give one for each`,
+    );
+  }
+  const addressGiven = named === undefined ? hosts : addresses;
+  const bad = hostaddr && addressGiven.find((address) => address !== "" && isIP(address) === 0);
+  if (bad) {
+    throw new UsageError(
+      `${hostaddr.name}: ${JSON.stringify(bad)} is not an IP address; give a name as --pg-host`,
     );
   }
   const portSetting = look("port");

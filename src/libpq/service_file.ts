@@ -1,4 +1,5 @@
 import { UsageError } from "../base/errors.ts";
+import { whyUnreadable } from "../base/why_unreadable.ts";
 import type { Machine } from "./machine.ts";
 import { LIBPQ_SETTINGS } from "./libpq_settings.ts";
 
@@ -48,8 +49,7 @@ function contents(path: string, host: Machine): string | undefined {
   try {
     return host.readTextFile(path);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`the service file ${path} cannot be read: ${reason}`);
+    throw new UsageError(`the service file ${path} cannot be read: ${whyUnreadable(error)}`);
   }
 }
 

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import type { PostgresOptions } from "../options.ts";
 import { RunError } from "../base/errors.ts";
+import { whyUnreadable } from "../base/why_unreadable.ts";
 
 /** One way to open a connection. */
 export type Encryption =
@@ -64,7 +65,9 @@ async function tlsOptions(host: string, options: PostgresOptions): Promise<Conne
   // An address is no server name (RFC 6066, section 3).
   if (isIP(host) === 0) tls.servername = host;
   if (sslRootCert !== undefined) {
-    const roots = sslRootCert === "system" ? await systemRoots() : await read(sslRootCert, "roots");
+    const roots = sslRootCert === "system"
+      ? await systemRoots()
+      : await read(sslRootCert, "CA certificates");
     if (roots !== undefined) tls.ca = roots;
   }
   if (verify && sslMode !== "verify-full") tls.checkServerIdentity = () => undefined;
@@ -114,12 +117,14 @@ export function isTlsComplete(): boolean {
 /** Undefined leaves the choice to Deno: its own list, or the system's on Windows. */
 async function systemRoots(): Promise<string | undefined> {
   const chosen = Deno.env.get("SSL_CERT_FILE");
-  if (chosen) return await read(chosen, "system's roots (SSL_CERT_FILE)");
+  if (chosen) return await read(chosen, "system's CA certificates (SSL_CERT_FILE)");
   for (const path of SYSTEM_ROOTS) {
     try {
       return await Deno.readTextFile(path);
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw unreadable(path, "system's roots", error);
+      if (!(error instanceof Deno.errors.NotFound)) {
+        throw unreadable(path, "system's CA certificates", error);
+      }
     }
   }
   return undefined;
@@ -148,10 +153,5 @@ async function read(path: string, what: string): Promise<string> {
 }
 
 function unreadable(path: string, what: string, cause: unknown): RunError {
-  const found = cause instanceof Deno.errors.NotFound
-    ? "there is no such file"
-    : cause instanceof Error
-    ? cause.message
-    : String(cause);
-  return new RunError(`cannot read the ${what} ${path}: ${found}`, { cause });
+  return new RunError(`cannot read the ${what} ${path}: ${whyUnreadable(cause)}`, { cause });
 }

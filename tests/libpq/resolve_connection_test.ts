@@ -249,6 +249,10 @@ Deno.test("resolveConnection takes an address for a host, or beside it", () => {
     usageError(["-h", "a,b"], { PGHOSTADDR: "10.0.0.1" }),
     /^PGHOSTADDR: 1 addresses do not match 2 hosts \(--pg-host\); give one for each$/,
   );
+  const noAddress = /^PGHOSTADDR: "db" is not an IP address; give a name as --pg-host$/;
+  assertMatch(usageError([], { PGHOSTADDR: "10.0.0.1,db" }), noAddress);
+  assertMatch(usageError(["-h", "a,b"], { PGHOSTADDR: ",db" }), noAddress);
+  assertEquals(hosts([], "fe80::1%eth0"), [{ host: "fe80::1%eth0", port: 5432 }]);
 });
 
 Deno.test("resolveConnection refuses a login that could not come about", () => {

@@ -1,8 +1,10 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import type { RowChange, TransactionInfo } from "../../decode/event.ts";
 import { RunError, TooLargeError } from "../../base/errors.ts";
 import { formatLsn } from "../../base/lsn.ts";
+import { whyUnreadable } from "../../base/why_unreadable.ts";
 import type { Change, Emit, FormatProblem, Formatter, Unread } from "../formatter.ts";
 import { isModulePath } from "./module_path.ts";
 import { messageName, type PartitionKeyOf } from "../partition_key.ts";
@@ -29,14 +31,14 @@ export async function loadUserFormatter(path: string): Promise<UserFormatter> {
         "ends in .js or .mjs",
     );
   }
-  let module: { default?: unknown };
-  try {
-    await Deno.stat(resolve(path));
-    module = await import(url);
-  } catch (error) {
-    const what = error instanceof Deno.errors.NotFound ? "there is no such file" : oneLine(error);
-    throw new RunError(`cannot load the formatter ${path}: ${what}`, { cause: error });
-  }
+  const failed = (what: string, cause: unknown) =>
+    new RunError(`cannot load the formatter ${path}: ${what}`, { cause });
+  await Deno.readFile(resolve(path)).catch((error) => {
+    throw failed(whyUnreadable(error), error);
+  });
+  const module: { default?: unknown } = await import(url).catch((error) => {
+    throw failed(oneLine(error), error);
+  });
   const formatter = module.default;
   if (typeof formatter !== "function") {
     throw new RunError(
@@ -205,7 +207,10 @@ function nameOfType(value: unknown): string {
 /** The error and where it happened, on one line. */
 function oneLine(error: unknown): string {
   if (!(error instanceof Error)) return `it threw ${Deno.inspect(error, { breakLength: 1e9 })}`;
-  const place = /file:\/\/.*?:\d+:\d+/.exec(error.stack ?? "")?.[0];
-  const text = `${error.name}: ${error.message}`.replace(/\s*\n\s*/g, " ");
+  // Deno colors the message of an import that fails, also where nobody can see colors.
+  const plain = stripVTControlCharacters;
+  const place = plain(error.stack ?? "").match(/file:\/\/.*?:\d+:\d+/g)
+    ?.find((each) => !each.startsWith(`${import.meta.url}:`));
+  const text = plain(`${error.name}: ${error.message}`).replace(/\s*\n\s*/g, " ");
   return text + (place === undefined || text.includes(place) ? "" : ` (${place})`);
 }

@@ -126,7 +126,7 @@ function explainRefusal(
   said: string,
   attempt: Attempt,
   role: string,
-  { database, sslCert }: PostgresOptions,
+  { database, sslCert, sessionOptions }: PostgresOptions,
 ): string {
   const answer = `. The server said: ${said}`;
   switch (refusal) {
@@ -148,6 +148,10 @@ function explainRefusal(
     case "no REPLICATION":
       return `the role may not replicate; run ALTER ROLE ${role} REPLICATION ` +
         `(on Amazon RDS: GRANT rds_replication TO ${role})${answer}`;
+    case "session option":
+      return sessionOptions === undefined
+        ? said
+        : `the server refuses an option of the session; check PGOPTIONS (in a URL: options) and PGTZ${answer}`;
     case "pooler":
       return `that is not PostgreSQL itself: ${AROUND_POOLER}. It said: ${said}`;
     case "no entry": {

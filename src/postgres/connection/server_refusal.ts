@@ -15,11 +15,16 @@ export type ServerRefusal =
   | "role"
   | "no CONNECT"
   | "no REPLICATION"
+  | "session option"
   | "pooler";
 
 const TOO_MANY_CONNECTIONS = "53300";
 const INVALID_AUTHORIZATION = "28000";
 const INSUFFICIENT_PRIVILEGE = "42501";
+const SYNTAX_ERROR = "42601";
+const UNDEFINED_OBJECT = "42704";
+const INVALID_PARAMETER_VALUE = "22023";
+const CANNOT_CHANGE_RUNTIME_PARAMETER = "55P02";
 /** Protocol violation: what PgBouncer answers to startup parameters that it does not know. */
 const PROTOCOL_VIOLATION = "08P01";
 const FEATURE_NOT_SUPPORTED = "0A000";
@@ -49,7 +54,14 @@ export function refusalOf(
       return routine === "InitializeSessionUserId" ? "role" : undefined;
     case INSUFFICIENT_PRIVILEGE:
       if (routine === "CheckMyDatabase") return "no CONNECT";
+      if (/^(set_config|call_\w+_check_hook)/.test(routine ?? "")) return "session option";
       return kind === "replication" ? "no REPLICATION" : undefined;
+    // A login sets nothing but what its options say, and ours are those that every server takes.
+    case SYNTAX_ERROR:
+    case UNDEFINED_OBJECT:
+    case INVALID_PARAMETER_VALUE:
+    case CANNOT_CHANGE_RUNTIME_PARAMETER:
+      return "session option";
     case PROTOCOL_VIOLATION:
     case FEATURE_NOT_SUPPORTED:
       // PostgreSQL names its function in every error.

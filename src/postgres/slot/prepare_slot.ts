@@ -12,6 +12,7 @@ import { explainSlotFailure, type SlotStep } from "./slot_failure.ts";
 import {
   activeElsewhere,
   confirmedText,
+  foreignSlot,
   missingSlot,
   pluginProblem,
   type SlotProblem,
@@ -78,7 +79,7 @@ export async function prepareSlot(
     );
   }
   if (options.backfill) checkBackfill(server, options);
-  if (existing !== undefined) await dropSlot(connection, existing, options);
+  if (existing !== undefined) await dropSlot(connection, existing, server, options);
   try {
     await createSlot(connection, options);
   } catch (error) {
@@ -131,14 +132,11 @@ function asError({ found, advice, transient }: SlotProblem): PostgresError {
 async function dropSlot(
   connection: Connection,
   slot: SlotRow,
+  server: ServerFacts,
   options: SlotOptions,
 ): Promise<void> {
-  const name = quote(options.name);
-  if (slot.type !== "logical") {
-    throw wrong(
-      `the slot ${name} is a ${slot.type} one, which this program does not drop; name another`,
-    );
-  }
+  const foreign = foreignSlot(slot, server, options);
+  if (foreign !== undefined) throw asError(foreign);
   if (slot.isActive) throw asError(activeElsewhere(slot, options.name));
   const unread = await unreadBytes(connection, options.name);
   await ask(connection, options, "drop", {

@@ -35,8 +35,38 @@ export function missingSlot({ name, plugin }: SlotOptions, { place }: { place: s
   };
 }
 
+const GIVING_UP = "which gives up the changes that nobody has read from it yet";
+
 /** Whether a slot's problem may pass by itself. */
 export type SlotProblem = Problem & { readonly transient: boolean };
+
+const NAME_ANOTHER: Remedy = { kind: "options", options: "--pg-slot-name <another>" };
+
+/** Why a slot is somebody else's: a run neither follows it nor drops it. */
+export function foreignSlot(
+  { type, plugin, database, isTemporary }: SlotRow,
+  server: Pick<ServerFacts, "database">,
+  options: SlotOptions,
+): SlotProblem | undefined {
+  const foreign = (found: string, advice: string) => ({
+    found: `the slot ${quote(options.name)} ${found}`,
+    advice,
+    remedy: NAME_ANOTHER,
+    transient: false,
+  });
+  if (type !== "logical") {
+    return foreign(`is a ${type} one; a logical one is needed`, "name another");
+  }
+  if (database !== server.database) {
+    return foreign(
+      `exists with plugin ${plugin} in database ${quote(database!)}, and database ` +
+        `${quote(server.database)} was asked for`,
+      "name another slot with --pg-slot-name, or follow this one with its own settings",
+    );
+  }
+  if (isTemporary) return foreign("is a temporary one of another session", "name another");
+  return undefined;
+}
 
 /** Why a run cannot follow the slot that is there; undefined when it can. */
 export function slotProblem(
@@ -44,42 +74,27 @@ export function slotProblem(
   server: Pick<ServerFacts, "database" | "isStandby">,
   options: SlotOptions,
 ): SlotProblem | undefined {
+  const foreign = foreignSlot(slot, server, options);
+  if (foreign !== undefined) return foreign;
   const name = quote(options.name);
   const lasting = (found: string, advice: string, remedy: Remedy) => ({
     ...{ found, advice, remedy },
     transient: false,
   });
-  const nameAnother: Remedy = { kind: "options", options: "--pg-slot-name <another>" };
-  const { plugin, database } = slot;
-  if (slot.type !== "logical") {
+  const { plugin } = slot;
+  if (plugin !== options.plugin) {
     return lasting(
-      `the slot ${name} is a ${slot.type} one; a logical one is needed`,
-      "name another",
-      nameAnother,
-    );
-  }
-  if (plugin !== options.plugin || database !== server.database) {
-    return lasting(
-      `the slot ${name} exists with plugin ${plugin} in database ${quote(database!)}, ` +
-        `and plugin ${options.plugin} in database ${quote(server.database)} was asked for`,
-      "follow it with its own settings, name another slot with --pg-slot-name, or " +
-        "recreate this one with --recreate-slot",
-      database !== server.database
-        ? nameAnother
-        : { kind: "options", options: `--pg-slot-output-plugin ${plugin}` },
-    );
-  }
-  if (slot.isTemporary) {
-    return lasting(
-      `the slot ${name} is a temporary one of another session`,
-      "name another",
-      nameAnother,
+      `the slot ${name} exists with plugin ${plugin} in database ${quote(server.database)}, and ` +
+        `plugin ${options.plugin} was asked for`,
+      "follow it with its own plugin, name another slot with --pg-slot-name, or recreate this one " +
+        `with --recreate-slot, ${GIVING_UP}`,
+      { kind: "options", options: `--pg-slot-output-plugin ${plugin}` },
     );
   }
   if (slot.isTwoPhase) {
     return lasting(
       `the slot ${name} decodes prepared transactions (two_phase), which is not supported`,
-      "recreate it with --recreate-slot",
+      `recreate it with --recreate-slot, ${GIVING_UP}`,
       recreation(options),
     );
   }

@@ -9,6 +9,7 @@ import { connect, type Connection } from "../connection/connection.ts";
 import { isTrue, type TextRow } from "../connection/text_row.ts";
 import { Healing } from "../connection/healing.ts";
 import { PostgresError } from "../connection/postgres_error.ts";
+import { slotProblem } from "./slot_problem.ts";
 import { readSlotRow, type SlotRow } from "./slot_row.ts";
 
 const logger = getLogger(["pg2kinesis", "standby"]);
@@ -45,7 +46,7 @@ export async function standBy(
   clock: Clock,
   random: () => number,
 ): Promise<boolean> {
-  using lookout = new Lookout(postgres, slot.name, signal, isKnown, clock, random);
+  using lookout = new Lookout(postgres, slot, signal, isKnown, clock, random);
   const waiting = new LastingTrouble(clock, { ...SAYING_RATE, saysNewReasons: true });
   let holder: string | undefined;
   for (let wasThere = isKnown;; await clock.sleep(LOOK_MS, signal)) {
@@ -97,7 +98,7 @@ class Lookout implements Disposable {
 
   constructor(
     private readonly postgres: PostgresOptions,
-    private readonly slotName: string,
+    private readonly slot: SlotOptions,
     private readonly signal: AbortSignal,
     isKnown: boolean,
     private readonly clock: Clock,
@@ -137,7 +138,7 @@ class Lookout implements Disposable {
 
   async #ask(): Promise<Seen> {
     const connection = this.#connection ??= await connect(this.postgres, "ordinary", this.signal);
-    const asked = connection.query("look at the slot", SLOT_QUERY, [this.slotName]);
+    const asked = connection.query("look at the slot", SLOT_QUERY, [this.slot.name]);
     const [row] = await bounded(connection, asked, ANSWER_TIMEOUT_MS, this.signal);
     const slot = readSlotRow(row!);
     const isStandby = isTrue(row!.in_recovery);
@@ -149,7 +150,14 @@ class Lookout implements Disposable {
     }
     this.#hasLooked = true;
     this.#wasPrimary = !isStandby;
-    return { slot, holder: slot?.activePid === undefined ? undefined : holderOf(row!) };
+    return { slot, holder: this.#isWorthWaiting(slot, isStandby) ? holderOf(row!) : undefined };
+  }
+
+  /** Whether another client holds it, and nothing but that keeps us from following it. */
+  #isWorthWaiting(slot: SlotRow | undefined, isStandby: boolean): boolean {
+    if (slot?.activePid === undefined) return false;
+    const { database } = this.postgres;
+    return slotProblem(slot, { database, isStandby }, this.slot)?.transient !== false;
   }
 
   [Symbol.dispose](): void {

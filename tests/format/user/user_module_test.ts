@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { RunError } from "../../../src/base/errors.ts";
 import { createFormatter } from "../../../src/format/formats.ts";
@@ -177,6 +177,15 @@ Deno.test("a module that cannot be used is an error at start that names it", asy
     (await withModule("export default (", failure)).startsWith("cannot load the formatter PATH: "),
     true,
   );
+  const directory = await Deno.makeTempDir({ suffix: ".js" });
+  assertEquals(await failure(directory), "cannot load the formatter PATH: it is a directory");
+  await Deno.remove(directory);
+  // Deno writes this one for a terminal, and it happens in a module of ours.
+  await withModule('import "no-such-package";', async (path) => {
+    const { message } = await assertRejects(() => load(path), RunError);
+    assertMatch(message, /"no-such-package"/);
+    assertEquals(message.includes("\x1b") || message.includes("user_module.ts"), false, message);
+  });
   assertEquals(
     await withModule('import "./missing.js";', failure).then((text) =>
       text.includes("Module not found")

@@ -56,6 +56,38 @@ for (const version of ["15", "18"]) {
   });
 }
 
+for (const version of ["15", "18"]) {
+  Deno.test(`connect names what a refused option of the session comes from (${version})`, {
+    ignore: version === "15" && findDebianPostgres() === undefined,
+  }, async () => {
+    await using server = await (version === "15" ? startDebianPostgres : startEmbeddedPostgres)();
+    await server.sql("create role plain login replication");
+    const ask = (sessionOptions: string, kind: ConnectionKind) =>
+      connect(postgresOptions(server, { user: "plain", sessionOptions }), kind);
+    for (
+      const [options, said] of [
+        ["-c TimeZone=Mars", "Mars"],
+        ["-c work_mem=x", "work_mem"],
+        ["-c no_such=1", "no_such"],
+        ["-c wal_level=minimal", "wal_level"],
+        ["-c role=nobody_here", "nobody_here"],
+        ["-c role=postgres", "role"],
+        // Only superusers may: it is not the right to replicate that is missing.
+        ["-c log_duration=on", "log_duration"],
+        ["what", "what"],
+      ] as const
+    ) {
+      for (const kind of ["ordinary", "replication"] as const) {
+        await assertFails(
+          ask(options, kind),
+          ["an option of the session", "PGOPTIONS", "PGTZ", said],
+          false,
+        );
+      }
+    }
+  });
+}
+
 if (!hasPgbouncer()) console.warn(NO_PGBOUNCER);
 
 Deno.test(

@@ -91,7 +91,7 @@ for (const each of [server, debian]) {
     for (const create of [false, true]) {
       await assertFails(
         prepare({ ...other, slot: db.slot }, "test_decoding", { create }),
-        [db.slot, db.database, other.database, "--recreate-slot"],
+        [db.slot, db.database, other.database, "--pg-slot-name"],
         false,
       );
       await db.sql(`create publication ${db.slot}`);
@@ -102,6 +102,13 @@ for (const each of [server, debian]) {
       );
       await db.sql(`drop publication ${db.slot}`);
     }
+    // The flag was meant for a slot of this database: the other one's changes are not ours to give up.
+    await assertFails(
+      prepare({ ...other, slot: db.slot }, "test_decoding", { recreate: true }),
+      [db.slot, db.database, other.database],
+      false,
+    );
+    assertEquals((await prepare(db, "test_decoding")).created, false);
   });
 
   Deno.test(`prepareSlot names the process that holds the slot (${name})`, { ignore }, async () => {
@@ -160,7 +167,10 @@ for (const each of [server, debian]) {
         "select pg_create_logical_replication_slot($1, 'test_decoding', true)",
         [db.slot],
       );
-      await assertFails(prepare(db, "test_decoding"), [db.slot, "temporary"], false);
+      for (const recreate of [false, true]) {
+        const says = [db.slot, "temporary", "name another"];
+        await assertFails(prepare(db, "test_decoding", { recreate }), says, false);
+      }
     } finally {
       await owner.end();
     }
