@@ -9,7 +9,7 @@ import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import { Part } from "./chunk.ts";
 import { type OpenRequest, printControlMessage } from "./control_message.ts";
-import { doneMessage, markMessage } from "./mark.ts";
+import { doneMessage, type HiddenOf, markMessage } from "./mark.ts";
 import { openReader } from "./open_reader.ts";
 import { Pace } from "./pace.ts";
 import { News } from "./news.ts";
@@ -39,6 +39,7 @@ export interface DriverParts extends ReaderParts, RequestTablesParts {
   readonly slot: string;
   readonly postgres: PostgresOptions;
   readonly state: BackfillState;
+  readonly hiddenOf: HiddenOf;
   readonly writer: RecordWriter;
   readonly checkpoint: Checkpoint;
   /** Rows a second; undefined: no limit. */
@@ -285,7 +286,7 @@ export class BackfillDriver implements Disposable {
   }
 
   #arrived({ snapshot, parts }: ChunkRead) {
-    const { state, slot, checkpoint, clock } = this.parts;
+    const { state, slot, checkpoint, clock, hiddenOf } = this.parts;
     state.noted.forget(snapshot);
     const number = state.takeNumber();
     const [request] = state.ledger.requests;
@@ -302,7 +303,7 @@ export class BackfillDriver implements Disposable {
     state.lastMarkMs = clock.now();
     return {
       number,
-      mark: printControlMessage(markMessage(state, slot, number, checkpoint.storedLsn)),
+      mark: printControlMessage(markMessage(state, slot, number, checkpoint.storedLsn, hiddenOf)),
     };
   }
 

@@ -13,12 +13,19 @@ import type { TableRead } from "./table_read.ts";
 /** Units of a key; a longer one is kept out, so that a mark stays small. */
 const MAX_KEY_LENGTH = 4 * 1024;
 
-/** What a run says of itself in a mark: only what is stored up to `storedLsn` (B8, B10). */
+/** Columns that are masked or excluded, by the name that the plugin gives the table. */
+export type HiddenOf = (qualifiedName: string) => ReadonlySet<string>;
+
+/**
+ * What a run says of itself in a mark: only what is stored up to `storedLsn`, and no value of a column that is
+ * hidden (B8, B10).
+ */
 export function markMessage(
   state: BackfillState,
   slot: string,
   number: number,
   storedLsn: Lsn,
+  hiddenOf: HiddenOf,
 ): MarkMessage {
   const { tables, ledger: { resume } } = state;
   const said = position(state, slot, number);
@@ -43,14 +50,16 @@ export function markMessage(
     kind: "mark",
     ...said,
     upTo: beyond === undefined ? known : beyond.oid - 1,
-    open: open.map(openTable),
+    open: open.map((table) => openTable(table, hiddenOf)),
     ...further(waiting, state.since),
   };
 }
 
-function openTable({ oid, name, claimed, hidesKey }: TableRead): OpenTable {
-  const after = hidesKey || isLong(claimed.after) ? undefined : claimed.after;
-  return { oid, name, after, rows: claimed.rows };
+function openTable({ oid, name, claimed, plan }: TableRead, hiddenOf: HiddenOf): OpenTable {
+  const hidden = plan && hiddenOf(plan.relation.qualifiedName);
+  const isShown = plan?.key.every((column) => !hidden!.has(column.name)) === true &&
+    !isLong(claimed.after);
+  return { oid, name, after: isShown ? claimed.after : undefined, rows: claimed.rows };
 }
 
 function further(

@@ -1,10 +1,11 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../base/clock.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
+import type { Catalog } from "../postgres/catalog/known_table.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import { isPlan, outlineOf } from "./read_plan.ts";
 import { FetchTooLarge, type Job, type Reader, TableChanged } from "./reader.ts";
-import { giveUp } from "./request_tables.ts";
+import { FILTERED, giveUp } from "./request_tables.ts";
 import { type TableRead, TRY_AGAIN_MS } from "./table_read.ts";
 
 const logger = getLogger(["pg2kinesis", "backfill"]);
@@ -14,8 +15,6 @@ const MAX_TIMEOUT_MS = 600_000;
 const LOCKED = "55P03";
 const TIMED_OUT = "57014";
 const ENDED_BY_TIMEOUT = ["25P03", "25P04"];
-const UNDEFINED_TABLE = ["42P01", "3F000"];
-const NO_RIGHT = "42501";
 
 /** A read that began before the stream or a connection was begun anew. */
 export class StaleRead extends Error {}
@@ -28,18 +27,25 @@ export class StaleRead extends Error {}
  */
 export type Meaning = "settled" | "ended with its connection" | "one of several" | "connection";
 
+export interface FailureParts {
+  readonly state: BackfillState;
+  readonly catalog: Catalog;
+  readonly isWantedTable: (qualifiedName: string) => boolean;
+  readonly clock: Clock;
+}
+
 /** What a read that failed means for its tables. Whatever it is, it ends no run (B11). */
 export async function settleFailure(
   error: unknown,
   jobs: readonly Job[],
   reader: Reader,
-  parts: { readonly state: BackfillState; readonly clock: Clock },
+  parts: FailureParts,
 ): Promise<Meaning> {
-  const { clock, state } = parts;
+  const { clock } = parts;
   if (error instanceof StaleRead) return "settled";
   if (jobs.length === 0 || reader.isClosing) return "connection";
   if (error instanceof TableChanged) {
-    changed(error, state);
+    await changed(error, parts);
     return "settled";
   }
   const code = error instanceof PostgresError ? error.code : undefined;
@@ -60,15 +66,14 @@ export async function settleFailure(
     };
   } else if (isTimeout) {
     readLess(table, jobs[0]!.again?.length, error);
-  } else if (code === NO_RIGHT || UNDEFINED_TABLE.includes(code ?? "")) {
-    // By its OID it may still be there, under another name; or what it lacks now is known.
+  } else {
+    // By its OID it may still be there, under another name, with another table or a view in its place; or
+    // what it lacks now is known.
     const plan = (await reader.plan([table.oid])).get(table.oid);
     if (plan === undefined) giveUp(table, "it was dropped");
     else if (!isPlan(plan)) giveUp(table, plan.reason);
-    else if (code === NO_RIGHT) giveUp(table, reasonOf(error));
-    else changed(new TableChanged(table, plan, undefined), state);
-  } else {
-    giveUp(table, reasonOf(error));
+    else if (plan.facts.name === table.plan!.facts.name) giveUp(table, reasonOf(error));
+    else await changed(new TableChanged(table, plan, undefined), parts);
   }
   return hasEnded ? "ended with its connection" : "settled";
 }
@@ -92,8 +97,14 @@ function readLess(table: TableRead, keys: number | undefined, error: unknown): v
   }
 }
 
-function changed({ table, plan, reason }: TableChanged, state: BackfillState): void {
+async function changed(
+  { table, plan, reason }: TableChanged,
+  { state, catalog, isWantedTable }: FailureParts,
+): Promise<void> {
   if (plan === undefined) return giveUp(table, reason ?? "it was dropped");
+  // The name may be new, and what it is a partition of.
+  await catalog.refresh();
+  if (!isWantedTable(plan.facts.name)) return giveUp(table, FILTERED);
   logger.info("{table} was changed, and is read anew", { table: table.name });
   table.plan = outlineOf(plan);
   table.name = plan.facts.name;

@@ -23,13 +23,12 @@ const FACTS_AT_ONCE = 500;
 const MAX_SHOWN_LENGTH = 200;
 /** Those below it never begin or end. */
 const FIRST_NORMAL_XID = 3;
+export const FILTERED = "the filters of the run leave it out";
 
 export interface RequestTablesParts {
   readonly state: BackfillState;
   readonly catalog: Catalog;
   readonly isWantedTable: (qualifiedName: string) => boolean;
-  /** Columns that are masked or excluded, by the name that the plugin gives the table. */
-  readonly hiddenOf: (qualifiedName: string) => ReadonlySet<string>;
 }
 
 /** Finds the tables of a request, and what became of them. */
@@ -71,7 +70,7 @@ export class RequestTables {
     this.#refuse(
       request,
       filtered.filter(({ oid }) => isFirstLook || isHeld(oid)).map(({ name }) => name),
-      "the filters of the run leave it out",
+      FILTERED,
     );
     this.#takeEarlyKeys(known);
     state.setTables(known, request.id, since);
@@ -138,7 +137,6 @@ export class RequestTables {
     request: OpenRequest,
     isHeld: (oid: number) => boolean,
   ): Promise<TableRead[]> {
-    const { hiddenOf } = this.parts;
     const known: TableRead[] = [];
     for (let from = 0; from < reads.length; from += FACTS_AT_ONCE) {
       const some = reads.slice(from, from + FACTS_AT_ONCE);
@@ -149,12 +147,10 @@ export class RequestTables {
         if (plan === undefined) continue;
         if (isPlan(plan)) {
           table.plan = outlineOf(plan);
-          const hidden = hiddenOf(plan.relation.qualifiedName);
           // Whoever forges a mark may say anything.
           if (table.after !== undefined && table.after.length !== plan.key.length) {
             table.beginAnew();
           }
-          table.hidesKey = plan.key.some(({ name }) => hidden.has(name));
           known.push(table);
         } else if (request.tables === "all" && plan.isUnpublished && !isHeld(table.oid)) {
           logger.debug("{table} is not read: {reason}", { table: table.name, reason: plan.reason });

@@ -89,8 +89,6 @@ export class TableRead {
   readAgainMs = -Infinity;
   /** None of those was struck off: they wait for transactions that no snapshot sees yet. */
   isAgainStuck = false;
-  /** A column of its key is masked or excluded, and so kept out of marks. */
-  hidesKey = false;
 
   constructor(
     readonly oid: number,

@@ -3,6 +3,7 @@ import { BackfillState } from "../../src/backfill/backfill_state.ts";
 import { settleFailure } from "../../src/backfill/read_failure.ts";
 import { FetchTooLarge, type Reader } from "../../src/backfill/reader.ts";
 import { TableRead } from "../../src/backfill/table_read.ts";
+import type { Catalog } from "../../src/postgres/catalog/known_table.ts";
 import { PostgresError } from "../../src/postgres/connection/postgres_error.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
@@ -15,7 +16,12 @@ async function after(error: Error, keys?: number): Promise<TableRead> {
       { values: [String(key)], xid: 700, bound: undefined, step: undefined },
     ] as const);
   const reader = { isClosing: false } as Reader;
-  const parts = { state: new BackfillState(), clock: new VirtualClock() };
+  const parts = {
+    state: new BackfillState(),
+    catalog: {} as Catalog,
+    isWantedTable: () => true,
+    clock: new VirtualClock(),
+  };
   await settleFailure(error, [{ table, again }], reader, parts);
   return table;
 }
