@@ -116,6 +116,32 @@ Deno.test("-f dms: a control record stands before a table's first change, and wh
   assertEquals(operation(with_([id, placed!, more], 7)), ["change-columns"]);
 });
 
+Deno.test("-f dms: a change that does not show the key is no change of the table", () => {
+  const formatter = dms(
+    {},
+    "pgoutput",
+    new MadeUpCatalog({ "public.t": { replicaIdentity: "i" } }),
+  );
+  const tableColumns = [{ name: "id", type: "integer" }, { name: "k", type: "text" }];
+  const newRow: ColumnSpec[] = [["id", "integer", "1"], ["k", "text", "x"]];
+  const operations = [
+    row("insert", { newRow, seq: 0 }),
+    row("delete", { oldRow: [["k", "text", "x"]], seq: 1 }),
+    row("insert", { newRow, seq: 2 }),
+  ].flatMap((change) =>
+    format(formatter, { ...change, tableColumns }).map(({ data }) => {
+      const { control, metadata } = JSON.parse(data);
+      return [metadata.operation, control?.["table-def"]["primary-key"]];
+    })
+  );
+  assertEquals(operations, [
+    ["create-table", ["id"]],
+    ["insert", undefined],
+    ["delete", undefined],
+    ["insert", undefined],
+  ]);
+});
+
 Deno.test("-f dms: control records without their body, or only of new tables, where that was asked for", () => {
   const formatter = dms({ IncludeControlDetails: false, IncludeTableAlterOperations: false });
   const [control] = format(formatter, update());
@@ -152,6 +178,9 @@ Deno.test("-f dms: a delete has the key, and the other columns as NULL where the
     note: null,
     placed: null,
   });
+  // An empty key names a row too.
+  const empty = row("delete", { keyNames: ["id"], oldRow: [["id", "text", ""]] });
+  assertEquals(JSON.parse(dataOf(dms(), empty)[0]!.data).data, { id: "" });
 });
 
 Deno.test("-f dms: the old row by BeforeImage", () => {

@@ -70,6 +70,7 @@ export class DmsFormatter implements Formatter {
       return {
         data: new EncodedObject(shapes, leave),
         before: new EncodedObject(shapes, leave),
+        key: new EncodedObject(shapes),
       };
     });
     this.#keys = new DmsKeys(partitionKey, settings.taskId);
@@ -116,7 +117,7 @@ export class DmsFormatter implements Formatter {
     const key = found.kind === "key" ? found : undefined;
     const oldKey = key && change.kind === "update" ? this.rowKeys.inOldRow(change, key) : undefined;
     const movedFrom = key && oldKey && !sameKey(key, oldKey) ? oldKey : undefined;
-    const control = this.#controlFor(change, key);
+    const control = this.#controlFor(change, found);
     if (movedFrom !== undefined) {
       // What must be read first is to be found out before anything is emitted.
       this.#tables.get(change.relation).data.prepare(change.newRow!);
@@ -149,10 +150,12 @@ export class DmsFormatter implements Formatter {
     keyOnly: boolean,
   ): void {
     const out = this.#out;
-    const { data, before } = this.#tables.get(change.relation);
+    const { data, before, key: whole } = this.#tables.get(change.relation);
     out.clear();
     out.text('{"data":');
-    if (keyOnly && key !== undefined) data.write(key.columns, out);
+    const hasKeyOnly = keyOnly || operation === "delete" && !this.settings.IncludeNullAndEmpty;
+    // An empty key names a row too.
+    if (hasKeyOnly && key !== undefined) whole.write(key.columns, out);
     else if (keyOnly) out.text("{}");
     else if (operation === "delete") data.write(this.#deleted(change, key), out);
     else this.#writeNew(change, data);
@@ -192,7 +195,7 @@ export class DmsFormatter implements Formatter {
   }
 
   /** The control record that stands before this change; undefined when none is due. */
-  #controlFor(change: RowChange, key: RowKey | undefined): string | undefined {
+  #controlFor(change: RowChange, found: RowKey | FormatProblem): string | undefined {
     const last = this.#control;
     if (
       last?.change.transaction === change.transaction && last.change.seq === change.seq
@@ -202,7 +205,7 @@ export class DmsFormatter implements Formatter {
     const { qualifiedName } = change.relation;
     const definition: TableDefinition = {
       columns,
-      key: key?.columns.map(({ name }) => name) ?? [],
+      key: this.#keyNames(change, found, columns),
     };
     const operation = this.#definitions.changeTo(qualifiedName, definition);
     // Before it counts as reported: a type may have to be read first.
@@ -217,6 +220,18 @@ export class DmsFormatter implements Formatter {
     }}\n`;
     this.#control = { change, text };
     return text;
+  }
+
+  /** A change that does not show the key, by its table's replica identity, does not take it away. */
+  #keyNames(
+    { relation }: RowChange,
+    found: RowKey | FormatProblem,
+    columns: TableDefinition["columns"],
+  ): readonly string[] {
+    if (found.kind === "key") return found.columns.map(({ name }) => name);
+    if (found.kind !== "key-not-sent") return [];
+    const [names = []] = this.catalog.table(relation.qualifiedName)?.keys ?? [];
+    return names.every((key) => columns.some(({ name }) => name === key)) ? names : [];
   }
 
   /** The table's columns, where this change shows them all. */
@@ -243,4 +258,5 @@ export class DmsFormatter implements Formatter {
 interface TableState {
   readonly data: EncodedObject;
   readonly before: EncodedObject;
+  readonly key: EncodedObject;
 }
