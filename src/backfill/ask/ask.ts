@@ -1,6 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import { PLUGINS } from "../../decode/plugins.ts";
+import { systemClock } from "../../base/clock.ts";
 import { RunError } from "../../base/errors.ts";
+import { type Lsn, parseLsn } from "../../base/lsn.ts";
 import { bounded } from "../../postgres/connection/bounded.ts";
 import type { Connection } from "../../postgres/connection/connection.ts";
 import { PostgresError } from "../../postgres/connection/postgres_error.ts";
@@ -90,19 +92,19 @@ async function request(
   await checkEmitRight(primary, role);
 
   const id = newRequestId();
-  const watch = wait ? new NewsWatch(primary, slot, id) : undefined;
+  const watch = wait ? new NewsWatch(primary, slot, id, systemClock) : undefined;
   if (watch !== undefined) {
     await primary.query("listen to the run", `LISTEN ${NEWS_CHANNEL}`);
   }
   const message: ControlMessage = { kind: "request", slot: slot.name, id, tables };
-  await emit(primary, message, signal);
+  const asked = await emit(primary, message, signal);
   await print(`${id}\n`);
   logger.info(`asked the run that follows the slot {slot} for the rows of {tables}`, {
     slot: slot.name,
     tables: countOf(count, "table"),
   });
   await warnWithoutRun(slot);
-  return watch === undefined ? true : await watch.untilDone(signal);
+  return watch === undefined ? true : await watch.untilDone(asked, signal);
 }
 
 async function warnWithoutRun(slot: FollowedSlot): Promise<void> {
@@ -157,11 +159,12 @@ async function checkEmitRight(connection: Connection, role: string | undefined):
 
 const NO_RIGHT = "42501";
 
+/** Gives where the message stands in the WAL. */
 async function emit(
   connection: Connection,
   message: ControlMessage,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Lsn> {
   const text = printControlMessage(message);
   if (text.length > MAX_REQUEST_LENGTH) {
     throw new RunError(
@@ -173,7 +176,8 @@ async function emit(
   let isLate = false;
   const late = setTimeout(() => isLate = true, ANSWER_TIMEOUT_MS - 1000);
   try {
-    await bounded(connection, emitting, ANSWER_TIMEOUT_MS, signal);
+    const [row] = await bounded(connection, emitting, ANSWER_TIMEOUT_MS, signal);
+    return parseLsn(row!.pg_logical_emit_message!);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof PostgresError)) throw error;

@@ -1,8 +1,10 @@
 import type { OutputPlugin, PostgresOptions } from "../../options.ts";
 import { RunError } from "../../base/errors.ts";
+import type { Lsn } from "../../base/lsn.ts";
 import { connect, type Connection } from "../../postgres/connection/connection.ts";
 import { PLUGINS } from "../../decode/plugins.ts";
 import { PostgresError } from "../../postgres/connection/postgres_error.ts";
+import { lsnOf } from "../../postgres/connection/text_row.ts";
 import { findSlot, type SlotRow } from "../../postgres/slot/slot_row.ts";
 import { READ_ONLY } from "../../postgres/connection/target_session.ts";
 import { someOf } from "../../base/quantity.ts";
@@ -12,6 +14,14 @@ export interface Follower {
   readonly pid: string;
   /** Undefined where the server does not tell. */
   readonly role: string | undefined;
+}
+
+/** A slot at one moment. */
+export interface SlotNow {
+  /** Undefined: nobody follows it now. */
+  readonly follower: Follower | undefined;
+  /** Undefined while it is being made. */
+  readonly confirmedLsn: Lsn | undefined;
 }
 
 /** A slot as somebody beside its run sees it, perhaps on a standby. */
@@ -26,15 +36,25 @@ export class FollowedSlot implements Disposable {
 
   /** Undefined: nobody follows the slot now. */
   async follower(): Promise<Follower | undefined> {
+    return (await this.now())?.follower;
+  }
+
+  /** Undefined: it was dropped. */
+  async now(): Promise<SlotNow | undefined> {
     const [row] = await this.connection.query(
       "ask who follows the slot",
-      `SELECT s.active_pid::pg_catalog.text AS pid, a.usename AS role
+      `SELECT s.active_pid::pg_catalog.text AS pid, a.usename AS role,
+              s.confirmed_flush_lsn::pg_catalog.text AS confirmed
          FROM pg_catalog.pg_replication_slots s
          LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) s.active_pid
         WHERE s.slot_name OPERATOR(pg_catalog.=) $1`,
       [this.name],
     );
-    return row?.pid ? { pid: row.pid, role: row.role ?? undefined } : undefined;
+    if (row === undefined) return undefined;
+    return {
+      follower: row.pid ? { pid: row.pid, role: row.role ?? undefined } : undefined,
+      confirmedLsn: lsnOf(row.confirmed),
+    };
   }
 
   [Symbol.dispose](): void {
