@@ -14,9 +14,11 @@ export interface RequestToSign {
   readonly path: string;
   /** By lower-case name; all of them are signed. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
+  /** From {@linkcode hashBody}. */
+  readonly bodyHash: string;
 }
 
+const WORTH_A_THREAD_BYTES = 128 * 1024;
 const ALGORITHM = "AWS4-HMAC-SHA256";
 
 /**
@@ -44,7 +46,7 @@ export class RequestSigner {
     const signedHeaders = names.join(";");
     const canonical = `${request.method}\n${canonicalPath(request.path)}\n\n${
       names.map((name) => `${name}:${canonicalValue(headers[name]!)}\n`).join("")
-    }\n${signedHeaders}\n${sha256(request.body)}`;
+    }\n${signedHeaders}\n${request.bodyHash}`;
     const scope = `${day}/${this.scope.region}/${this.scope.service}/aws4_request`;
     const toSign = `${ALGORITHM}\n${time}\n${scope}\n${sha256(canonical)}`;
     const signature = this.#signingKey(credentials.secretAccessKey, day).hex(toSign);
@@ -110,6 +112,15 @@ class Mac {
     this.#outer.write(inner, BLOCK_BYTES, "hex");
     return hash("sha256", this.#outer, "hex");
   }
+}
+
+/**
+ * SHA-256 of a request's body, in hexadecimal digits. That of a long one is for another thread, which reads
+ * a copy: the way there and back costs less than a third of what it takes over.
+ */
+export async function hashBody(body: Uint8Array<ArrayBuffer>): Promise<string> {
+  if (body.length < WORTH_A_THREAD_BYTES) return sha256(body);
+  return Buffer.from(await crypto.subtle.digest("SHA-256", body)).toString("hex");
 }
 
 function sha256(data: Uint8Array | string): string {

@@ -77,7 +77,7 @@ export class PgoutputDecoder implements Decoder {
         return undefined;
       case ORIGIN: {
         const reader = this.#describing(message);
-        reader.uint64();
+        reader.skip(8);
         reader.string();
         reader.end();
         return undefined;
@@ -171,8 +171,7 @@ export class PgoutputDecoder implements Decoder {
     if (this.#sequence.current(reader.message).commitLsn !== commitLsn) {
       reader.fail("a commit of another transaction");
     }
-    reader.uint64();
-    reader.int64();
+    reader.skip(8 + 8);
     reader.end();
     return this.#sequence.commit(reader.message);
   }
@@ -212,7 +211,7 @@ export class PgoutputDecoder implements Decoder {
     if (flags > 1) reader.fail("unknown flags of a logical message");
     const transaction = flags === 1 ? this.#sequence.current(message) : undefined;
     const seq = transaction === undefined ? -1 : this.#sequence.take(1);
-    reader.uint64();
+    reader.skip(8);
     if (!this.#isPublished(message)) return undefined;
     const prefix = reader.string();
     const content = reader.bytes(reader.uint32());

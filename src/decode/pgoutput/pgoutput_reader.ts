@@ -1,5 +1,9 @@
 import type { Lsn } from "../../base/lsn.ts";
-import { type XLogData, XLOGDATA_HEADER_BYTES } from "../../base/replication_message.ts";
+import {
+  readUint64,
+  type XLogData,
+  XLOGDATA_HEADER_BYTES,
+} from "../../base/replication_message.ts";
 import { DecodeError } from "../decoder.ts";
 import { decodeUtf8 } from "../utf8.ts";
 
@@ -36,11 +40,16 @@ export class MessageReader {
   }
 
   uint64(): bigint {
-    return BigInt(this.uint32()) << 32n | BigInt(this.uint32());
+    return readUint64(this.#bytes, this.#take(8));
   }
 
   int64(): bigint {
     return BigInt.asIntN(64, this.uint64());
+  }
+
+  /** Passes over what is not needed. */
+  skip(length: number): void {
+    this.#take(length);
   }
 
   /** A string that ends with a zero byte. */

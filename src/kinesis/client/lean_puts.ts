@@ -1,7 +1,7 @@
 import { type KinesisClient, PutRecordCommand, PutRecordsCommand } from "@aws-sdk/client-kinesis";
 import type { Credentials } from "../../aws/credentials.ts";
 import type { HttpAnswer, HttpHandler, SdkRequest } from "../../aws/http_handler.ts";
-import { RequestSigner } from "../../aws/signature.ts";
+import { hashBody, RequestSigner } from "../../aws/signature.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { AnsweredCall } from "./answered_call.ts";
 import type { PutRecordRequest, RecordToPut } from "./kinesis_api.ts";
@@ -19,7 +19,7 @@ interface Route extends Omit<SdkRequest, "headers" | "body"> {
   readonly otherHeaders: Readonly<Record<string, string>>;
 }
 
-/** The largest body, that of an aggregate of nearly a mebibyte; there is only one at a time. */
+/** The largest body, that of an aggregate of nearly a mebibyte; seldom is there a second at the same time. */
 const MAX_FREE_BODY_BYTES = 2 * 1024 * 1024;
 const NO_DATA = new Uint8Array(0);
 const EMPTY_OBJECT = new TextEncoder().encode("{}");
@@ -96,11 +96,12 @@ export class LeanPuts implements PutCalls {
     const credentials = await this.client.config.credentials() as Credentials;
     const route = await this.#routeOf(name, streamName, credentials);
     const { signer, signedHeaders, otherHeaders, ...request } = route;
-    // From here on without waiting: the handler copies the body, and the next put has the buffer.
     const { buffer, length } = write();
     const body = buffer.subarray(0, length);
+    const bodyHash = await hashBody(body);
+    // From here on without waiting: the handler copies the body, and the next put has the buffer.
     const signed = signer.sign(
-      { method: request.method, path: request.path, headers: signedHeaders, body },
+      { method: request.method, path: request.path, headers: signedHeaders, bodyHash },
       credentials,
       this.clock.wall() + this.client.config.systemClockOffset,
     );

@@ -1,8 +1,10 @@
 /** What our own puts make of an answer, held against the SDK's client. */
+import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { KinesisClient, PutRecordCommand, PutRecordsCommand } from "@aws-sdk/client-kinesis";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import type { HttpHandler, SdkRequest } from "../../../src/aws/http_handler.ts";
+import { hashBody, RequestSigner } from "../../../src/aws/signature.ts";
 import { NotSent } from "../../../src/base/errors.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { AnsweringHandler } from "../../../src/kinesis/client/answered_call.ts";
@@ -122,6 +124,48 @@ Deno.test("puts go where the SDK's client sends them, whichever account a stream
     const [ours] = hosts.splice(0);
     await client.send(new PutRecordCommand({ ...stream, PartitionKey: "k", Data: record.data }));
     assertEquals([ours], hosts.splice(0));
+  }
+});
+
+Deno.test("puts at the same time have each its own body, and the signature of it", async () => {
+  const sent: { body: Uint8Array<ArrayBuffer>; headers: Headers }[] = [];
+  const dataOf = (body: Uint8Array) =>
+    new Uint8Array(Buffer.from(JSON.parse(new TextDecoder().decode(body)).Data, "base64"));
+  const answer = new TextEncoder().encode('{"ShardId":"s","SequenceNumber":"1"}');
+  const network = {
+    metadata: { handlerProtocol: "http/1.1" },
+    handle: ({ body, headers }: SdkRequest) => {
+      const copy = (body as Uint8Array<ArrayBuffer>).slice();
+      sent.push({ body: copy, headers: new Headers(headers) });
+      const response = { statusCode: 200, reason: "OK", headers: {}, body: answer };
+      return Promise.resolve({ response });
+    },
+  } as unknown as HttpHandler;
+  const requestHandler = new AnsweringHandler(network) as never;
+  const client = new KinesisClient({ region: "eu-west-1", credentials, requestHandler });
+  const puts = new LeanPuts(client, network, systemClock);
+  const options = { abortSignal: signal, requestTimeout: 1000 };
+  // Beyond a certain length another thread hashes the body, and other puts are written meanwhile.
+  const sizes = [900_000, 10, 900_000, 130_000, 899_999, 10];
+  const datas = sizes.map((size, index) => new Uint8Array(size).fill(index + 1));
+  await Promise.all(datas.map((data) => puts.putRecord({ ...put, data }, options)));
+
+  const signer = new RequestSigner({ region: "eu-west-1", service: "kinesis" });
+  for (const data of datas) {
+    const { body, headers } = sent.find(({ body }) => dataOf(body)[0] === data[0])!;
+    assertEquals(dataOf(body), data);
+    const authorization = headers.get("authorization")!;
+    const names = /SignedHeaders=([^,]+)/.exec(authorization)![1]!.split(";");
+    const time = headers.get("x-amz-date")!;
+    const again = signer.sign(
+      {
+        ...{ method: "POST", path: "/", bodyHash: await hashBody(body) },
+        headers: Object.fromEntries(names.map((name) => [name, headers.get(name)!])),
+      },
+      credentials,
+      Date.parse(time.replace(/^(....)(..)(..T..)(..)(..Z)$/, "$1-$2-$3:$4:$5")),
+    );
+    assertEquals(again.authorization, authorization);
   }
 });
 
