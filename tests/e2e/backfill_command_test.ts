@@ -70,14 +70,23 @@ for (const server of servers) {
     );
     assertMatch(wild.stderr, /asked the run .* for the rows of 2 tables/);
     assert(!wild.stderr.includes("public.seen"), wild.stderr);
+    assertMatch(wild.stderr, /REPLICA IDENTITY USING INDEX <one>; the others/);
     const stop = await ask(db, ["--stop", "--table", "public.orders"]);
     assertEquals([stop.code, stop.stdout], [0, ""], stop.stderr);
+    assert(!stop.stderr.includes("may end nothing"), stop.stderr);
+    const slip = await ask(db, ["--stop", "--table", "public.order", "--table", "public.*"]);
+    assertMatch(
+      slip.stderr,
+      /WARNING this may end nothing: .* public\.order .*mean public\.orders\?/,
+    );
+    assertEquals(slip.stderr.split("may end nothing").length, 2);
     assertEquals((await messagesOf(db)).slice(1), [
       {
         ...{ kind: "request", slot: db.slot, id: wild.stdout.trim() },
         tables: ["public.*", "public.Odd"],
       },
       { kind: "stop", slot: db.slot, tables: ["public.orders"] },
+      { kind: "stop", slot: db.slot, tables: ["public.order", "public.*"] },
     ]);
 
     // Without a run it is the one who asks whose rights count.

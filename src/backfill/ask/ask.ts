@@ -18,7 +18,7 @@ import { readEmitRight } from "../emit_right.ts";
 import { NEWS_CHANNEL } from "../progress.ts";
 import type { Asking } from "../eligible_tables.ts";
 import type { AskOptions } from "./ask_options.ts";
-import { checkAskedTables } from "./asked_tables.ts";
+import { checkAskedTables, warnOfUnmatched } from "./asked_tables.ts";
 import { connectToPrimary, findFollowedSlot, type FollowedSlot } from "./followed_slot.ts";
 import { readStatus, renderStatus, renderStatusJson } from "./backfill_status.ts";
 import { NewsWatch } from "./news_watch.ts";
@@ -50,6 +50,7 @@ export async function ask(
         return await request(options, action, { primary, slot, print, signal });
       case "stop": {
         const { tables } = action;
+        if (tables !== "all") await warnOfUnmatched(primary, tables);
         await emit(primary, { kind: "stop", slot: slot.name, tables }, signal);
         logger.info("asked the run that follows the slot {slot} to end the backfill of {tables}", {
           slot: slot.name,

@@ -9,6 +9,7 @@ import {
   type EligibleTable,
   readEligibleTables,
 } from "../eligible_tables.ts";
+import { readCandidates } from "../read_facts.ts";
 import { reasonOf } from "../table_obstacles.ts";
 
 const logger = getLogger(["pg2kinesis", "backfill"]);
@@ -33,7 +34,9 @@ export async function checkAskedTables(
     const parsed = parsePattern(pattern);
     const { isExact } = parsed;
     const chosen = chosenTables(tables, parsed);
-    if (chosen.length === 0) throw new RunError(matchesNothing(pattern, tables, isExact));
+    if (chosen.length === 0) {
+      throw new RunError(matchesNothing(pattern, tables.map(({ name }) => name), isExact));
+    }
     const failing = chosen.filter(({ obstacles }) => obstacles.length > 0);
     if (failing.length === chosen.length || isExact && failing.length > 0) {
       throw new RunError(
@@ -45,7 +48,8 @@ export async function checkAskedTables(
     for (const table of chosen) (table.obstacles.length > 0 ? refused : readable).add(table);
   }
   for (const table of [...refused].slice(0, MAX_TOLD)) {
-    logger.warn("{why}; the others are read", { why: whyRefused(table) });
+    // A statement's semicolon is one already.
+    logger.warn("{why}; the others are read", { why: whyRefused(table).replace(/;$/, "") });
   }
   if (refused.size > MAX_TOLD) {
     logger.warn("{count} more tables cannot be read; pg2kinesis check names them", {
@@ -55,12 +59,24 @@ export async function checkAskedTables(
   return readable.size;
 }
 
+/** A slip of the pen would leave a backfill going; the pattern may also name a table that is gone. */
+export async function warnOfUnmatched(
+  connection: Connection,
+  patterns: readonly string[],
+): Promise<void> {
+  const names = (await readCandidates(connection)).map(({ name }) => name);
+  for (const pattern of patterns) {
+    const { matches, isExact } = parsePattern(pattern);
+    if (names.some(matches)) continue;
+    logger.warn("this may end nothing: {why}", { why: matchesNothing(pattern, names, isExact) });
+  }
+}
+
 function matchesNothing(
   pattern: string,
-  tables: readonly EligibleTable[],
+  names: readonly string[],
   isExact: boolean,
 ): string {
-  const names = tables.map(({ name }) => name);
   return isExact
     ? names.includes(pattern)
       ? `${pattern} has no partitions, and so no rows`
