@@ -120,7 +120,7 @@ function forOperator(cause: unknown): RunError {
  * The region: AWS_REGION, AWS_DEFAULT_REGION, the profile's, the instance's.
  * @throws {RunError} where there is none, or it cannot be one.
  */
-export async function findRegion(env: Environment, { profile }: SharedConfig): Promise<string> {
+async function findRegion(env: Environment, { profile }: SharedConfig): Promise<string> {
   const advice = "AWS_REGION, or the region in the profile that AWS_PROFILE names";
   const found = env.AWS_REGION || env.AWS_DEFAULT_REGION || profile.region;
   if (found) {

@@ -5,7 +5,7 @@ export interface BackoffBounds {
 }
 
 /** A service or a server is back within seconds of a failure: no longer than 5 s. */
-export const USUAL_BOUNDS: BackoffBounds = { firstMs: 50, longestMs: 5_000 };
+const USUAL_BOUNDS: BackoffBounds = { firstMs: 50, longestMs: 5_000 };
 
 /**
  * Pauses that double, with full jitter: each is anywhere between nothing and its bound, so that lanes,

@@ -45,10 +45,17 @@ export async function checkPublication(context: ServerContext, plan: SlotPlan): 
     [slot.publications, slot.name],
   );
   const tables = await publishableTables(connection);
+  const published = await connection.query(
+    "look for the publications' tables",
+    `SELECT pubname AS publication, pg_catalog.concat(schemaname, '.', tablename) AS name
+       FROM pg_catalog.pg_publication_tables WHERE pubname OPERATOR(pg_catalog.=) ANY ($1)`,
+    [slot.publications],
+  );
   const missing = slot.publications.filter((name) => !rows.some((row) => row.name === name));
   for (const name of missing) reportMissing(context, plan, tables, name);
   for (const row of rows) {
-    reportOperations(context, row);
+    const own = published.filter(({ publication }) => publication === row.name);
+    reportOperations(context, row, tables, new Set(own.map(({ name }) => name!)));
     reportNotRoot(context, row);
   }
   if (missing.length > 0) return;
@@ -58,7 +65,7 @@ export async function checkPublication(context: ServerContext, plan: SlotPlan): 
       if (isTrue(younger)) reportYounger(context, name!, isTrue(borrowed));
     }
   }
-  await reportTables(context, tables, rows);
+  await reportTables(context, tables, rows, new Set(published.map(({ name }) => name!)));
   await reportFilters(context, await checkParts(context));
   await checkRowFilters(context);
 }
@@ -158,18 +165,38 @@ function reportMissing(
 function reportOperations(
   { findings, options: { format } }: ServerContext,
   row: TextRow,
+  tables: readonly PublishableTable[],
+  published: ReadonlySet<string>,
 ): void {
   const without = OPERATIONS.filter((operation) =>
     !isTrue(row[operation]) && format.operations.has(operation)
   );
   const name = JSON.stringify(row.name);
   if (without.length === 0) return;
+  // Once they are published, they fail in the application on a table that has no replica identity.
+  const failing = without.includes("update") || without.includes("delete")
+    ? tablesIn(tables, published).filter(({ hasIdentity }) => !hasIdentity)
+    : [];
   findings.warn("publication", `${name} leaves out every ${without.join(" and every ")}`, {
     kind: "sql",
     statements: [
+      ...failing.map(identityStatement),
       `ALTER PUBLICATION ${quoteIdentifier(row.name!)} SET (publish = '${OPERATIONS.join(", ")}');`,
     ],
   });
+}
+
+/** Those of a publication that shows `published`, with the partitions of what is published as a whole. */
+function tablesIn(
+  tables: readonly PublishableTable[],
+  published: ReadonlySet<string>,
+): PublishableTable[] {
+  const byOid = new Map(tables.map((table) => [table.oid, table]));
+  const isIn = ({ name, parent }: PublishableTable): boolean => {
+    const above = parent === undefined ? undefined : byOid.get(parent);
+    return published.has(name) || above !== undefined && isIn(above);
+  };
+  return tables.filter(isIn);
 }
 
 function reportYounger(
@@ -226,25 +253,20 @@ async function reportTables(
   context: ServerContext,
   tables: readonly PublishableTable[],
   rows: readonly TextRow[],
+  published: ReadonlySet<string>,
 ): Promise<void> {
   const { connection, findings, facts, wanted, options: { slot } } = context;
-  const published = await connection.query(
-    "look for the publications' tables",
-    `SELECT DISTINCT pg_catalog.concat(schemaname, '.', tablename) AS name
-       FROM pg_catalog.pg_publication_tables WHERE pubname OPERATOR(pg_catalog.=) ANY ($1)`,
-    [slot.publications],
-  );
-  reportPartitions(context, tables, new Set(published.map(({ name }) => name!)));
+  reportPartitions(context, tables, published);
   const names = slot.publications.map((name) => JSON.stringify(name)).join(", ");
   const elsewhere = await tablesOfOtherParts(connection, slot.publications);
   const absent = unpublishedTables(
     tables,
-    new Set([...published.map(({ name }) => name!), ...elsewhere]),
+    new Set([...published, ...elsewhere]),
     wanted,
   );
   if (absent.length === 0) {
     const all = rows.some((row) => isTrue(row.all_tables)) ? " (FOR ALL TABLES)" : "";
-    findings.ok("publication", `${names} publishes ${countOf(published.length, "table")}${all}`);
+    findings.ok("publication", `${names} publishes ${countOf(published.size, "table")}${all}`);
     return;
   }
   const isAbsent = new Set(absent);

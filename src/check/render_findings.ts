@@ -65,7 +65,7 @@ export function renderJson(findings: readonly Finding[]): string {
   return printableJson(JSON.stringify(report, null, 2)) + "\n";
 }
 
-export function remedyText(remedy: Remedy): string {
+function remedyText(remedy: Remedy): string {
   switch (remedy.kind) {
     case "sql": {
       const shown = remedy.statements.slice(0, SHOWN_STATEMENTS);

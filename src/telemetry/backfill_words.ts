@@ -18,7 +18,7 @@ const WAITING: Readonly<Record<WaitCause, string>> = {
 };
 
 /** `waits for a lock on the table (process 4711)`. */
-export function waitingWords({ waiting }: Pick<TableProgress, "waiting">): string {
+function waitingWords({ waiting }: Pick<TableProgress, "waiting">): string {
   if (waiting === undefined) return "";
   const { cause, detail } = waiting;
   return WAITING[cause] + (detail === undefined ? "" : ` (${detail})`);

@@ -14,6 +14,8 @@ export interface Broken {
   readonly slot?: string | null;
   /** Breaks it. What it gives is disposed of at the end. */
   readonly broken?: (world: World) => Promise<unknown>;
+  /** What must work once it is mended, beside the check itself. */
+  readonly mended?: (world: World) => Promise<unknown>;
   readonly server?: PostgresServerOptions;
   readonly database?: string;
   /** Needs Debian's PostgreSQL 15 with wal2json. */

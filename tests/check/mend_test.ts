@@ -81,6 +81,7 @@ async function mend(broken: Broken, server: TestPostgres): Promise<void> {
   }
 
   await obey(world, found.remedy);
+  await broken.mended?.(world);
   const after = await check(world);
   const still = after.lines.filter((line) => line.check === name && line.mark !== "✓");
   assertEquals(still, [], after.stdout);

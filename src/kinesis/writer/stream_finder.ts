@@ -20,7 +20,7 @@ const AHEAD_AT_A_TIME = 4;
 /** What was found this long ago may be another stream by now, or have other shards. */
 const AHEAD_IS_VALID_MS = 60_000;
 /** More would no longer be valid when the last of them is found. */
-export const MAX_AHEAD = AHEAD_IS_VALID_MS / SUMMARY_INTERVAL_MS / 1.5;
+const MAX_AHEAD = AHEAD_IS_VALID_MS / SUMMARY_INTERVAL_MS / 1.5;
 
 const log = getLogger(["pg2kinesis", "kinesis"]);
 
