@@ -48,7 +48,7 @@ export async function checkTransactions(
   findings.warn(
     "transactions",
     `${countOf(long.length, "open transaction")}, ${what}: ` +
-      someOf(long.map(describe), 5),
+      `${someOf(long.map(describe), 5)}; ending one rolls it back`,
     { kind: "sql", statements: long.map(ending) },
   );
 }

@@ -38,8 +38,11 @@ export async function checkPublications(
   const missing = publications.filter((name) => !found.has(name));
   if (missing.length > 0) {
     const list = missing.map((name) => JSON.stringify(name)).join(", ");
+    const hint = missing.some((name) => name.includes(","))
+      ? " (a comma is part of a name: repeat --pg-publication for each)"
+      : "";
     throw wrong(
-      `there is no publication ${list} in this database; ` +
+      `there is no publication ${list} in this database${hint}; ` +
         (slotExists
           ? `the slot ${
             JSON.stringify(slot)

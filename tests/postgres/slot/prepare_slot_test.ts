@@ -218,7 +218,7 @@ for (const each of [server, debian]) {
     const publications = [`It's "one"`, "two", "three, four"];
     await assertFails(
       prepare(db, "pgoutput", { create: true, publications }),
-      ['publication "two", "three, four" in', "CREATE PUBLICATION"],
+      ['publication "two", "three, four" in', "repeat --pg-publication", "CREATE PUBLICATION"],
       false,
     );
     assert(
