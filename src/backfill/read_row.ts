@@ -10,6 +10,7 @@ import { PLUGINS } from "../decode/plugins.ts";
 import type { OutputPlugin } from "../options.ts";
 import { keyText } from "./changed_keys.ts";
 import type { ReadColumn, ReadPlan } from "./read_plan.ts";
+import type { RowTexts } from "./read_sql.ts";
 
 /** What a row takes in memory beside its texts, and each value of it. */
 const ROW_BYTES = 96;
@@ -17,24 +18,24 @@ const VALUE_BYTES = 40;
 
 /** One row as the server's texts. */
 export class ReadRow {
+  /** Of its key, as changes tell it. */
   readonly key: string;
+  /** In the order of the plan's columns; a column that is excluded is null. */
+  readonly values: readonly (string | null)[];
+  /** Of its key, in the order by which it is read. */
+  readonly keyValues: readonly string[];
+  /** Whether a row filter of a publication lets it pass. */
+  readonly passes: boolean;
 
-  constructor(
-    readonly plan: ReadPlan,
-    /** In the order of the plan's columns; a column that is excluded is null. */
-    readonly values: readonly (string | null)[],
-    /** The texts of its key, in the order by which it is read. */
-    readonly keyValues: readonly string[],
-    /** Whether a row filter of a publication lets it pass. */
-    readonly passes: boolean,
-    plugin: OutputPlugin,
-  ) {
-    const { columns, key } = plan;
-    this.key = keyText(key.map(({ name }, index) => {
+  constructor(readonly plan: ReadPlan, texts: RowTexts, plugin: OutputPlugin) {
+    const { columns } = plan;
+    this.values = texts.columns;
+    this.keyValues = texts.keyValues;
+    this.passes = texts.passes;
+    this.key = keyText(plan.key.map(({ name }, index) => {
       const column = columns.find((each) => each.name === name);
-      return column === undefined
-        ? keyValues[index]!
-        : shownValue(keyValues[index]!, column, plugin);
+      const text = texts.key[index]!;
+      return column === undefined ? text : shownValue(text, column, plugin);
     }));
   }
 

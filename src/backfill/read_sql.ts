@@ -71,18 +71,50 @@ export function unreadColumns(
   return new Set(columns.map(({ name }) => name).filter((name) => !names.includes(name)));
 }
 
-/** `before`: the cursor is open, of another table. It ends with its transaction at the latest. */
-export function declare(query: string, before: boolean): string {
+/**
+ * `before`: the cursor is open, of another table. It ends with its transaction at the latest. `path`: under
+ * which the names of the query are found, and those in its literals.
+ */
+export function declare(query: string, before: boolean, path = FINDING_PATH): string {
   const close = before ? `CLOSE ${CURSOR}; ` : "";
-  return `${close}${FINDING_PATH}; DECLARE ${CURSOR} NO SCROLL CURSOR FOR ${query}; ${PRINT_PATH}`;
+  return `${close}${path}; DECLARE ${CURSOR} NO SCROLL CURSOR FOR ${query}; ${PRINT_PATH}`;
 }
 
-/** The plan's columns, those of the key, and whether the row filter holds. */
+/** A key's text is the name of something, which depends on the search path and may become another one's. */
+export function isOfNames({ key }: Pick<ReadPlan, "key">): boolean {
+  return key.some(isName);
+}
+
+function isName({ type: [schema, name] }: IndexColumnFacts): boolean {
+  return schema === "pg_catalog" && name.startsWith("reg");
+}
+
+/** What {@linkcode select} gives of one row. */
+export interface RowTexts {
+  readonly columns: readonly (string | null)[];
+  readonly key: readonly string[];
+  /** The values of the key behind which, or by which, it can be read: OIDs in the place of names. */
+  readonly keyValues: readonly string[];
+  readonly passes: boolean;
+}
+
+export function rowTexts({ columns, key }: ReadPlan, values: readonly (string | null)[]): RowTexts {
+  const [keyAt, oidsAt] = [columns.length, columns.length + key.length];
+  const texts = values.slice(keyAt, oidsAt) as string[];
+  let next = oidsAt;
+  const keyValues = key.some(isName)
+    ? key.map((column, place) => isName(column) ? values[next++]! : texts[place]!)
+    : texts;
+  return { columns: values.slice(0, keyAt), key: texts, keyValues, passes: values[next] === "t" };
+}
+
+/** The plan's columns, those of the key, OIDs of those that are names, and whether the row filter holds. */
 function select(plan: ReadPlan, excluded: ReadonlySet<string>): string {
   const columns = plan.columns.map(({ name }) => excluded.has(name) ? "NULL" : columnName(name));
   const key = plan.key.map(({ name }) => columnName(name));
+  const oids = plan.key.filter(isName).map(({ name }) => `${columnName(name)}::pg_catalog.oid`);
   const passes = plan.filter === undefined ? "true" : `COALESCE((${plan.filter}), false)`;
-  return `SELECT ${[...columns, ...key, passes].join(", ")} FROM ONLY ${
+  return `SELECT ${[...columns, ...key, ...oids, passes].join(", ")} FROM ONLY ${
     quotedName(plan.facts)
   } AS t`;
 }

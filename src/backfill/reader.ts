@@ -30,9 +30,11 @@ import {
   CURSOR,
   declare,
   FINDING_PATH,
+  isOfNames,
   lock,
   PRINT_PATH,
   rowsOfKeys,
+  rowTexts,
   scanRows,
   unreadColumns,
 } from "./read_sql.ts";
@@ -291,7 +293,9 @@ export class Reader {
     const query = again === undefined
       ? scanRows(plan, excluded, table.after)
       : rowsOfKeys(plan, excluded, again.map(([, { values }]) => values));
-    const statement = declare(query, hasCursor);
+    // Names that changes gave are found as the walsender prints them. A row filter is nobody's to lead astray.
+    const isByName = again !== undefined && isOfNames(plan) && plan.filter === undefined;
+    const statement = declare(query, hasCursor, isByName ? PRINT_PATH : undefined);
     await this.query(`read ${table.name}`, statement, undefined, timeoutMs + SILENCE_MS);
     const rows: ReadRow[] = [];
     let bytes = 0;
@@ -301,17 +305,8 @@ export class Reader {
       if (again === undefined && (left <= 0 || bytes >= maxBytes || clock.now() > endMs)) break;
       if (again === undefined) count = Math.min(count, left);
       const fetched = await this.#fetch(table.name, count, timeoutMs, (values) => {
-        const columns = plan.columns.length, keys = plan.key.length;
         bytes += bytesOf(values);
-        rows.push(
-          new ReadRow(
-            plan,
-            values.slice(0, columns),
-            values.slice(columns, columns + keys) as string[],
-            values[columns + keys] === "t",
-            plugin,
-          ),
-        );
+        rows.push(new ReadRow(plan, rowTexts(plan, values), plugin));
       });
       isScanned = fetched.rows < count;
       // Which keys have no row is known only at the end.

@@ -122,8 +122,8 @@ export class BackfillStage {
       case "delete":
         return this.#row(change);
       case "truncate":
-        for (const { qualifiedName } of change.relations) {
-          this.#noteAll(change.transaction.xid, qualifiedName);
+        for (const relation of change.relations) {
+          this.#noteAll(change.transaction.xid, relation);
         }
         return change;
       default:
@@ -142,7 +142,7 @@ export class BackfillStage {
     const name = change.relation.qualifiedName;
     const keys = changedKeys(change, followed.keyNames);
     if (keys === undefined) {
-      this.#noteAll(xid, name);
+      this.#noteAll(xid, change.relation);
       return change;
     }
     const touched = keys.old === undefined || keys.old === keys.new
@@ -151,7 +151,7 @@ export class BackfillStage {
       ? [keys.old]
       : [keys.old, keys.new];
     if (followed.tables.length > 0) this.parts.state.noted.note(xid, name, touched);
-    const shown = this.#takeOut(change, name, touched);
+    const shown = this.#takeOut(change, touched);
     const isMoved = keys.old !== undefined && keys.new !== undefined && keys.old !== keys.new;
     // With a row filter an update that enters it comes as an insert.
     const mayLack = isMoved || change.kind === "insert" && PLUGINS[plugin].usesPublications;
@@ -231,12 +231,12 @@ export class BackfillStage {
    * A change that the snapshot of the rows in hand does not see takes its row out of them (B5). Values that it
    * left in TOAST it gets from that row, which is what it was before.
    */
-  #takeOut(change: RowChange, name: string, touched: readonly string[]): RowChange {
+  #takeOut(change: RowChange, touched: readonly string[]): RowChange {
     const { state, plugin, publisher } = this.parts;
     const { chunk } = state;
     if (chunk === undefined || chunk.snapshot(change.transaction.xid)) return change;
     let shown = change;
-    for (const part of this.#partsOf(name)) {
+    for (const part of this.#partsOf(change.relation)) {
       for (const [index, key] of touched.entries()) {
         const row = part.rows.get(key);
         if (row === undefined) continue;
@@ -255,18 +255,19 @@ export class BackfillStage {
     return shown;
   }
 
-  *#partsOf(name: string): Iterable<Part> {
+  *#partsOf(relation: Relation): Iterable<Part> {
     for (const part of this.parts.state.chunk?.parts ?? []) {
-      if (part.table.plan?.relation.qualifiedName === name) yield part;
+      if (isNamed(part.table, relation)) yield part;
     }
   }
 
-  #noteAll(xid: number, name: string): void {
+  #noteAll(xid: number, relation: Relation): void {
     const { state } = this.parts;
-    if (!state.byRelation.has(name)) return;
-    state.noted.noteAll(xid, name);
+    const { qualifiedName } = relation;
+    if (!state.byRelation.has(qualifiedName)) return;
+    state.noted.noteAll(xid, qualifiedName);
     if (state.chunk === undefined || state.chunk.snapshot(xid)) return;
-    for (const part of this.#partsOf(name)) part.isVoid = true;
+    for (const part of this.#partsOf(relation)) part.isVoid = true;
   }
 
   /** The new key of a change that lacks values (B7). */
@@ -315,11 +316,12 @@ export class BackfillStage {
     return followed;
   }
 
-  #lookUp({ qualifiedName }: Relation): Followed | "not" {
+  #lookUp(relation: Relation): Followed | "not" {
     const { state, catalog } = this.parts;
+    const { qualifiedName } = relation;
     if (state.tables !== undefined) {
       const tables = (state.byRelation.get(qualifiedName) ?? [])
-        .filter(({ outcome }) => outcome === undefined);
+        .filter((table) => table.outcome === undefined && isNamed(table, relation));
       const keyNames = tables[0]?.keyNames;
       return keyNames === undefined ? "not" : { keyNames, tables };
     }
@@ -339,4 +341,9 @@ export class BackfillStage {
       count: state.malformed,
     });
   }
+}
+
+/** `a.b.c` alone may be two tables. */
+function isNamed({ plan }: TableRead, { schema, table }: Relation): boolean {
+  return plan?.relation.table === table && plan.relation.schema === schema;
 }

@@ -63,13 +63,12 @@ const KEYS: readonly (readonly [type: string, ...values: string[]])[] = [
   ["bit(3)", "B'001'", "B'100'"],
   ["varbit", "B''", "B'0'", "B'101'"],
   ["oid", "1", "4000000000"],
-  ["regclass", "1259", "1260"],
   ["pg_lsn", "'0/1'", "'FFFFFFFF/1'"],
   ["xid8", "'1'", "'18446744073709551615'"],
   ["money", "-1", "12.3"],
   ["tid", "'(0,1)'", "'(1,1)'"],
-  ["int[]", "'{}'", "'{NULL}'", "'{1,2}'"],
-  ["text[]", "'{}'", '\'{"a,b","\\""}\'', "'{b}'"],
+  ["int[]", "'{}'", "'{1,2}'", "array[null]::int[]"],
+  ["text[]", "'{}'", '\'{"a,b","\\""}\'', "'{b}'", "array[null]::text[]"],
   ["int4range", "'empty'", "'(,1)'", "'[1,5)'"],
   ["tstzrange", "'(,)'", "'[2026-01-01,)'"],
   ["int4multirange", "'{}'", "'{[1,2),[4,5)}'"],
@@ -132,7 +131,7 @@ for (const server of servers) {
 
   Deno.test(`Reader reads behind a key of every type: ${major}`, async (t) => {
     await using db = await freshDatabase(server);
-    await db.sql(TYPES);
+    await db.sql(`${TYPES}; alter database ${db.database} set array_nulls = off`);
     await withReader(db, async (reader) => {
       for (const [index, [type, ...values]] of KEYS.entries()) {
         await t.step(type, async () => {
@@ -157,6 +156,41 @@ for (const server of servers) {
           assertEquals(await keysRowByRow(reader, both), keys.map(([id]) => ["1", id!]));
         });
       }
+    });
+  });
+
+  Deno.test(`Reader reads behind names, whatever takes them: ${major}`, async () => {
+    await using db = await freshDatabase(server);
+    await db.sql(`
+      create schema k; create table a (); create table k."B b" (); create table c ();
+      create domain dom as regclass; create table named (id dom primary key, place int);
+      insert into named values ('a', 1), ('k."B b"', 2), ('c', 3), ('pg_class', 0);
+      create table typed (id regtype primary key);
+      insert into typed values ('int4'), ('a'), ('k."B b"')`);
+    await withReader(db, async (reader) => {
+      const shown = async (table: TableRead, keys?: readonly string[][]) =>
+        (await readOnce(reader, table, keys)).parts[0]!.rows.map(({ key }) => key);
+      const table = await planned(reader, "public.named");
+      const found: string[] = [];
+      while (found.length < 4) {
+        const [row] = (await readOnce(reader, table)).parts[0]!.rows;
+        found.push(row!.key);
+        table.after = row!.keyValues;
+        // Behind which nothing would lie.
+        if (found.length === 2) {
+          await db.sql("alter table a rename to d; alter table c rename to a");
+        }
+      }
+      assertEquals(found, ["pg_class", "a", 'k."B b"', "a"]);
+      // As a change tells them.
+      assertEquals(await shown(table, [["d"], ['k."B b"']]), ["d", 'k."B b"']);
+      assertEquals(await keysRowByRow(reader, await planned(reader, "public.typed")), [
+        ["23"],
+        ...await db.sql(
+          "select id::oid::text as id from typed where id <> 'int4'::regtype order by typed.id",
+        )
+          .then((rows) => rows.map(({ id }) => [id])),
+      ]);
     });
   });
 

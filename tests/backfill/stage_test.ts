@@ -111,7 +111,11 @@ class Stream {
     state.noted.forget(snapshot);
     const number = state.takeNumber();
     const read = rows.map((values) =>
-      new ReadRow(PLAN, values, [values[0]!], true, "test_decoding")
+      new ReadRow(
+        PLAN,
+        { columns: values, key: [values[0]!], keyValues: [values[0]!], passes: true },
+        "test_decoding",
+      )
     );
     const part = new Part(
       { table, rows: read, isScanned, again: undefined, round: table.round },
@@ -177,6 +181,26 @@ Deno.test("BackfillStage lets an unseen change take its row out, whole (B5)", as
   ]);
   await stream.mark(12, number);
   assertEquals(stream.published, ["update 1 new x", "delete 2", "read 3 c z"]);
+});
+
+Deno.test("BackfillStage leaves the rows of a table alone whose name another gives, too, with its schema's", async () => {
+  const stream = new Stream();
+  stream.table.plan = {
+    ...PLAN,
+    relation: { schema: "a", table: "b.t", qualifiedName: "a.b.t" },
+  };
+  await stream.begin();
+  const number = stream.read(10, [["1", "a", "x"], ["2", "b", "y"]]);
+  const other = { schema: "a.b", table: "t", qualifiedName: "a.b.t" };
+  await stream.transaction(11, [
+    (transaction) => ({ ...row("delete", undefined, "1")(transaction), relation: other }),
+    (transaction) => ({
+      ...{ kind: "truncate", transaction, lsn: 0n, seq: 1 },
+      ...{ relations: [other], cascade: false, restartIdentity: false },
+    }),
+  ]);
+  await stream.mark(12, number);
+  assertEquals(stream.published, ["delete 1", "truncate", "read 1 a x", "read 2 b y"]);
 });
 
 Deno.test("BackfillStage leaves a row alone whose change the snapshot sees", async () => {

@@ -16,7 +16,7 @@ import { startupOption } from "../../libpq/startup_option.ts";
  * - `lc_monetary` says in which currency, and with how many decimals, a `money` is: another one would
  *   print another amount. It is the database's to say.
  * - `lc_messages` may be set by superusers alone; decisions are made by SQLSTATE, never by words.
- * - `xmloption`, `array_nulls`, `backslash_quote`, `transform_null_equals`, `timezone_abbreviations`
+ * - `xmloption`, `backslash_quote`, `transform_null_equals`, `timezone_abbreviations`
  *   and `default_text_search_config` change how texts are read, not how values are printed; what is
  *   written here does not hang on them.
  * - `wal_sender_timeout`, `tcp_user_timeout` and `logical_decoding_work_mem` are for operators to tune;
@@ -82,6 +82,8 @@ export const SESSION_SETTINGS: readonly SessionSetting[] = [
 
   // Literals of ours have their backslashes in E'' alone.
   { name: "standard_conforming_strings", value: "on" },
+  // A backfill reads on behind a key, which may be an array with a NULL.
+  { name: "array_nulls", value: "on" },
 ];
 
 /** The command-line options of a session: the user's own, then ours, since the last one counts. */

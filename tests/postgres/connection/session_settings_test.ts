@@ -44,6 +44,7 @@ const PINNED: Readonly<Record<string, Pinned>> = {
   default_transaction_isolation: { shows: "read committed", hostile: "serializable" },
   default_transaction_read_only: { shows: "off", hostile: "on" },
   standard_conforming_strings: { shows: "on", hostile: "off" },
+  array_nulls: { shows: "on", hostile: "off" },
 };
 /** Settings that came with a version. */
 const SINCE: Readonly<Record<string, number>> = { transaction_timeout: 170000 };
