@@ -26,7 +26,6 @@ export interface Arguments {
 export const idByName: ReadonlyMap<string, FlagId> = new Map(
   flagIds.map((id) => [flags[id].name, id]),
 );
-const names = [...idByName.keys()];
 
 /** The letters that a command knows: `-f` is one flag of a run and another of `tail`. */
 type Letters = ReadonlyMap<string, FlagId>;
@@ -54,7 +53,7 @@ function takeApartFor(lettersCommand: CommandName, args: readonly string[]): Arg
   let fault: UsageError | undefined;
   const blame = (message: string) => void (fault ??= new UsageError(message));
   const letters = new Map([...allLetters, ...lettersOf(lettersCommand)]);
-  const { found, positionals } = readWords(args, letters, blame);
+  const { found, positionals } = readWords(args, lettersCommand, letters, blame);
   const [named] = positionals;
   const textCommand = TEXT_COMMANDS.find((command) => command === named);
   const command = COMMANDS.find((command) => command === named) ?? COMMANDS[0];
@@ -86,11 +85,12 @@ function takeApartFor(lettersCommand: CommandName, args: readonly string[]): Arg
 /**
  * Reads a command line word by word: `-dshop`, `-d=shop`, `-d shop`, `--pg-dbname shop` and
  * `--pg-dbname=shop` are the same, `--no-full-change` is `--full-change=false`, a letter takes all
- * that stands behind it, and no value but one behind `=` begins with a dash. It is psql's grammar;
+ * that stands behind it, and no value but a number or one behind `=` begins with a dash. It is psql's grammar;
  * `@std/cli`'s `parseArgs` takes `-dshop` for five switches and any value of a switch for true.
  */
 function readWords(
   args: readonly string[],
+  command: CommandName,
   letters: Letters,
   blame: (message: string) => void,
 ): { found: ReadonlyMap<FlagId, readonly string[]>; positionals: readonly string[] } {
@@ -110,7 +110,7 @@ function readWords(
     if (id === undefined) {
       const [, offName = "", value] = /^--no-([^=]+)(=.*)?$/s.exec(argument) ?? [];
       const off = idByName.get(offName);
-      if (off === undefined || !isSwitch(off)) blame(unknownFlag(argument));
+      if (off === undefined || !isSwitch(off)) blame(unknownFlag(argument, command));
       else if (value === undefined) add(off, "false");
       else blame(`--no-${offName} takes no value; write --${offName}=true or =false`);
       continue;
@@ -118,7 +118,7 @@ function readWords(
     const next = args[i + 1];
     if (rest !== "") add(id, rest!.replace(/^=/, ""));
     else if (isSwitch(id)) add(id, "true");
-    else if (next !== undefined && !isLikeFlag(next)) {
+    else if (next !== undefined && isLikeValue(next)) {
       add(id, next);
       i++;
     } else blame(needsValue(flags[id]));
@@ -128,6 +128,9 @@ function readWords(
 
 /** A dash alone is a value, or a positional. */
 const isLikeFlag = (word: string) => /^-./s.test(word);
+
+/** Behind a flag that takes a value, `-1` is one, whatever that flag says of it. */
+const isLikeValue = (word: string) => !isLikeFlag(word) || /^-\d/.test(word);
 
 const isSwitch = (id: FlagId) => flags[id].placeholder === undefined;
 
@@ -143,7 +146,7 @@ function needsValue(flag: Flag<unknown>): string {
   }${hint}`;
 }
 
-function unknownFlag(argument: string): string {
+function unknownFlag(argument: string, command: CommandName): string {
   // Never more than the name: what stands behind `=` may be a password.
   const given = /^-[^-]/.test(argument) ? argument.slice(0, 2) : argument.replace(/=.*$/s, "");
   if (/^--(pg-)?password$/.test(given) || given === "-W") {
@@ -152,7 +155,7 @@ function unknownFlag(argument: string): string {
   }
   const elsewhere = ELSEWHERE[given];
   if (elsewhere !== undefined) return `there is no flag ${given}: ${elsewhere}`;
-  return `there is no flag ${given}${didYouMean(nearestFlag(given))}`;
+  return `there is no flag ${given}${didYouMean(nearestFlag(given, command))}`;
 }
 
 /** What the AWS CLI takes as flags, and where it is set here. */
@@ -175,21 +178,24 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   "output-plugin": "pg-slot-output-plugin",
 };
 
-/** The flag that a mistyped one most likely stands for, if there is one. */
-export function nearestFlag(given: string): string | undefined {
+/** The flag, of `command` or of any, that a mistyped one most likely stands for, if there is one. */
+export function nearestFlag(given: string, command?: CommandName): string | undefined {
   if (/^-[^-]/.test(given)) {
     const id = allLetters.get(given[1]!.toLowerCase());
     return id === undefined ? undefined : `-${flags[id].letter} (--${flags[id].name})`;
   }
   const name = given.replace(/^--/, "").replaceAll("_", "-").toLowerCase();
+  const names = flagIds.map((id): Flag<unknown> => flags[id])
+    .filter(({ commands }) => command === undefined || commands.includes(command))
+    .map(({ name }) => name);
   const found = OTHER_NAMES[name] ?? names.find((each) => each.endsWith("-" + name)) ??
     nearest(name, names) ?? (name.startsWith("no-") ? nearest(name.slice(3), names) : undefined);
   return found === undefined ? undefined : `--${found}`;
 }
 
 function strange(flag: Flag<unknown>, command: CommandName | TextCommandName): string {
-  const own = flag.commands.map((name) => `pg2kinesis ${name}`).join(" and ");
-  return `--${flag.name} is no flag of pg2kinesis ${command}, but of ${own}`;
+  const own = flag.commands.join(", ").replace(/, (\w+)$/, " and $1");
+  return `--${flag.name} is no flag of pg2kinesis ${command}, but of pg2kinesis ${own}`;
 }
 
 function unexpected(positional: string, index: number, args: readonly string[]): string {

@@ -108,8 +108,15 @@ Deno.test("tail says which flags do not go together", () => {
       ["--verify", "--expect-all", "--from", "2026-11-22"],
       /--expect-all cannot be combined with --from/,
     ],
-    [["--create-slot"], /--create-slot is no flag of pg2kinesis tail, but of pg2kinesis run and/],
+    [
+      ["--create-slot"],
+      /--create-slot is no flag of pg2kinesis tail, but of pg2kinesis run, check and plan$/,
+    ],
     [["-d", "shop"], /--pg-dbname is no flag of pg2kinesis tail/],
+    // One of another command would be of no use.
+    [["--count", "1"], /^there is no flag --count$/],
+    [["--line", "1"], /^there is no flag --line; did you mean --lines\?$/],
+    [["-n", "-1"], /^--lines: "-1" is not /],
     [["x"], /unexpected argument "x"/],
   ];
   for (const [args, message] of rows) assertMatch(usageError(["tail", ...args]), message);

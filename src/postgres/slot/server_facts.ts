@@ -33,6 +33,10 @@ const OLDEST_VERSION = 100000;
 /** Logical decoding on a standby came with 16. */
 const STANDBY_VERSION = 160000;
 
+/** What to do about a server that is a standby. */
+export const TO_PRIMARY =
+  "connect to the primary (of several hosts, target_session_attrs=primary in --pg-url finds it)";
+
 /** The checks of a server, in their order. */
 export type ServerCheck = "version" | "standby" | "wal_level" | "role" | "encoding";
 
@@ -106,8 +110,8 @@ export function serverProblems(
       found:
         `${place} is a standby, where PostgreSQL ${versionName} cannot decode changes (16 and ` +
         "newer can)",
-      advice: "connect to the primary",
-      remedy: { kind: "advice", text: "connect to the primary with --pg-host" },
+      advice: TO_PRIMARY,
+      remedy: { kind: "advice", text: TO_PRIMARY },
     });
   }
   if (walLevel !== "logical") {

@@ -1,7 +1,7 @@
 import { formatLsn } from "../../base/lsn.ts";
 import type { SlotOptions } from "../../options.ts";
 import type { Problem, Remedy } from "../../base/problem.ts";
-import type { ServerFacts } from "./server_facts.ts";
+import { type ServerFacts, TO_PRIMARY } from "./server_facts.ts";
 import { allowPlugin, pluginListWith } from "./slot_failure.ts";
 import type { SlotRow } from "./slot_row.ts";
 import { quoteLiteral } from "../connection/sql_text.ts";
@@ -112,8 +112,8 @@ export function slotProblem(
     return lasting(
       `the slot ${name} on this standby is a copy of the primary's, which can be followed only after ` +
         "a promotion",
-      "connect to the primary (target_session_attrs=primary in --pg-url)",
-      { kind: "advice", text: "connect to the primary (target_session_attrs=primary in --pg-url)" },
+      TO_PRIMARY,
+      { kind: "advice", text: TO_PRIMARY },
     );
   }
   return slot.isActive ? activeElsewhere(slot, options.name) : undefined;
