@@ -49,6 +49,14 @@ const MAX_IDLE_MS = 50_000;
 /** Of an answer; the largest of Kinesis has 10 MiB of records, in base64. */
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
+/** Where requests go, and by which way. */
+interface Target {
+  readonly url: URL;
+  readonly proxy: Proxy | undefined;
+  /** For errors. */
+  readonly name: string;
+}
+
 /** Connections of one kind, kept open between requests. */
 interface Pool {
   readonly client: Deno.HttpClient;
@@ -67,6 +75,7 @@ interface Pool {
 export class HttpHandler {
   /** What the SDK asks before it lets clients share a handler. */
   readonly metadata = { handlerProtocol: "http/1.1" };
+  readonly #targets = new Map<string, Target>();
   readonly #pools = new Map<string, Pool>();
   readonly #env: Environment;
   readonly #authorities: readonly string[];
@@ -86,29 +95,27 @@ export class HttpHandler {
     const { abortSignal, requestTimeout = this.settings.timeoutMs } = options;
     if (options.maySend?.() === false) throw new NotSent();
     const { method, headers, body } = request;
-    const url = urlOf(request);
-    const proxy = this.settings.isDirect ? undefined : proxyFor(url, this.#env);
-    const pool = this.#poolFor(url, proxy);
+    const target = this.#targetOf(request);
+    const pool = this.#poolFor(target);
     // Not AbortSignal.any and .timeout: what they make outlives the request.
     const stop = new AbortController();
     const onAbort = () => stop.abort(abortSignal?.reason);
     if (abortSignal?.aborted) onAbort();
     abortSignal?.addEventListener("abort", onAbort);
-    const via = proxy === undefined ? "" : ` through the proxy ${proxy.url} (${proxy.variable})`;
     const timer = setTimeout(() => {
       // The others of this kind may be dead too: the next request opens a connection.
       this.#retire(pool);
-      const text = `no answer from ${url.origin}${via} in ${requestTimeout} ms`;
+      const text = `no answer from ${target.name} in ${requestTimeout} ms`;
       stop.abort(named("TimeoutError", text));
     }, requestTimeout);
     pool.requests++;
     try {
-      const response = await fetch(url, {
+      const response = await fetch(target.url, {
         ...{ method, headers, body, client: pool.client },
         signal: stop.signal,
         redirect: "manual",
       });
-      await refuseForeign(response, url, via);
+      await refuseForeign(response, target);
       return {
         response: {
           statusCode: response.status,
@@ -123,7 +130,7 @@ export class HttpHandler {
     } catch (error) {
       if (stop.signal.aborted) throw stop.signal.reason;
       if (error instanceof ForeignAnswer) throw error;
-      throw named("ConnectionError", describe(error) + via, error);
+      throw named("ConnectionError", describe(error) + viaOf(target), error);
     } finally {
       clearTimeout(timer);
       abortSignal?.removeEventListener("abort", onAbort);
@@ -142,7 +149,25 @@ export class HttpHandler {
     return {};
   }
 
-  #poolFor(url: URL, proxy: Proxy | undefined): Pool {
+  /** Nearly all requests go where others went. */
+  #targetOf(request: SdkRequest): Target {
+    const { protocol, hostname, port, path, query } = request;
+    if (query !== undefined && Object.keys(query).length > 0) return this.#newTarget(request);
+    const key = `${protocol}//${hostname}:${port}${path}`;
+    const known = this.#targets.get(key);
+    if (known !== undefined) return known;
+    const target = this.#newTarget(request);
+    this.#targets.set(key, target);
+    return target;
+  }
+
+  #newTarget(request: SdkRequest): Target {
+    const url = urlOf(request);
+    const proxy = this.settings.isDirect ? undefined : proxyFor(url, this.#env);
+    return { url, proxy, name: url.origin + viaOf({ proxy }) };
+  }
+
+  #poolFor({ url, proxy }: Target): Pool {
     const key = proxy === undefined ? url.host : `${proxy.variable} ${proxy.url}`;
     const known = this.#pools.get(key);
     if (known !== undefined) return known;
@@ -197,6 +222,10 @@ function exemptFromProxies({ hostname }: URL): void {
   if (isProxied) Deno.env.set("NO_PROXY", exempt === "" ? host : `${exempt},${host}`);
 }
 
+function viaOf({ proxy }: Pick<Target, "proxy">): string {
+  return proxy === undefined ? "" : ` through the proxy ${proxy.url} (${proxy.variable})`;
+}
+
 function urlOf({ protocol, hostname, port, path, query = {} }: SdkRequest): URL {
   const url = new URL(`${protocol}//${hostname}${port === undefined ? "" : `:${port}`}${path}`);
   for (const [name, value] of Object.entries(query)) {
@@ -216,7 +245,7 @@ export class ForeignAnswer extends Error {
   }
 }
 
-async function refuseForeign(response: Response, url: URL, via: string): Promise<void> {
+async function refuseForeign(response: Response, { url, name }: Target): Promise<void> {
   const { status, headers } = response;
   const isRedirect = status >= 300 && status < 400;
   if (
@@ -226,7 +255,7 @@ async function refuseForeign(response: Response, url: URL, via: string): Promise
   }
   await response.body?.cancel();
   throw new ForeignAnswer(
-    `HTTP status ${status} from ${url.origin}${via}, ` +
+    `HTTP status ${status} from ${name}, ` +
       (isRedirect
         ? `a redirect${redirectTarget(headers.get("location"), url)}, which is not followed`
         : "with a page of HTML in the place of an answer of AWS"),

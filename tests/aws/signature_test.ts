@@ -23,7 +23,7 @@ class Sha256 {
 
 const SCOPE = { region: "eu-west-1", service: "kinesis" };
 
-type WholeRequest = Omit<RequestToSign, "bodyHash"> & { readonly body: Uint8Array<ArrayBuffer> };
+type WholeRequest = RequestToSign & { readonly body: Uint8Array<ArrayBuffer> };
 
 async function libraryHeaders(request: WholeRequest, credentials: Credentials, atMs: number) {
   const signer = new SignatureV4({
@@ -48,7 +48,6 @@ Deno.test("RequestSigner signs random requests as the SDK's library does", async
     return Array.from({ length }, () => chars[upTo(chars.length)]).join("");
   };
   const WORD = "abcXYZ0189+/=_-";
-  const signer = new RequestSigner(SCOPE);
   let credentials: Credentials = { accessKeyId: "AKIATEST", secretAccessKey: "test" };
   for (let round = 0; round < 300; round++) {
     if (random() < 0.3) {
@@ -65,6 +64,8 @@ Deno.test("RequestSigner signs random requests as the SDK's library does", async
         host: `${text("abc.-", 8)}:${upTo(65536)}`,
         "content-type": "application/x-amz-json-1.1",
         "x-amz-target": `Kinesis_20131202.${text("PutRecord ", 12)}`,
+        // Among those that a signature adds.
+        ...random() < 0.5 ? { "x-amz-more": text(WORD, 8) } : {},
         ...random() < 0.5 ? { "x-more": text(" \té😀a", upTo(12)) } : {},
       },
       // One in twenty long enough to be hashed by another thread.
@@ -75,7 +76,7 @@ Deno.test("RequestSigner signs random requests as the SDK's library does", async
     // Back and forth over midnight and years, as clocks that are set.
     const atMs = Date.UTC(2026, 0, 1) + Math.floor((random() - 0.5) * 2 * 86_400_000 * 400);
     assertEquals(
-      signer.sign({ ...request, bodyHash: await hashBody(request.body) }, credentials, atMs),
+      new RequestSigner(SCOPE, request).sign(await hashBody(request.body), credentials, atMs),
       await libraryHeaders(request, credentials, atMs),
       `${JSON.stringify({ ...request, body: request.body.length })} at ${atMs}`,
     );
@@ -83,10 +84,12 @@ Deno.test("RequestSigner signs random requests as the SDK's library does", async
 });
 
 Deno.test("RequestSigner signs with the secret that it is given, whatever it signed with before", () => {
-  const signer = new RequestSigner(SCOPE);
-  const request = { method: "POST", path: "/", headers: { host: "h" }, bodyHash: "00" };
-  const first = signer.sign(request, { accessKeyId: "A", secretAccessKey: "one" }, 0);
-  const second = signer.sign(request, { accessKeyId: "A", secretAccessKey: "two" }, 0);
+  const signer = new RequestSigner(SCOPE, { method: "POST", path: "/", headers: { host: "h" } });
+  const sign = (secretAccessKey: string, sessionToken?: string) =>
+    signer.sign("00", { accessKeyId: "A", secretAccessKey, sessionToken }, 0);
+  const first = sign("one");
+  const second = sign("two");
   assertNotEquals(first.authorization, second.authorization);
-  assertEquals(signer.sign(request, { accessKeyId: "A", secretAccessKey: "one" }, 0), first);
+  assertNotEquals(sign("one", "token").authorization, first.authorization);
+  assertEquals(sign("one"), first);
 });

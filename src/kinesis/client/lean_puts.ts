@@ -13,9 +13,10 @@ import { streamParameter } from "./stream_arn.ts";
 type PutName = "PutRecord" | "PutRecords";
 
 /** What the requests of one call to one stream have in common. */
-interface Route extends Omit<SdkRequest, "headers" | "body"> {
+interface Route {
+  readonly target: Omit<SdkRequest, "headers" | "body">;
+  /** Knows the headers that are signed. */
   readonly signer: RequestSigner;
-  readonly signedHeaders: Readonly<Record<string, string>>;
   readonly otherHeaders: Readonly<Record<string, string>>;
 }
 
@@ -95,18 +96,13 @@ export class LeanPuts implements PutCalls {
   ): Promise<HttpAnswer> {
     const credentials = await this.client.config.credentials() as Credentials;
     const route = await this.#routeOf(name, streamName, credentials);
-    const { signer, signedHeaders, otherHeaders, ...request } = route;
     const { buffer, length } = write();
     const body = buffer.subarray(0, length);
     const bodyHash = await hashBody(body);
     // From here on without waiting: the handler copies the body, and the next put has the buffer.
-    const signed = signer.sign(
-      { method: request.method, path: request.path, headers: signedHeaders, bodyHash },
-      credentials,
-      this.clock.wall() + this.client.config.systemClockOffset,
-    );
-    const headers = { ...otherHeaders, ...signed };
-    const answered = this.handler.handle({ ...request, headers, body }, options);
+    const atMs = this.clock.wall() + this.client.config.systemClockOffset;
+    const headers = { ...route.otherHeaders, ...route.signer.sign(bodyHash, credentials, atMs) };
+    const answered = this.handler.handle({ ...route.target, headers, body }, options);
     this.#pool.give(buffer);
     return (await answered).response;
   }
@@ -146,11 +142,17 @@ function readRoute({ method, protocol, hostname, port, path, query, headers }: S
     if (OF_ONE_REQUEST.has(lower)) continue;
     (UNSIGNED.has(lower) ? otherHeaders : signedHeaders)[lower] = value;
   }
-  const signer = new RequestSigner({ region: scope[1]!, service: scope[2]! });
   return {
-    ...{ method, protocol, hostname, path, signer, signedHeaders, otherHeaders },
-    ...port === undefined ? {} : { port },
-    ...query === undefined ? {} : { query },
+    target: {
+      ...{ method, protocol, hostname, path },
+      ...port === undefined ? {} : { port },
+      ...query === undefined ? {} : { query },
+    },
+    signer: new RequestSigner(
+      { region: scope[1]!, service: scope[2]! },
+      { method, path, headers: signedHeaders },
+    ),
+    otherHeaders,
   };
 }
 
