@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { lastWords } from "../telemetry/stderr.ts";
+import { RunError } from "../base/errors.ts";
 import { EXIT } from "../base/exit_code.ts";
 
 const logger = getLogger(["pg2kinesis", "run"]);
@@ -9,7 +10,10 @@ const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT"]
   : ["SIGINT", "SIGTERM"];
 
-/** Aborts at the first SIGINT or SIGTERM; a second one ends the process at once. */
+/**
+ * Aborts at the first SIGINT or SIGTERM; a second one ends the process at once. The reason is what a command
+ * ends with that does not stop well in the middle of its work.
+ */
 export function onStopSignal(): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();
   const handlers = STOP_SIGNALS.map((name) => {
@@ -22,7 +26,7 @@ export function onStopSignal(): Disposable & { readonly signal: AbortSignal } {
         return;
       }
       logger.info("{signal}: stopping; a second signal exits at once", { signal: name });
-      controller.abort(new Error(`stopped by ${name}`));
+      controller.abort(new RunError(`stopped by ${name} before it was done`));
     };
     Deno.addSignalListener(name, handler);
     return () => Deno.removeSignalListener(name, handler);

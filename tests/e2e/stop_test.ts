@@ -160,8 +160,48 @@ Deno.test("pg2kinesis tells at once that there is no stream, while PostgreSQL do
   assertEquals(stderr.match(/ERROR/g)?.length, 1, stderr);
 });
 
+Deno.test("SIGINT ends every command that waits for an answer, in one line where its work is not done", async () => {
+  await using kinesis = await startKinesalite();
+  const stream = freshStreamName();
+  await kinesis.createStream(stream);
+  const unfinished = /^\S+ ERROR stopped by SIGINT before it was done$/;
+  const place = (port: number) => ["-h", "127.0.0.1", "-p", `${port}`, "-d", "any", "-u", "any"];
+  const noKinesis = (port: number) => ({ AWS_ENDPOINT_URL_KINESIS: `http://127.0.0.1:${port}` });
+  const noCredentials = (port: number) => ({
+    AWS_ACCESS_KEY_ID: "",
+    AWS_SECRET_ACCESS_KEY: "",
+    AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${port}/`,
+  });
+  const none = () => ({});
+  type Case = [string[], typeof place, (port: number) => Record<string, string>, number, RegExp];
+  const cases: Case[] = [
+    [["check", "-k", stream], place, none, 1, unfinished],
+    [["plan", "--parts", "2", "-k", stream], place, none, 1, unfinished],
+    [["backfill", "--table", "public.t"], place, none, 1, unfinished],
+    [["backfill", "--status"], place, none, 1, unfinished],
+    [["tail", "-k", stream], () => [], noKinesis, 0, / INFO read 0 user records in 0 records$/],
+    [["tail", "-k", stream], () => [], noCredentials, 1, unfinished],
+    [["run", "-k", stream], place, noCredentials, 0, / INFO stopped$/],
+  ];
+  await Promise.all(cases.map(async ([args, flags, env, code, last]) => {
+    await using mute = startMuteServer();
+    await using program = await Pg2kinesis.start([...args, ...flags(mute.port)], {
+      env: { ...kinesis.env, ...env(mute.port) },
+    });
+    await waitFor(() => mute.connected() > 0, { what: `${args[0]} to wait for an answer` });
+    program.signal("SIGINT");
+    assertEquals(await program.waitForExit(), code, program.stderr);
+    const lines = program.stderr.trimEnd().split("\n");
+    assertMatch(lines.at(-1)!, last);
+    assertEquals(lines.filter((line) => / ERROR /.test(line)).length, code, program.stderr);
+  }));
+});
+
 /** Lets everybody connect, and says nothing. */
-function startMuteServer(): AsyncDisposable & { readonly port: number } {
+function startMuteServer(): AsyncDisposable & {
+  readonly port: number;
+  readonly connected: () => number;
+} {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const connections: Deno.Conn[] = [];
   const accepting = (async () => {
@@ -169,6 +209,7 @@ function startMuteServer(): AsyncDisposable & { readonly port: number } {
   })();
   return {
     port: listener.addr.port,
+    connected: () => connections.length,
     [Symbol.asyncDispose]: async () => {
       listener.close();
       await accepting;
