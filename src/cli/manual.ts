@@ -100,7 +100,7 @@ const WRONG_USAGE: Entry = ["2", "wrong usage"];
 
 export const EXIT_CODES: Readonly<Record<CommandName, readonly Entry[]>> = {
   run: [["0", "clean stop"], ["1", "the run failed"], WRONG_USAGE],
-  check: [["0", "nothing would stop a run"], ["1", "something would"], WRONG_USAGE],
+  check: [["0", "nothing would stop a run"], ["1", "something would, or interrupted"], WRONG_USAGE],
   backfill: [
     ["0", "asked; with --wait: every row is stored"],
     ["1", "not asked, or with --wait a table was refused or given up"],

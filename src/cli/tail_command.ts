@@ -34,6 +34,9 @@ export async function tail(options: TailOptions): Promise<void> {
       random: Math.random,
       signal,
     });
+  } catch (error) {
+    // Stopped before there was anything to read.
+    if (!signal.aborted || error !== signal.reason) throw error;
   } finally {
     for (const api of apis.values()) api.close();
   }
