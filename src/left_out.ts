@@ -117,9 +117,10 @@ export class LeftOut {
   }
 }
 
-/** Of table names; a database that keeps creating tables must not fill the memory with them. */
+/** A database that keeps creating tables must not fill the memory with their names. */
 const MAX_REMEMBERED = 50_000;
 
+/** Adds a table that was warned of; at {@linkcode MAX_REMEMBERED} all are forgotten, and warned of again. */
 export function rememberTable(names: Set<string>, name: string): void {
   if (names.size >= MAX_REMEMBERED) names.clear();
   names.add(name);

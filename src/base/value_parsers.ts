@@ -89,6 +89,7 @@ export function size(text: string): number {
   );
 }
 
+/** The same of any amount, 0 too; undefined: it is no size. */
 export function sizeBytes(text: string): number | undefined {
   const [, amount, unit] = /^(\d+(?:\.\d+)?) ?([KMGT]?)i?B?$/i.exec(text) ?? [];
   if (amount === undefined) return undefined;

@@ -128,8 +128,7 @@ async function checkRetainedWal(
   const left = safe === undefined
     ? ""
     : `; it is lost after ${formatBytes(Math.max(0, safe))} more`;
-  const found =
-    `it retains ${formatBytes(retained)} of WAL (wal_status ${status ?? "not told"}), ` +
+  const found = `it retains ${formatBytes(retained)} of WAL (wal_status ${status ?? "unknown"}), ` +
     `${formatBytes(Number(row.behind ?? 0))} to read${left}`;
   const isLow = safe !== undefined && safe < LOW_WAL * (safe + retained);
   if (status !== "unreserved" && status !== "lost" && !isLow) {

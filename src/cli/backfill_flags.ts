@@ -12,7 +12,7 @@ export const backfillFlags = {
       long:
         "Ask for the rows of the tables whose `schema.table`, or that of a partitioned table above it, " +
         "matches this pattern; `*` stands for any characters, `?` for one. May be given several times. " +
-        "The filters of the run still apply. With `--stop`: of which tables the backfill ends.",
+        "The filters of the run still apply. With `--stop`: the tables whose backfill ends.",
       parse: tableGlob,
     }),
     inEnvironment: false,

@@ -287,7 +287,7 @@ export const METRICS: readonly Metric[] = [
     name: "pg2kinesis_commit_to_acknowledged_seconds",
     help: "Time from a commit to Kinesis' acknowledgement of the transaction's last record.",
     more:
-      "The commit's time is the server's; the difference between the clocks is measured and subtracted. Transactions of which nothing was published are not counted.",
+      "The commit's time is the server's; the difference between the clocks is measured and subtracted. Transactions without a published change are not counted.",
     type: "histogram",
     read: ({ commitSeconds }) => commitSeconds,
   },

@@ -17,6 +17,7 @@ export function oldestRunning(text: string): number {
   return low32(text.split(":")[0]!);
 }
 
+/** As PostgreSQL compares xids, which wrap around: `TransactionIdPrecedes`. */
 export function isOlder(xid: number, other: number): boolean {
   return ((xid - other) | 0) < 0;
 }

@@ -13,10 +13,12 @@ export function isTrue(text: Text): boolean {
   return text === "t" || text === "true";
 }
 
+/** NULL, and a column that the server does not have, are undefined. */
 export function numberOf(text: Text): number | undefined {
   return text === null || text === undefined ? undefined : Number(text);
 }
 
+/** As {@linkcode numberOf}. Throws a SyntaxError for what is no LSN. */
 export function lsnOf(text: Text): Lsn | undefined {
   return text === null || text === undefined ? undefined : parseLsn(text);
 }
