@@ -9,6 +9,7 @@ import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import { Part } from "./chunk.ts";
 import { type OpenRequest, printControlMessage } from "./control_message.ts";
+import { isForLargeRow } from "./large_row.ts";
 import { doneMessage, type HiddenOf, markMessage } from "./mark.ts";
 import { openReader } from "./open_reader.ts";
 import { Pace } from "./pace.ts";
@@ -234,7 +235,10 @@ export class BackfillDriver implements Disposable {
       this.#interruption.over();
       this.#refusal.over();
       // Larger rows may lie behind.
-      for (const { table } of jobs) table.maxRows *= 2;
+      for (const job of jobs) {
+        job.table.maxRows *= 2;
+        if (isForLargeRow(job)) job.table.largeRow = undefined;
+      }
     } catch (error) {
       // Rows are never published without their mark.
       if (number > 0 && state.chunk?.number === number) state.chunk = undefined;

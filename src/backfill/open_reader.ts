@@ -38,8 +38,9 @@ export async function openReader(
     }
     if (version >= JIT_VERSION) await connection.query("compile nothing", `SET ${NO_JIT}`);
     await connection.query("read nothing but tables", TABLES_ALONE);
-    gatherWholeMessages(connection.stream);
-    return new Reader(connection, version, parts, signal);
+    const reader = new Reader(connection, version, parts, signal);
+    gatherWholeMessages(connection.stream, () => reader.largeRow());
+    return reader;
   } catch (error) {
     connection.destroy();
     throw error;

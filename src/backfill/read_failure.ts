@@ -4,7 +4,8 @@ import { PostgresError } from "../postgres/connection/postgres_error.ts";
 import type { Catalog } from "../postgres/catalog/known_table.ts";
 import type { BackfillState } from "./backfill_state.ts";
 import { isPlan, outlineOf } from "./read_plan.ts";
-import { FetchTooLarge, type Job, type Reader, TableChanged } from "./reader.ts";
+import { FetchTooLarge, NotLarge } from "./large_row.ts";
+import { type Job, type Reader, TableChanged } from "./reader.ts";
 import { FILTERED, giveUp } from "./request_tables.ts";
 import { type TableRead, TRY_AGAIN_MS } from "./table_read.ts";
 
@@ -43,6 +44,10 @@ export async function settleFailure(
 ): Promise<Meaning> {
   const { clock } = parts;
   if (error instanceof StaleRead) return "settled";
+  if (error instanceof NotLarge) {
+    jobs[0]!.table.largeRow = undefined;
+    return "settled";
+  }
   if (jobs.length === 0 || reader.isClosing) return "connection";
   if (error instanceof TableChanged) {
     await changed(error, parts);
@@ -87,7 +92,8 @@ function readLess(table: TableRead, keys: number | undefined, error: unknown): v
   if (keys !== undefined && keys > 1) {
     table.againAtOnce = Math.max(1, Math.floor(keys / 4));
   } else if (error instanceof FetchTooLarge) {
-    table.maxRows = error.rows;
+    if (error.rows > 0) table.maxRows = error.rows;
+    else table.largeRow = keys === undefined ? "next" : "again";
   } else if (keys === undefined && table.maxRows > 1) {
     table.maxRows = Math.max(1, Math.floor(Math.min(table.maxRows, 100_000) / 2));
   } else if (table.timeoutMs < MAX_TIMEOUT_MS) {

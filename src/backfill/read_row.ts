@@ -1,3 +1,4 @@
+import { TooLargeError } from "../base/errors.ts";
 import type { Lsn } from "../base/lsn.ts";
 import {
   type Column,
@@ -27,7 +28,13 @@ export class ReadRow {
   /** Whether a row filter of a publication lets it pass. */
   readonly passes: boolean;
 
-  constructor(readonly plan: ReadPlan, texts: RowTexts, plugin: OutputPlugin) {
+  constructor(
+    readonly plan: ReadPlan,
+    texts: RowTexts,
+    plugin: OutputPlugin,
+    /** Of a row that is too large, of which the key alone was read. */
+    private readonly largeBytes?: number,
+  ) {
     const { columns } = plan;
     this.values = texts.columns;
     this.keyValues = texts.keyValues;
@@ -41,6 +48,10 @@ export class ReadRow {
 
   column(index: number, plugin: OutputPlugin): Column {
     const column = this.plan.columns[index]!;
+    const { largeBytes } = this;
+    if (largeBytes !== undefined && !this.plan.key.some(({ name }) => name === column.name)) {
+      return new LargeColumn(column, largeBytes);
+    }
     const value = this.values[index]!;
     return {
       name: column.name,
@@ -56,6 +67,21 @@ export class ReadRow {
   find(name: string, plugin: OutputPlugin): Column | undefined {
     const index = this.plan.columns.findIndex((column) => column.name === name);
     return index === -1 ? undefined : this.column(index, plugin);
+  }
+}
+
+/** Of a row that is too large: whoever asks for its value has to do without. */
+class LargeColumn implements Column {
+  readonly name: string;
+  readonly type: string;
+
+  constructor({ name, shownType }: ReadColumn, private readonly bytes: number) {
+    this.name = name;
+    this.type = shownType;
+  }
+
+  get value(): never {
+    throw new TooLargeError(this.bytes);
   }
 }
 

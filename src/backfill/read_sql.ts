@@ -38,16 +38,20 @@ export function lock({ facts }: Pick<PlanOutline, "facts">): string {
   return `LOCK TABLE ONLY ${quotedName(facts)} IN ACCESS SHARE MODE`;
 }
 
+/** What is selected of the columns; of the key always its values. */
+export type RowForm = "values" | "lengths";
+
 /** Rows behind a key, or from the first one, in key order. */
 export function scanRows(
   plan: ReadPlan,
   excluded: ReadonlySet<string>,
   after: readonly string[] | undefined,
+  form: RowForm = "values",
 ): string {
   const where = after === undefined ? "" : ` WHERE ${isLater(plan, after)}`;
   const direction = plan.key[0]!.isDescending ? "DESC" : "ASC";
   const order = plan.key.map(({ name }) => `${columnName(name)} ${direction}`).join(", ");
-  return `${select(plan, excluded)}${where} ORDER BY ${order}`;
+  return `${select(plan, excluded, form)}${where} ORDER BY ${order}`;
 }
 
 /** Rows of these keys, those that are there. */
@@ -55,8 +59,9 @@ export function rowsOfKeys(
   plan: ReadPlan,
   excluded: ReadonlySet<string>,
   keys: readonly (readonly string[])[],
+  form: RowForm = "values",
 ): string {
-  return keys.map((values) => `(${select(plan, excluded)} WHERE ${isEqual(plan, values)})`)
+  return keys.map((values) => `(${select(plan, excluded, form)} WHERE ${isEqual(plan, values)})`)
     .join(" UNION ALL ");
 }
 
@@ -109,8 +114,15 @@ export function rowTexts({ columns, key }: ReadPlan, values: readonly (string | 
 }
 
 /** The plan's columns, those of the key, OIDs of those that are names, and whether the row filter holds. */
-function select(plan: ReadPlan, excluded: ReadonlySet<string>): string {
-  const columns = plan.columns.map(({ name }) => excluded.has(name) ? "NULL" : columnName(name));
+function select(plan: ReadPlan, excluded: ReadonlySet<string>, form: RowForm): string {
+  const isKey = (name: string) => plan.key.some((each) => each.name === name);
+  const columns = plan.columns.map(({ name }) =>
+    excluded.has(name)
+      ? "NULL"
+      : form === "lengths" && !isKey(name)
+      ? lengthOf(name)
+      : columnName(name)
+  );
   const key = plan.key.map(({ name }) => columnName(name));
   const oids = plan.key.filter(isName).map(({ name }) => `${columnName(name)}::pg_catalog.oid`);
   const passes = plan.filter === undefined ? "true" : `COALESCE((${plan.filter}), false)`;
@@ -155,4 +167,9 @@ function operator([schema, name]: readonly [string, string]): string {
 
 function columnName(name: string): string {
   return `t.${quoteIdentifier(name)}`;
+}
+
+/** Of its text in bytes, 0 for NULL. A cast to text could be a function of somebody's. */
+function lengthOf(name: string): string {
+  return `pg_catalog.octet_length(pg_catalog.concat(${columnName(name)}))`;
 }

@@ -14,6 +14,7 @@ import type { Connection } from "../postgres/connection/connection.ts";
 import { failed } from "../postgres/connection/postgres_error.ts";
 import type { PartRead } from "./chunk.ts";
 import { EMIT_STATEMENT } from "./control_message.ts";
+import { FetchTooLarge, isForLargeRow, largeBytes, NotLarge } from "./large_row.ts";
 import { NEWS_CHANNEL } from "./progress.ts";
 import { readPublications } from "./publication_facts.ts";
 import {
@@ -41,13 +42,14 @@ import {
 import { type Candidate, readCandidates, readTableFacts } from "./read_facts.ts";
 import { sameNames } from "./table_obstacles.ts";
 import type { AgainEntry, TableRead } from "./table_read.ts";
+import { MAX_ROW_BYTES } from "./whole_messages.ts";
 
 /** Of one FETCH. A client that stands still leaves the server writing no more than the sockets hold. */
 const FETCH_BYTES = 128 * 1024;
 /** The first FETCH is for one row; a small table is read with few. */
 const FETCH_GROWTH = 4;
 /** A FETCH whose rows are so much larger than those before them is given up, and made smaller. */
-const MAX_FETCH_BYTES = 48 * 1024 * 1024;
+const MAX_FETCH_BYTES = MAX_ROW_BYTES;
 /** Beside the statements' own limits: the way to the server went silent. */
 const SILENCE_MS = 20_000;
 /** A database may have many tables. */
@@ -85,16 +87,6 @@ export class TableChanged extends Error {
   }
 }
 
-/** A row is so much larger than those before it that it must be read by itself. */
-export class FetchTooLarge extends Error {
-  constructor(
-    /** Those before it. */
-    readonly rows: number,
-  ) {
-    super("rows are too large to be read together");
-  }
-}
-
 /** What a read of several tables gave, in one snapshot. */
 export interface ChunkRead {
   readonly snapshot: Snapshot;
@@ -105,6 +97,8 @@ export interface ChunkRead {
 export class Reader {
   /** The table whose lock was asked for last. */
   locking: TableRead | undefined;
+  /** Of what is fetched now. */
+  #onLargeRow = () => this.connection.destroy();
 
   constructor(
     readonly connection: Connection,
@@ -117,6 +111,11 @@ export class Reader {
   /** The run ends, and what fails now fails for that. */
   get isClosing(): boolean {
     return this.signal.aborted;
+  }
+
+  /** A row has come, or begins to, that is too large to be read. */
+  largeRow(): void {
+    this.#onLargeRow();
   }
 
   query(doing: string, text: string, values?: readonly unknown[], ms = SILENCE_MS) {
@@ -285,14 +284,17 @@ export class Reader {
   ): Promise<{ readonly part: PartRead; readonly bytes: number }> {
     const { plugin, excludedOf, needsPrimaryKey, clock } = this.parts;
     const { round } = table;
+    const isLarge = isForLargeRow({ table, again });
+    if (isLarge) maxRows = 1;
+    const form = isLarge ? "lengths" : "values";
     const excluded = unreadColumns(
       plan,
       excludedOf(plan.relation.qualifiedName),
       needsPrimaryKey,
     );
     const query = again === undefined
-      ? scanRows(plan, excluded, table.after)
-      : rowsOfKeys(plan, excluded, again.map(([, { values }]) => values));
+      ? scanRows(plan, excluded, table.after, form)
+      : rowsOfKeys(plan, excluded, again.map(([, { values }]) => values), form);
     // Names that changes gave are found as the walsender prints them. A row filter is nobody's to lead astray.
     const isByName = again !== undefined && isOfNames(plan) && plan.filter === undefined;
     const statement = declare(query, hasCursor, isByName ? PRINT_PATH : undefined);
@@ -304,9 +306,11 @@ export class Reader {
       const left = Math.min(maxRows, table.maxRows) - rows.length;
       if (again === undefined && (left <= 0 || bytes >= maxBytes || clock.now() > endMs)) break;
       if (again === undefined) count = Math.min(count, left);
-      const fetched = await this.#fetch(table.name, count, timeoutMs, (values) => {
+      const { length } = rows;
+      const fetched = await this.#fetch(table.name, count, length, timeoutMs, (values) => {
         bytes += bytesOf(values);
-        rows.push(new ReadRow(plan, rowTexts(plan, values), plugin));
+        const texts = rowTexts(plan, values);
+        rows.push(new ReadRow(plan, texts, plugin, isLarge ? largeBytes(plan, texts) : undefined));
       });
       isScanned = fetched.rows < count;
       // Which keys have no row is known only at the end.
@@ -326,12 +330,20 @@ export class Reader {
   async #fetch(
     name: string,
     count: number,
+    before: number,
     timeoutMs: number,
     take: (values: (string | null)[]) => void,
   ): Promise<{ readonly rows: number; readonly bytes: number }> {
     let rows = 0, bytes = 0;
     const { connection } = this;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
+    /** Why the connection was ended, which would say no more than that it was. */
+    let tooLarge: FetchTooLarge | undefined;
+    const giveUp = () => {
+      tooLarge ??= new FetchTooLarge(before + rows);
+      connection.destroy();
+    };
+    this.#onLargeRow = giveUp;
     const query = new pg.Query<(string | null)[]>({
       text: `FETCH ${count} FROM ${CURSOR}`,
       rowMode: "array",
@@ -339,12 +351,15 @@ export class Reader {
     query.on("row", (values) => {
       bytes += bytesOf(values as (string | null)[]);
       if (rows > 0 && bytes > MAX_FETCH_BYTES) {
-        reject(new FetchTooLarge(rows));
-        connection.destroy();
+        giveUp();
         return;
       }
       rows++;
-      take(values as (string | null)[]);
+      try {
+        take(values as (string | null)[]);
+      } catch (error) {
+        reject(error);
+      }
     });
     query.on("end", () => resolve());
     query.on("error", (error) => reject(error));
@@ -357,7 +372,8 @@ export class Reader {
         this.signal,
       );
     } catch (error) {
-      throw error instanceof FetchTooLarge ? error : failed(`cannot read ${name}`, error);
+      if (error instanceof NotLarge) throw error;
+      throw tooLarge ?? failed(`cannot read ${name}`, error);
     }
     return { rows, bytes };
   }

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { BackfillState } from "../../src/backfill/backfill_state.ts";
 import { settleFailure } from "../../src/backfill/read_failure.ts";
-import { FetchTooLarge, type Reader } from "../../src/backfill/reader.ts";
+import { FetchTooLarge, NotLarge } from "../../src/backfill/large_row.ts";
+import type { Reader } from "../../src/backfill/reader.ts";
 import { TableRead } from "../../src/backfill/table_read.ts";
 import type { Catalog } from "../../src/postgres/catalog/known_table.ts";
 import { PostgresError } from "../../src/postgres/connection/postgres_error.ts";
@@ -43,4 +44,11 @@ Deno.test("one key or row that takes too long gets more time, and a scan fewer r
   assertEquals((await after(timeout)).maxRows, 50_000);
   const { againAtOnce, maxRows, timeoutMs } = await after(timeout, 1);
   assertEquals([againAtOnce, maxRows, timeoutMs], [400, Infinity, 10_000]);
+});
+
+Deno.test("a row that is too large to be read at all is looked at by its key alone, until it is so no more", async () => {
+  assertEquals((await after(new FetchTooLarge(0))).largeRow, "next");
+  assertEquals((await after(new FetchTooLarge(0), 1)).largeRow, "again");
+  assertEquals((await after(new FetchTooLarge(0), 400)).largeRow, undefined);
+  assertEquals((await after(new NotLarge())).largeRow, undefined);
 });

@@ -1,9 +1,11 @@
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { FetchTooLarge, NotLarge } from "../../src/backfill/large_row.ts";
 import { openReader } from "../../src/backfill/open_reader.ts";
 import type { ChunkRead, Reader } from "../../src/backfill/reader.ts";
 import { isPlan } from "../../src/backfill/read_plan.ts";
 import { TableRead } from "../../src/backfill/table_read.ts";
 import { systemClock } from "../../src/base/clock.ts";
+import { TooLargeError } from "../../src/base/errors.ts";
 import { PostgresError } from "../../src/postgres/connection/postgres_error.ts";
 import { findDebianPostgres, startDebianPostgres } from "../support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
@@ -156,6 +158,42 @@ for (const server of servers) {
           assertEquals(await keysRowByRow(reader, both), keys.map(([id]) => ["1", id!]));
         });
       }
+    });
+  });
+
+  Deno.test(`Reader reads of a row that is too large its key and its size: ${major}`, async () => {
+    await using db = await freshDatabase(server);
+    await db.sql(`create table t (id int primary key, a text, b text, c int);
+      alter table t alter a set storage external; alter table t alter b set storage external;
+      insert into t values (1, 'a', 'b', null),
+        (2, repeat('x', 30 * 1024 * 1024), repeat('y', 30 * 1024 * 1024), null), (3, 'c', 'd', 5)`);
+    await withReader(db, async (reader) => {
+      const table = await planned(reader, "public.t");
+      table.after = ["1"];
+      const error = await assertRejects(() => readOnce(reader, table), FetchTooLarge);
+      assertEquals(error.rows, 0);
+    });
+    await withReader(db, async (reader) => {
+      const again = await planned(reader, "public.t");
+      const assertLarge = ({ parts: [part] }: ChunkRead) => {
+        const [row] = part!.rows;
+        assertEquals([row!.key, row!.find("id", "test_decoding")!.value], ["2", "2"]);
+        const large = assertThrows(() => row!.find("c", "test_decoding")!.value, TooLargeError);
+        assertEquals(large.bytes, 60 * 1024 * 1024);
+      };
+      for (const place of ["1", "2"]) {
+        again.after = [place];
+        again.largeRow = "next";
+        if (place === "1") assertLarge(await readOnce(reader, again));
+        else await assertRejects(() => readOnce(reader, again), NotLarge);
+        const key = String(Number(place) + 1);
+        again.largeRow = "again";
+        if (place === "1") assertLarge(await readOnce(reader, again, [[key]]));
+        else await assertRejects(() => readOnce(reader, again, [[key]]), NotLarge);
+      }
+      // What is not for that one is read as ever.
+      const [row] = (await readOnce(reader, again)).parts[0]!.rows;
+      assertEquals(row!.values, ["3", "c", "d", "5"]);
     });
   });
 

@@ -1,7 +1,7 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, fail } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { PassThrough } from "node:stream";
-import { gatherWholeMessages } from "../../src/backfill/whole_messages.ts";
+import { gatherWholeMessages, MAX_ROW_BYTES } from "../../src/backfill/whole_messages.ts";
 import { randomFrom, randomSeed } from "../support/random.ts";
 
 /** A backend message: its type, and a length that counts itself. */
@@ -13,13 +13,16 @@ function message(type: string, bytes: number): Buffer {
 }
 
 /** What a parser behind the gatherer gets of chunks, copied as it comes. */
-async function gather(chunks: readonly Uint8Array[]): Promise<{ got: Buffer[]; failure?: Error }> {
+async function gather(
+  chunks: readonly Uint8Array[],
+  onLargeRow: () => void = () => fail("a large row"),
+): Promise<{ got: Buffer[]; failure?: Error }> {
   const stream = new PassThrough();
   const got: Buffer[] = [];
   let failure: Error | undefined;
   stream.on("data", (chunk: Buffer) => got.push(Buffer.from(chunk)));
   stream.on("error", (error) => failure = error);
-  gatherWholeMessages(stream);
+  gatherWholeMessages(stream, onLargeRow);
   for (const chunk of chunks) stream.emit("data", Buffer.from(chunk));
   await new Promise((resolve) => setTimeout(resolve));
   stream.destroy();
@@ -52,4 +55,18 @@ function endsOfMessages(bytes: Buffer): number[] {
 Deno.test("what can be no message of PostgreSQL ends the connection", async () => {
   const { failure } = await gather([Buffer.from("D\xff\xff\xff\xff", "latin1")]);
   assertMatch(failure?.message ?? "", /a message of PostgreSQL cannot have type 68/);
+});
+
+Deno.test("of a row that is too large nothing is kept, and whoever reads is told behind the rows before it", async () => {
+  const before = [message("D", 3), message("T", 30)];
+  const head = message("D", MAX_ROW_BYTES);
+  let told = 0;
+  const { got } = await gather(
+    [Buffer.concat([...before, head.subarray(0, 10_000)]), head.subarray(10_000, 200_000)],
+    () => told++,
+  );
+  assertEquals(Buffer.compare(Buffer.concat(got), Buffer.concat(before)), 0);
+  assertEquals(told, 1);
+  const notLarger = message("D", MAX_ROW_BYTES - 5);
+  assertEquals((await gather([notLarger])).got.map(({ length }) => length), [notLarger.length]);
 });

@@ -150,6 +150,36 @@ Deno.test("a backfill that was stopped ends without all rows, and the run goes o
   assertEquals(records.filter(({ op, table }) => op === "read" && table === "b").length, 20);
 });
 
+Deno.test("rows far larger than those before them, and one that is too large to be read, keep nothing from ending", async () => {
+  await using kinesis = await startKinesalite();
+  await using db = await freshDatabase(server);
+  await db.sql(`
+    create table t (id int primary key, big text); alter table t alter big set storage external;
+    insert into t values (1, 'small');
+    insert into t select n, repeat('x', 15 * 1024 * 1024) from generate_series(2, 5) n;
+    insert into t values (6, repeat('x', 60 * 1024 * 1024)), (7, 'small');
+    create table u (id int primary key); insert into u values (1)`);
+  await using follower = await Follower.create("test_decoding", db, kinesis);
+  await follower.start(["-f", "JSON", "--on-oversize", "key-only"]);
+  await ask(follower.db, ["public.*"], "r");
+  await ended(follower, "r");
+  await follower.catchUp();
+  assertEquals(await follower.program.stop(), 0, follower.program.stderr);
+  assertMatch(follower.program.stderr, /has 62914560 bytes or more, and the stream takes/);
+  const records = (await follower.records()).map(parsed);
+  const of = (name: string) =>
+    records.filter(({ table }) => table === name).map(({ op, key, after, complete }) =>
+      op === "backfill" ? complete : `${key.id} ${after?.big ?? "key-only"}`
+    );
+  assertEquals(of("t"), [
+    "1 small",
+    ...["2", "3", "4", "5", "6"].map((id) => `${id} key-only`),
+    "7 small",
+    true,
+  ]);
+  assertEquals(of("u"), ["1 key-only", true]);
+});
+
 Deno.test("a frozen reader does not keep an ALTER TABLE waiting", async () => {
   await using kinesis = await startKinesalite();
   await using db = await freshDatabase(server);
