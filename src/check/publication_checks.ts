@@ -145,7 +145,7 @@ function reportMissing(
         statements: [
           `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(slot.name)});`,
           create,
-          creation(slot.name, slot.plugin),
+          creation(slot),
         ],
         then: "fill the gap from the tables",
       },
@@ -224,7 +224,7 @@ function reportYounger(
       kind: "sql",
       statements: [
         `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(slot.name)});`,
-        creation(slot.name, slot.plugin),
+        creation(slot),
       ],
       then: "fill the gap from the tables",
     },

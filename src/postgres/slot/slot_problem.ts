@@ -27,11 +27,11 @@ export function pluginProblem(
 }
 
 /** There is no slot, and none is to be made. */
-export function missingSlot({ name, plugin }: SlotOptions, { place }: { place: string }): Problem {
+export function missingSlot(options: SlotOptions, { place }: { place: string }): Problem {
   return {
-    found: `there is no replication slot ${quote(name)} on ${place}`,
+    found: `there is no replication slot ${quote(options.name)} on ${place}`,
     advice: "create it with --create-slot, or name another one with --pg-slot-name",
-    remedy: { kind: "sql", statements: [creation(name, plugin)] },
+    remedy: { kind: "sql", statements: [creation(options)] },
   };
 }
 
@@ -135,21 +135,22 @@ export function confirmedText({ confirmedFlushLsn }: SlotRow): string {
   return confirmedFlushLsn === undefined ? "?" : formatLsn(confirmedFlushLsn);
 }
 
-function recreation({ name, plugin }: SlotOptions): Remedy {
+function recreation(options: SlotOptions): Remedy {
   return {
     kind: "sql",
     statements: [
-      `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(name)});`,
-      creation(name, plugin),
+      `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(options.name)});`,
+      creation(options),
     ],
     then: "fill the gap from the tables",
   };
 }
 
-export function creation(name: string, plugin: string): string {
+/** The statement that makes the slot as a run would. */
+export function creation({ name, plugin, failover }: SlotOptions): string {
   return `SELECT pg_catalog.pg_create_logical_replication_slot(${quoteLiteral(name)}, ${
     quoteLiteral(plugin)
-  });`;
+  }${failover ? ", failover => true" : ""});`;
 }
 
 function quote(name: string): string {
