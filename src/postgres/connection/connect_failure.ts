@@ -95,6 +95,8 @@ function explainServer(error: pg.DatabaseError, attempt: Attempt, options: Postg
       return `wrong password, or no such role; check --pg-user, and set PGPASSWORD or write it to ~/.pgpass. The server said: ${said}`;
     case "3D000":
       return `there is no such database; check --pg-dbname. The server said: ${said}`;
+    case "55000":
+      return `the database takes no connections (ALLOW_CONNECTIONS); check --pg-dbname. The server said: ${said}`;
     case "57P03":
       return `the server is starting up or shutting down; try again. The server said: ${said}`;
   }

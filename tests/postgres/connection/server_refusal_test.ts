@@ -43,6 +43,10 @@ for (const version of ["15", "18"]) {
       "the database's own CONNECTION LIMIT",
       'ALTER DATABASE "full_up" CONNECTION LIMIT -1',
     ], true);
+    await assertFails(ask("many", "ordinary", "template0"), [
+      "the database takes no connections (ALLOW_CONNECTIONS)",
+      "--pg-dbname",
+    ], false);
     const open = [await ask("many", "replication"), await ask("many", "replication")];
     await assertFails(ask("many", "replication"), ["all max_wal_senders are in use"], true);
     await assertFails(
