@@ -243,6 +243,26 @@ Deno.test("check says what it cannot mend, and goes on to the rest", async (t) =
   );
 });
 
+Deno.test("check stops at a slot that is somebody else's, also where a run is to recreate it", async () => {
+  await using server = await startEmbeddedPostgres({ settings: SETTINGS });
+  await using aws = await startAwsGate();
+  await aws.kinesis.createStream(STREAM, 1);
+  await using db = await freshDatabase(server);
+  await using other = await freshDatabase(server);
+  await other.createSlot("test_decoding");
+  const physical = `${db.slot}_p`;
+  await db.sql("select pg_create_physical_replication_slot($1)", [physical]);
+  for (const flags of [[], ["--create-slot"], ["--recreate-slot"], ["--standby"]]) {
+    for (const slot of [other.slot, physical]) {
+      const { lines, stdout, code } = await check(newWorld(db, aws, ["-s", slot, ...flags]));
+      const found = lines.find((line) => line.check === "slot");
+      assertEquals([found?.mark, found?.remedy], ["✗", "--pg-slot-name <another>"], stdout);
+      assertEquals(code, 1);
+    }
+  }
+  await db.sql("select pg_drop_replication_slot($1)", [physical]);
+});
+
 Deno.test("check tells a role that may not look for the plugin what managed servers have", async () => {
   await using server = await startEmbeddedPostgres({ settings: SETTINGS });
   await using aws = await startAwsGate();
