@@ -237,15 +237,19 @@ export class BackfillDriver implements Disposable {
       // Larger rows may lie behind.
       for (const job of jobs) {
         job.table.maxRows *= 2;
+        job.table.lostReads = 0;
         if (isForLargeRow(job)) job.table.largeRow = undefined;
       }
     } catch (error) {
       // Rows are never published without their mark.
       if (number > 0 && state.chunk?.number === number) state.chunk = undefined;
       if (number > 0 && state.mark?.number === number) state.mark = undefined;
-      const meaning = await settleFailure(error, jobs, reader, this.parts);
-      if (meaning === "connection") throw error;
+      const meaning = await settleFailure(error, jobs, reader, this.parts, number > 0);
       if (meaning === "one of several") this.#chooser.isAlone = true;
+      if (meaning === "connection") {
+        if (jobs.length > 1) this.#chooser.isAlone = true;
+        throw error;
+      }
       if (meaning === "ended with its connection") this.#letGo();
       return;
     }

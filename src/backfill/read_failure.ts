@@ -12,6 +12,11 @@ import { type TableRead, TRY_AGAIN_MS } from "./table_read.ts";
 const logger = getLogger(["pg2kinesis", "backfill"]);
 
 const MAX_TIMEOUT_MS = 600_000;
+/**
+ * Connections that are lost one after the other while one table alone is read: it may be the table that breaks
+ * them, as one that crashes the server.
+ */
+const MAX_LOST_READS = 10;
 
 const LOCKED = "55P03";
 const TIMED_OUT = "57014";
@@ -35,12 +40,16 @@ export interface FailureParts {
   readonly clock: Clock;
 }
 
-/** What a read that failed means for its tables. Whatever it is, it ends no run (B11). */
+/**
+ * What a read that failed means for its tables. Whatever it is, it ends no run (B11). `hasRead`: they had been
+ * read, and a mark was being written.
+ */
 export async function settleFailure(
   error: unknown,
   jobs: readonly Job[],
   reader: Reader,
   parts: FailureParts,
+  hasRead = false,
 ): Promise<Meaning> {
   const { clock } = parts;
   if (error instanceof StaleRead) return "settled";
@@ -56,7 +65,17 @@ export async function settleFailure(
   const code = error instanceof PostgresError ? error.code : undefined;
   const hasEnded = error instanceof FetchTooLarge || ENDED_BY_TIMEOUT.includes(code ?? "");
   const isTimeout = hasEnded || code === TIMED_OUT;
-  if (error instanceof PostgresError && !isTimeout && error.transient) return "connection";
+  // Then it was the mark that could not be written.
+  if (hasRead && !isTimeout) return "connection";
+  if (error instanceof PostgresError && !isTimeout && error.transient) {
+    const { table } = jobs[0]!;
+    if (jobs.length > 1 || ++table.lostReads < MAX_LOST_READS) return "connection";
+    giveUp(
+      table,
+      `the connection was lost ${MAX_LOST_READS} times while it was read: ${reasonOf(error)}`,
+    );
+    return "ended with its connection";
+  }
   if (jobs.length > 1 && code !== LOCKED) {
     if (hasEnded) reader.connection.destroy();
     return "one of several";

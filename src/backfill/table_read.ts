@@ -79,6 +79,8 @@ export class TableRead {
     | undefined;
   /** Rows of one read, at most. */
   maxRows = Infinity;
+  /** Since the last read that went well. */
+  lostReads = 0;
   /** The next row of the scan, or the key that is read by itself next, has a row that is too large to be read. */
   largeRow: "next" | "again" | undefined;
   /** Keys that are read by themselves at a time. */

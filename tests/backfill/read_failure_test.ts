@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { BackfillState } from "../../src/backfill/backfill_state.ts";
 import { settleFailure } from "../../src/backfill/read_failure.ts";
 import { FetchTooLarge, NotLarge } from "../../src/backfill/large_row.ts";
@@ -6,7 +6,16 @@ import type { Reader } from "../../src/backfill/reader.ts";
 import { TableRead } from "../../src/backfill/table_read.ts";
 import type { Catalog } from "../../src/postgres/catalog/known_table.ts";
 import { PostgresError } from "../../src/postgres/connection/postgres_error.ts";
+import { logged } from "../support/logs.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
+
+const READER = { isClosing: false } as Reader;
+const parts = () => ({
+  state: new BackfillState(),
+  catalog: {} as Catalog,
+  isWantedTable: () => true,
+  clock: new VirtualClock(),
+});
 
 /** What becomes of a table after a read of it failed, `keys` of them by themselves. */
 async function after(error: Error, keys?: number): Promise<TableRead> {
@@ -16,14 +25,7 @@ async function after(error: Error, keys?: number): Promise<TableRead> {
       String(key),
       { values: [String(key)], xid: 700, bound: undefined, step: undefined },
     ] as const);
-  const reader = { isClosing: false } as Reader;
-  const parts = {
-    state: new BackfillState(),
-    catalog: {} as Catalog,
-    isWantedTable: () => true,
-    clock: new VirtualClock(),
-  };
-  await settleFailure(error, [{ table, again }], reader, parts);
+  await settleFailure(error, [{ table, again }], READER, parts());
   return table;
 }
 
@@ -51,4 +53,31 @@ Deno.test("a row that is too large to be read at all is looked at by its key alo
   assertEquals((await after(new FetchTooLarge(0), 1)).largeRow, "again");
   assertEquals((await after(new FetchTooLarge(0), 400)).largeRow, undefined);
   assertEquals((await after(new NotLarge())).largeRow, undefined);
+});
+
+Deno.test("a table that breaks one connection after the other is given up, and none for a mark that cannot be written", async () => {
+  const jobs = ["public.t", "public.u"].map((name, index) => ({
+    table: new TableRead(16384 + index, name, undefined),
+    again: undefined,
+  }));
+  const [{ table }] = jobs as [typeof jobs[0]];
+  const lost = new PostgresError("cannot read public.t: Connection terminated", {
+    transient: true,
+  });
+  const noRight = new PostgresError("cannot write a mark: permission denied", {
+    code: "42501",
+    transient: false,
+  });
+  for (let read = 1; read < 10; read++) {
+    assertEquals(await settleFailure(lost, jobs, READER, parts()), "connection");
+    assertEquals(await settleFailure(noRight, [jobs[0]!], READER, parts(), true), "connection");
+    assertEquals(await settleFailure(lost, [jobs[0]!], READER, parts()), "connection");
+  }
+  assertEquals(table.outcome, undefined);
+  await logged(async () => {
+    const meaning = await settleFailure(lost, [jobs[0]!], READER, parts());
+    assertEquals(meaning, "ended with its connection");
+  });
+  assertEquals(table.outcome?.complete, false);
+  assertMatch(table.outcome!.reason!, /the connection was lost 10 times while it was read: cannot/);
 });

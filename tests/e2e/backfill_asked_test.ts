@@ -164,4 +164,36 @@ for (const { plugin, server } of worlds) {
     assertEquals(await program.stop(), 0, program.stderr);
     await db.sql(dropRole);
   });
+
+  Deno.test(`a right to write marks that is taken away meanwhile costs no table: ${name}`, async () => {
+    await using kinesis = await startKinesalite();
+    await using db = await freshDatabase(server);
+    await db.sql(`create table orders (id int primary key);
+      insert into orders select generate_series(1, 300)`);
+    const { program, stream, role, dropRole } = await startRun(db, plugin, kinesis.env, [
+      ...["--backfill-rate", "100"],
+    ]);
+    await using _ = program;
+    await db.sql(`grant select on orders to ${role}`);
+    const functions = await db.sql(
+      "select oid::regprocedure::text as name from pg_proc where proname = 'pg_logical_emit_message'",
+    );
+    await db.sql("select pg_logical_emit_message(true, 'pg2kinesis.backfill', $1::text)", [
+      JSON.stringify({ slot: db.slot, id: "r", tables: ["public.orders"] }),
+    ]);
+    const reads = async () =>
+      (await storedTexts(kinesis, stream)).filter((text) => text.includes('"op":"read"')).length;
+    await waitFor(async () => await reads() > 0, { what: "a first row" });
+    for (const { name } of functions) {
+      await db.sql(`revoke execute on function ${name} from public`);
+    }
+    await program.waitForLog(/ERROR a backfill cannot go on, .*permission denied for function/);
+    for (const { name } of functions) {
+      await db.sql(`grant execute on function ${name} to ${role}`);
+    }
+    await program.waitForLog(/backfill r has ended: 1 tables, 0 of them given up/, 60_000);
+    assertEquals(await reads(), 300);
+    assertEquals(await program.stop(), 0, program.stderr);
+    await db.sql(dropRole);
+  });
 }
