@@ -203,6 +203,8 @@ Everything is still up, and pg2kinesis follows the slot:
   psql -h ${server.host} -p ${server.port} -U ${server.superuser} ${DATABASE}
   export ${env.join(" ")}
   aws kinesis list-shards --stream-name ${STREAM}
+  ${Deno.execPath()} run -A main.ts tail -k ${STREAM} --from oldest --follow
+    (the mock never answers a read from a time behind its last record, as --since and --lines ask for)
 Press Ctrl-C to stop it all (or: kill ${Deno.pid}).`);
 }
 
