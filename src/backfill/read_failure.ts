@@ -20,6 +20,8 @@ const MAX_LOST_READS = 10;
 
 const LOCKED = "55P03";
 const TIMED_OUT = "57014";
+/** The class of what has a wrong form. */
+const DATA_EXCEPTION = "22";
 const ENDED_BY_TIMEOUT = ["25P03", "25P04"];
 
 /** A read that began before the stream or a connection was begun anew. */
@@ -96,10 +98,17 @@ export async function settleFailure(
     const plan = (await reader.plan([table.oid])).get(table.oid);
     if (plan === undefined) giveUp(table, "it was dropped");
     else if (!isPlan(plan)) giveUp(table, plan.reason);
-    else if (plan.facts.name === table.plan!.facts.name) giveUp(table, reasonOf(error));
-    else await changed(new TableChanged(table, plan, undefined), parts);
+    else if (plan.facts.name === table.plan!.facts.name && !isOfOldKeys(table, code)) {
+      giveUp(table, reasonOf(error));
+    } else await changed(new TableChanged(table, plan, undefined), parts);
   }
   return hasEnded ? "ended with its connection" : "settled";
+}
+
+/** A text that was a key may be one no more, as where an enum's value was renamed. Once, lest it never end. */
+function isOfOldKeys({ after, again, round }: TableRead, code: string | undefined): boolean {
+  return code?.startsWith(DATA_EXCEPTION) === true && round === 0 &&
+    (after !== undefined || again.size > 0);
 }
 
 function reasonOf(error: unknown): string {

@@ -2,6 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { BackfillState } from "../../src/backfill/backfill_state.ts";
 import { settleFailure } from "../../src/backfill/read_failure.ts";
 import { FetchTooLarge, NotLarge } from "../../src/backfill/large_row.ts";
+import type { ReadPlan } from "../../src/backfill/read_plan.ts";
 import type { Reader } from "../../src/backfill/reader.ts";
 import { TableRead } from "../../src/backfill/table_read.ts";
 import type { Catalog } from "../../src/postgres/catalog/known_table.ts";
@@ -80,4 +81,34 @@ Deno.test("a table that breaks one connection after the other is given up, and n
   });
   assertEquals(table.outcome?.complete, false);
   assertMatch(table.outcome!.reason!, /the connection was lost 10 times while it was read: cannot/);
+});
+
+Deno.test("a table is read anew once where the text of a key is one no more", async () => {
+  const plan = {
+    facts: { name: "public.t", schema: "public", table: "t", ancestors: [] },
+    relation: { schema: "public", table: "t", qualifiedName: "public.t" },
+    key: [{ name: "mood" }],
+    columns: [{ name: "mood" }],
+  } as unknown as ReadPlan;
+  const reader = {
+    isClosing: false,
+    plan: () => Promise.resolve(new Map([[16384, plan]])),
+  } as unknown as Reader;
+  const catalog = { refresh: () => Promise.resolve() } as unknown as Catalog;
+  const renamed = new PostgresError('invalid input value for enum mood: "sad"', {
+    code: "22P02",
+    transient: false,
+  });
+  const table = new TableRead(16384, "public.t", undefined);
+  table.plan = plan;
+  const fail = () =>
+    settleFailure(renamed, [{ table, again: undefined }], reader, { ...parts(), catalog });
+  await logged(async () => {
+    table.after = ["sad"];
+    await fail();
+    assertEquals([table.outcome, table.after, table.round], [undefined, undefined, 1]);
+    table.after = ["sad"];
+    await fail();
+  });
+  assertMatch(table.outcome!.reason!, /invalid input value for enum/);
 });

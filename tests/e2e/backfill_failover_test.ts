@@ -26,6 +26,17 @@ for (const lost of ["no mark", "a mark on its way", "marks that were confirmed"]
       insert into orders select n, repeat('x', 50) || n from generate_series(1, ${ROWS}) n`);
     const standby = parts.use(await primary.startStandby({ sync_replication_slots: "on" }));
     await createFailoverSlots(primary, standby, db.database, [[db.slot, "pgoutput"]]);
+    if (lost === "no mark") {
+      const { code, stderr } = await Pg2kinesis.run([
+        ...["backfill", "-h", standby.host, "-p", String(standby.port), "-u", standby.superuser],
+        ...["-d", db.database, "-s", db.slot, "--status"],
+      ]);
+      assertEquals([code, stderr.trim().split("\n").length], [1, 1], stderr);
+      assertMatch(
+        stderr,
+        /ERROR the server at [^ ]+ is a standby; .*primary: name it in --pg-host/,
+      );
+    }
     if (lost !== "marks that were confirmed") {
       // No mark comes back before the standby has it.
       await db.sql("alter system set synchronized_standby_slots = 'standby'");

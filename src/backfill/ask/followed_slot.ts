@@ -2,6 +2,7 @@ import type { OutputPlugin, PostgresOptions } from "../../options.ts";
 import { RunError } from "../../base/errors.ts";
 import type { Lsn } from "../../base/lsn.ts";
 import { connect, type Connection } from "../../postgres/connection/connection.ts";
+import { placeOf } from "../../postgres/connection/connect_failure.ts";
 import { PLUGINS } from "../../decode/plugins.ts";
 import { PostgresError } from "../../postgres/connection/postgres_error.ts";
 import { lsnOf } from "../../postgres/connection/text_row.ts";
@@ -74,8 +75,13 @@ export async function connectToPrimary(
     return await connect({ ...postgres, targetSessionAttrs: "primary" }, "ordinary", signal);
   } catch (error) {
     if (!(error instanceof PostgresError && error.code === READ_ONLY)) throw error;
+    const [first] = postgres.hosts as [PostgresOptions["hosts"][0]];
+    const found = postgres.hosts.length > 1
+      ? error.message
+      : `the server at ${placeOf(first)} is a standby`;
     throw new PostgresError(
-      `${error.message}; a backfill is asked for on the primary: name it in --pg-host`,
+      `${found}; a backfill is asked for on the primary: name it in --pg-host, beside the standby if that ` +
+        "has the slot",
       { transient: false, code: error.code, cause: error },
     );
   }
