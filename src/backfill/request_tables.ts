@@ -95,7 +95,11 @@ export class RequestTables {
   async findMore(reader: Reader, request: OpenRequest): Promise<boolean> {
     const { state, isWantedTable } = this.parts;
     const { since } = state;
-    const isKnown = new Set(state.tables!.map(({ oid }) => oid));
+    // One that could not be read may be published since, as a partition.
+    const unread = new Set(
+      state.tables!.filter(({ plan }) => plan === undefined).map(({ oid }) => oid),
+    );
+    const isKnown = new Set(state.tables!.map(({ oid }) => oid).filter((oid) => !unread.has(oid)));
     const { tables } = chooseTables(
       request,
       await reader.candidates(),
@@ -106,10 +110,13 @@ export class RequestTables {
     const more = tables.filter((each) => !isKnown.has(each.oid) && wasAttached(each, since!));
     if (more.length === 0) return false;
     const reads = more.map(({ oid, name }) => new TableRead(oid, name, undefined));
-    const known = await this.#plan(reader, reads, request, () => false);
+    const known = (await this.#plan(reader, reads, request, () => false))
+      .filter(({ oid, plan }) => plan !== undefined || !unread.has(oid));
     if (known.length === 0) return false;
     await sizeUp(reader, known);
-    const all = [...state.tables!, ...known].sort((left, right) => left.oid - right.oid);
+    const found = new Set(known.map(({ oid }) => oid));
+    const all = [...state.tables!.filter(({ oid }) => !found.has(oid)), ...known]
+      .sort((left, right) => left.oid - right.oid);
     state.setTables(all, request.id, since);
     return true;
   }

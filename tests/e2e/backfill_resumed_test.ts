@@ -99,3 +99,34 @@ for (const { name, server, plugin } of CASES) {
     await db.sql(`drop role ${role}`);
   });
 }
+
+Deno.test("a table that was refused is read when it has become a partition of one that is published", async () => {
+  const [{ server }] = CASES as [typeof CASES[0]];
+  await using kinesis = await startKinesalite();
+  await using db = await freshDatabase(server);
+  await db.sql(`
+    create table late (id int primary key); insert into late select generate_series(200, 219);
+    create table never (id int primary key);
+    create table parts (id int primary key) partition by range (id);
+    create table parts_1 partition of parts for values from (0) to (100);
+    insert into parts select generate_series(1, 60);
+    create publication published for table parts`);
+  await using follower = await Follower.create("pgoutput", db, kinesis);
+  await follower.start(["-f", "JSON", "--backfill-rate", "30"]);
+  await ask(follower.db, ["public.*"], "r");
+  await waitFor(
+    async () => (await follower.records()).map(parsed).some(({ op }) => op === "read"),
+    {
+      what: "a first row",
+    },
+  );
+  assertMatch(follower.program.stderr, /public\.late is given up: it is not in "published"/);
+  await db.sql("alter table parts attach partition late for values from (200) to (300)");
+  await ended(follower, "r");
+  await follower.program.stop();
+  const records = (await follower.records()).map(parsed);
+  const of = (wanted: string) =>
+    records.filter(({ op, table }) => op === wanted && table === "late");
+  assertEquals(of("read").length, 20);
+  assertEquals(of("backfill").map(({ complete }) => complete), [false, true]);
+});
