@@ -31,7 +31,7 @@ export function largeBytes({ columns, key }: ReadPlan, texts: RowTexts): number 
     (sum, { name }, index) => isKey(name) ? sum : sum + Number(texts.columns[index]),
     0,
   );
-  // The one that was too large was so as a whole message.
-  if (bytes < MAX_ROW_BYTES / 2) throw new NotLarge();
+  // The one that was too large was so as a whole message in UTF-8, which has up to three bytes for one of these.
+  if (bytes < MAX_ROW_BYTES / 4) throw new NotLarge();
   return bytes;
 }
