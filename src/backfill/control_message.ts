@@ -1,4 +1,5 @@
 import { BACKFILL_PREFIX } from "../decode/event.ts";
+import type { OidDistances } from "./oid_distances.ts";
 
 /**
  * The logical messages that carry a backfill: what is asked for, how far it has come, and what a later run
@@ -26,7 +27,7 @@ const MAX_GENERATION = 2 ** 52;
 export const MAX_REQUESTS = 16;
 /** Tables that have begun, or wait, behind which others were read. */
 export const MAX_OPEN_TABLES = 16;
-/** Tables of a mark that wait to be read: with 10,000 of them, some 25 KB. */
+/** Tables of a mark that wait to be read: 10,000 of them take some 25 KB, and far less where they were made together. */
 export const MAX_LEFT_TABLES = 20_000;
 
 /**
@@ -98,10 +99,10 @@ export interface MarkMessage extends Position {
   readonly upTo: number;
   readonly open: readonly OpenTable[];
   /**
-   * OIDs of the other tables that have not ended, each as its distance from the one before, ascending.
+   * OIDs of the other tables that have not ended.
    * Undefined where there are too many: then they are those behind `upTo` that the request's names choose.
    */
-  readonly left?: readonly number[];
+  readonly left?: OidDistances;
   /** An xid: whatever older transactions attached was known when the tables were looked up first. */
   readonly since?: number;
 }
@@ -231,10 +232,18 @@ function readOpenTable(value: unknown): OpenTable {
   };
 }
 
-function readLeft(fields: Fields): readonly number[] {
+function readLeft(fields: Fields): OidDistances {
   const left = readList(fields, "left", MAX_LEFT_TABLES);
-  if (!left.every((each) => isCount(each))) throw new Fault('has "left" that are no distances');
-  return left;
+  let tables = 0;
+  for (const each of left) {
+    const [distance, times, ...rest] = Array.isArray(each) ? each : [each, 1];
+    if (!isCount(distance) || !isCount(times) || rest.length > 0) {
+      throw new Fault('has "left" that are no distances');
+    }
+    tables += times;
+    if (tables > MAX_LEFT_TABLES) throw new Fault(`has more than ${MAX_LEFT_TABLES} "left"`);
+  }
+  return left as OidDistances;
 }
 
 function readKey(value: unknown): readonly string[] {
