@@ -146,7 +146,7 @@ Deno.test("puts at the same time have each its own body, and the signature of it
   const puts = new LeanPuts(client, network, systemClock);
   const options = { abortSignal: signal, requestTimeout: 1000 };
   // Beyond a certain length another thread hashes the body, and other puts are written meanwhile.
-  const sizes = [900_000, 10, 900_000, 130_000, 899_999, 10];
+  const sizes = [900_000, 10, 900_000, 390_000, 395_000, 10];
   const datas = sizes.map((size, index) => new Uint8Array(size).fill(index + 1));
   await Promise.all(datas.map((data) => puts.putRecord({ ...put, data }, options)));
 
