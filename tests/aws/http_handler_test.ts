@@ -95,6 +95,37 @@ Deno.test("HttpHandler takes a connection of its own after one that gave no answ
   handler.destroy();
 });
 
+Deno.test("HttpHandler sends each request to its own place, wherever those before it went", async () => {
+  const seen: string[] = [];
+  const serve = (name: string) =>
+    serveHttp(0, ({ url }) => {
+      seen.push(`${name} ${url.pathname}${url.search}`);
+      return Promise.resolve({ status: 200, contentType: "application/json", body: "{}" });
+    });
+  await using one = serve("one");
+  await using other = serve("other");
+  const handler = new HttpHandler({ timeoutMs: 10_000, env: {} });
+  const get = (port: number, path: string, query = {}) =>
+    handler.handle({
+      ...{ method: "GET", protocol: "http:", hostname: "127.0.0.1", headers: {} },
+      ...{ port, path, query },
+    });
+  for (let round = 0; round < 2; round++) {
+    await get(one.port, "/");
+    await get(other.port, "/");
+    await get(one.port, "/role");
+    await get(one.port, "/role", { name: "a b" });
+    await get(one.port, "/role", { name: ["c", "d"] });
+    await get(one.port, "/role");
+  }
+  const once = [
+    ...["one /", "other /", "one /role"],
+    ...["one /role?name=a+b", "one /role?name=c&name=d", "one /role"],
+  ];
+  assertEquals(seen, [...once, ...once]);
+  handler.destroy();
+});
+
 Deno.test("HttpHandler uses no connection that was idle for too long", async () => {
   await using server = serveRaw(async (connection) => {
     while (await connection.next()) await connection.write(STORED);

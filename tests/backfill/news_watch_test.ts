@@ -10,11 +10,11 @@ import { VirtualClock } from "../support/virtual_clock.ts";
 const ASKED = 1000n;
 const FOLLOWER = { pid: "7", role: undefined };
 
-/** What is found at one look after the other; `say`: the run says that the request has ended. */
+/** What is found at one look after the other; `say`: what the run says of the request then. */
 interface Look {
   readonly slot: SlotNow | undefined;
   readonly reads?: boolean;
-  readonly say?: boolean;
+  readonly say?: "done" | "table";
 }
 
 /** Waits for a request; the last look stays. */
@@ -27,8 +27,9 @@ async function waited(looks: readonly Look[]): Promise<boolean> {
     client: { on: (_: string, listener: typeof notify) => notify = listener },
     lost: new Promise<never>(() => {}),
     query: () => {
-      if (look().say) {
-        const payload = printNews({ slot: "s", request: "r", news: "done", tables: 0 });
+      const news = look().say;
+      if (news !== undefined) {
+        const payload = printNews({ slot: "s", request: "r", news, table: "public.t", tables: 0 });
         notify({ channel: "pg2kinesis_backfill", payload });
       }
       const name = "5% backfill s reading public.t";
@@ -60,7 +61,7 @@ const QUIET: Look = { slot: { follower: FOLLOWER, confirmedLsn: 2000n } };
 Deno.test("NewsWatch says what a request waits for, and that nobody follows once", async () => {
   const lines = await logged(async () => {
     const looks = [BEHIND, NOBODY, NOBODY, BEHIND, READING, QUIET, QUIET, READING];
-    assertEquals(await waited([...looks, { ...QUIET, say: true }]), true);
+    assertEquals(await waited([...looks, { ...QUIET, say: "done" }]), true);
   });
   assertEquals(lines.map(({ text }) => text), [
     "the run has not taken the request yet: 600 bytes of WAL come before it",
@@ -81,6 +82,10 @@ Deno.test("NewsWatch waits for nobody who says nothing, and for no slot that is 
     );
     const gone = await assertRejects(() => waited([READING, { slot: undefined }]), RunError);
     assertMatch(gone.message, /the slot s was dropped, and the request r with it/);
+    // A word now and then is enough.
+    const fourQuiet = [QUIET, QUIET, QUIET, QUIET];
+    const looks = [...fourQuiet, { ...QUIET, say: "table" as const }, ...fourQuiet];
+    assertEquals(await waited([...looks, { ...QUIET, say: "done" }]), true);
     // Whoever is far behind, or reads, needs no word.
     for (const look of [BEHIND, READING]) {
       await assertRejects(() => waited([look]), Error, "not done after");

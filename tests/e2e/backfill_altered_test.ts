@@ -1,23 +1,11 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import type { OutputPlugin } from "../../src/options.ts";
-import { Follower } from "../support/all_plugins.ts";
+import { Follower, startNewAndOld } from "../support/all_plugins.ts";
 import { ask, consumed, ended, parsed } from "../support/backfilled.ts";
-import {
-  hasWal2json,
-  NO_DEBIAN_POSTGRES,
-  startDebianPostgres,
-} from "../support/debian_postgres.ts";
-import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
 import { freshDatabase } from "../support/shared_postgres.ts";
-import type { TestPostgres } from "../support/test_postgres.ts";
 import { waitFor } from "../support/wait.ts";
 
-const CASES: { name: string; server: TestPostgres; plugin: OutputPlugin }[] = [
-  { name: "pgoutput, 18", server: await startEmbeddedPostgres(), plugin: "pgoutput" },
-];
-if (!hasWal2json()) console.log(`${NO_DEBIAN_POSTGRES}: goes on with 18 alone`);
-else CASES.push({ name: "wal2json, 15", server: await startDebianPostgres(), plugin: "wal2json" });
+const CASES = await startNewAndOld();
 
 /** Of each table. A second brings two thirds of them. */
 const ROWS = 45;

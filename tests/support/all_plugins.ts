@@ -20,6 +20,21 @@ export async function startServerWithPlugins(): Promise<
   return { server: await startEmbeddedPostgres(), plugins: ["test_decoding", "pgoutput"] };
 }
 
+/** pgoutput on the embedded server, and wal2json on Debian's 15 where that is here. */
+export async function startNewAndOld(): Promise<
+  { readonly name: string; readonly server: TestPostgres; readonly plugin: OutputPlugin }[]
+> {
+  const embedded = await startEmbeddedPostgres();
+  const cases = [{ name: "pgoutput, 18", server: embedded, plugin: "pgoutput" as OutputPlugin }];
+  if (!hasWal2json()) console.log(`${NO_DEBIAN_POSTGRES}: goes on with 18 alone`);
+  else {cases.push({
+      name: "wal2json, 15",
+      server: await startDebianPostgres(),
+      plugin: "wal2json",
+    });}
+  return cases;
+}
+
 /** One slot of a database, a stream, and the program between the two. */
 export class Follower implements AsyncDisposable {
   #program: Pg2kinesis | undefined;
