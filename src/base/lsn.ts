@@ -13,7 +13,7 @@ export function parseLsn(text: string): Lsn {
 /** Gives PostgreSQL's text form, as `pg_lsn` prints it. */
 export function formatLsn(lsn: Lsn): string {
   if (lsn < 0n || lsn > MAX_LSN) throw new RangeError(`an LSN has 64 bits, found ${lsn}`);
-  const high = (lsn >> 32n).toString(16).toUpperCase();
-  const low = (lsn & 0xFFFF_FFFFn).toString(16).toUpperCase();
-  return `${high}/${low}`;
+  // The halves as numbers, whose digits cost a third of those of a BigInt.
+  const high = Number(lsn >> 32n), low = Number(lsn & 0xFFFF_FFFFn);
+  return `${high.toString(16)}/${low.toString(16)}`.toUpperCase();
 }

@@ -21,12 +21,11 @@ import type {
 } from "./formatter.ts";
 import { HiddenKeyWarning } from "./hidden_key_warning.ts";
 import { oldRowAsSent, rowAfter } from "./json_rows.ts";
-import { LsnText } from "./lsn_text.ts";
 import { choosePartitionKey, messageName, type PartitionKeyOf } from "./partition_key.ts";
+import { type HeadOf, RecordHead } from "./record_head.ts";
 import { refuseTooLarge } from "./record_limit.ts";
 import { RelationCache } from "./relation_cache.ts";
 import { keyText, nothingSent, type RowKey, type RowKeys, sameKey } from "./row_key.ts";
-import { TransactionText } from "./transaction_text.ts";
 import { Utf8Writer } from "./utf8_writer.ts";
 
 /**
@@ -59,8 +58,7 @@ export class JsonFormatter implements Formatter {
   readonly #partitionKey: PartitionKeyOf;
   readonly #splitsMoves: boolean;
   readonly #hiddenKey = new HiddenKeyWarning();
-  readonly #transaction = new TransactionText();
-  readonly #lsn = new LsnText();
+  readonly #head = new RecordHead();
   /** The record that is being written; who is given it copies it. */
   readonly #out = new Utf8Writer();
 
@@ -92,7 +90,8 @@ export class JsonFormatter implements Formatter {
     if (published === undefined) return;
     const { seq, changes, messages, tables, shards, streams } = published;
     const out = this.#out;
-    this.#head("commit", { transaction: { ...transaction, commitTime }, lsn: endLsn }, seq);
+    const committed = { ...transaction, commitTime };
+    this.#begin({ op: "commit", transaction: committed, lsn: endLsn, seq });
     const counted = [...tables].map(([table, count]) => `${JSON.stringify(table)}:${count}`);
     out.text(
       `,"changes":${changes},"tables":{${counted.join(",")}}` +
@@ -195,7 +194,8 @@ export class JsonFormatter implements Formatter {
 
   #formatTruncate(change: Truncate, emit: Emit): undefined {
     change.relations.forEach((relation, index) => {
-      this.#head("truncate", change, change.seq + index);
+      const { transaction, lsn, seq } = change;
+      this.#begin({ op: "truncate", transaction, lsn, seq: seq + index });
       this.#out.copy(this.#tables.get(relation).names);
       this.#out.text("}");
       emit(
@@ -207,8 +207,8 @@ export class JsonFormatter implements Formatter {
   }
 
   #formatBackfillEnd(change: BackfillEnd, emit: Emit): undefined {
-    const { relation, request, rows, complete } = change;
-    this.#head("backfill", change, change.seq);
+    const { transaction, lsn, seq, relation, request, rows, complete } = change;
+    this.#begin({ op: "backfill", transaction, lsn, seq });
     this.#out.copy(this.#tables.get(relation).names);
     this.#out.text(`,"request":${JSON.stringify(request)},"rows":${rows},"complete":${complete}}`);
     emit(
@@ -219,37 +219,22 @@ export class JsonFormatter implements Formatter {
   }
 
   #formatMessage(change: LogicalMessage, emit: Emit, keyOnly: boolean): undefined {
-    const { transaction, prefix } = change;
+    const { transaction, lsn, seq, prefix } = change;
     const out = this.#out;
-    this.#head("message", change, change.seq);
+    this.#begin({ op: "message", transaction, lsn, seq });
     out.text(',"prefix":' + JSON.stringify(prefix));
     out.text((keyOnly ? ',"oversize":true' : contentParts(change.content)) + "}");
     emit(this.#partitionKey(messageName(prefix), transaction, undefined), out.written);
   }
 
-  #rowHead(op: Operation, change: RowChange): void {
-    this.#head(op, change, change.seq);
-    this.#out.copy(this.#tables.get(change.relation).names);
+  #rowHead(op: RowChange["kind"], { transaction, lsn, seq, relation }: RowChange): void {
+    this.#begin({ op, transaction, lsn, seq });
+    this.#out.copy(this.#tables.get(relation).names);
   }
 
-  /** Begins a record. */
-  #head(
-    op: Operation,
-    { transaction, lsn }: Pick<Change, "transaction" | "lsn">,
-    seq: number,
-  ): void {
-    const out = this.#out;
-    out.clear();
-    out.copy(HEADS[op]);
-    if (transaction !== undefined) this.#transaction.writeXid(transaction, out);
-    out.text(',"lsn":"');
-    this.#lsn.write(lsn, out);
-    out.text('"');
-    if (transaction === undefined) return;
-    this.#transaction.writeCommitLsn(transaction, out);
-    out.text(',"seq":');
-    out.text(String(seq));
-    this.#transaction.writeTimelineAndTime(transaction, out);
+  #begin(head: HeadOf): void {
+    this.#out.clear();
+    this.#head.write(head, this.#out);
   }
 
   #partitionKeyOf(change: RowChange, key: RowKey | undefined): string {
@@ -258,23 +243,10 @@ export class JsonFormatter implements Formatter {
   }
 }
 
-type Operation = Change["kind"] | "commit";
-
 /** Such a record goes by an explicit hash key of its shard, as a TRUNCATE does. */
 const COMMIT_PARTITION_KEY = "transaction";
 
 const encoder = new TextEncoder();
-
-const HEADS: Readonly<Record<Operation, Uint8Array>> = {
-  insert: encoder.encode('{"v":1,"op":"insert"'),
-  update: encoder.encode('{"v":1,"op":"update"'),
-  delete: encoder.encode('{"v":1,"op":"delete"'),
-  truncate: encoder.encode('{"v":1,"op":"truncate"'),
-  message: encoder.encode('{"v":1,"op":"message"'),
-  read: encoder.encode('{"v":1,"op":"read"'),
-  backfill: encoder.encode('{"v":1,"op":"backfill"'),
-  commit: encoder.encode('{"v":1,"op":"commit"'),
-};
 
 interface TableState {
   readonly names: Uint8Array;

@@ -12,8 +12,6 @@ const QUOTE = 0x22, BACKSLASH = 0x5C, SPACE = 0x20, LINE_FEED = 0x0A, CARRIAGE_R
 
 const encoder = new TextEncoder();
 
-const HEX_DIGITS = encoder.encode("0123456789ABCDEF");
-
 /** How JSON.stringify writes each ASCII character inside a string; undefined: as it is. */
 const ESCAPES: readonly (Uint8Array | undefined)[] = Array.from({ length: 0x80 }, (_, code) => {
   const character = String.fromCharCode(code);
@@ -99,14 +97,6 @@ export class Utf8Writer {
       return;
     }
     for (let at = start; at < end; at++) bytes[to++] = source[at]!;
-  }
-
-  /** A number below 2^16, with leading zeros and capital letters. */
-  fourHexDigits(value: number): void {
-    this.#reserve(4);
-    for (let shift = 12; shift >= 0; shift -= 4) {
-      this.#bytes[this.#length++] = HEX_DIGITS[(value >> shift) & 0xF]!;
-    }
   }
 
   /**

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { UNCHANGED } from "../../src/decode/event.ts";
 import { createFormatter } from "../../src/format/formats.ts";
-import { formatMicroseconds } from "../../src/format/transaction_text.ts";
+import { formatMicroseconds } from "../../src/format/time_text.ts";
 import type { OutputPlugin, PartitionKeyChoice } from "../../src/options.ts";
 import {
   type ColumnSpec,

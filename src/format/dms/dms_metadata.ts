@@ -1,7 +1,7 @@
 import type { Lsn } from "../../base/lsn.ts";
 import type { RowChange, TransactionInfo } from "../../decode/event.ts";
 import type { DmsSettings } from "../../options.ts";
-import { formatMicroseconds } from "../transaction_text.ts";
+import { formatMicroseconds } from "../time_text.ts";
 
 export type DataOperation = "load" | "insert" | "update" | "delete";
 

@@ -10,7 +10,7 @@ import {
 } from "../../decode/event.ts";
 import { formatLsn } from "../../base/lsn.ts";
 import type { RowKey } from "../row_key.ts";
-import { formatMicroseconds } from "../transaction_text.ts";
+import { formatMicroseconds } from "../time_text.ts";
 import type {
   UserBackfillEnd,
   UserColumn,
