@@ -14,15 +14,21 @@ export class XLogData {
   #payload: Uint8Array | undefined;
 
   /**
-   * The CopyData payload lies from `start` to `end` of `bytes`, which must not be reused. `missing` bytes
-   * that followed were not kept: the decoder said that it does not need them.
+   * The CopyData payload lies from `start` to `end` of `bytes`, which must not be reused; what lies around
+   * it belongs to others. `missing` bytes that followed were not kept: the decoder said that it does not
+   * need them.
    */
   constructor(
-    private readonly bytes: Uint8Array,
-    private readonly start = 0,
-    private readonly end = bytes.length,
+    readonly bytes: Uint8Array,
+    readonly start = 0,
+    readonly end = bytes.length,
     private readonly missing = 0,
   ) {}
+
+  /** Where in `bytes` begins what the output plugin wrote. */
+  get dataStart(): number {
+    return this.start + XLOGDATA_HEADER_BYTES;
+  }
 
   /** The CopyData payload as far as it was kept, not copied. */
   get payload(): Uint8Array {
@@ -41,12 +47,12 @@ export class XLogData {
 
   /** What the output plugin wrote. */
   get data(): Uint8Array {
-    return this.bytes.subarray(this.start + XLOGDATA_HEADER_BYTES, this.end);
+    return this.bytes.subarray(this.dataStart, this.end);
   }
 
   /** Copies what the output plugin wrote into `target`, or into a new array where that is of another length. */
   copyData(target: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-    const from = this.start + XLOGDATA_HEADER_BYTES;
+    const from = this.dataStart;
     const length = this.end - from;
     const copy = target.length === length ? target : new Uint8Array(length);
     for (let at = 0; at < length; at++) copy[at] = this.bytes[from + at]!;
@@ -55,7 +61,7 @@ export class XLogData {
 
   /** One byte of what the output plugin wrote; undefined behind its end. */
   dataAt(index: number): number | undefined {
-    const at = this.start + XLOGDATA_HEADER_BYTES + index;
+    const at = this.dataStart + index;
     return at < this.end ? this.bytes[at] : undefined;
   }
 }

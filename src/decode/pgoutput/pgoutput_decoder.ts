@@ -1,4 +1,4 @@
-import { type XLogData, XLOGDATA_HEADER_BYTES } from "../../base/replication_message.ts";
+import type { XLogData } from "../../base/replication_message.ts";
 import type { Decoder } from "../decoder.ts";
 import type { TransactionEvent } from "../event.ts";
 import { MAX_PREFIX_BYTES, type PublishesMessage } from "../message_prefix.ts";
@@ -23,10 +23,10 @@ const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
 
 const TRUNCATE_CASCADE = 1, TRUNCATE_RESTART_IDENTITY = 2;
 
-/** Where the body of a message begins, behind its letter. */
-const BODY = XLOGDATA_HEADER_BYTES + 1;
-/** Of a logical message, behind its flags and LSN. */
-const PREFIX = BODY + 1 + 8;
+/** In a row change, behind the letter and the table's OID: what stands before the first row. */
+const FIRST_ROW = 1 + 4;
+/** In a logical message, behind the letter, its flags and LSN. */
+const PREFIX = 1 + 1 + 8;
 
 /**
  * Decodes pgoutput's protocol version 1, without streaming and two-phase commit and with values as
@@ -50,7 +50,7 @@ export class PgoutputDecoder implements Decoder {
   }
 
   decode(message: XLogData): TransactionEvent | undefined {
-    const letter = message.payload[XLOGDATA_HEADER_BYTES] as Letter;
+    const letter = message.dataAt(0) as Letter;
     switch (letter) {
       case INSERT:
         return this.#decodeInsert(message);
@@ -59,13 +59,13 @@ export class PgoutputDecoder implements Decoder {
       case DELETE:
         return this.#decodeDelete(message);
       case BEGIN:
-        return this.#decodeBegin(new MessageReader(message, BODY));
+        return this.#decodeBegin(readBody(message));
       case COMMIT:
-        return this.#decodeCommit(new MessageReader(message, BODY));
+        return this.#decodeCommit(readBody(message));
       case TRUNCATE:
-        return this.#decodeTruncate(new MessageReader(message, BODY));
+        return this.#decodeTruncate(readBody(message));
       case MESSAGE:
-        return this.#decodeMessage(new MessageReader(message, BODY));
+        return this.#decodeMessage(readBody(message));
       case RELATION:
         this.#relations.readRelation(
           this.#describing(message),
@@ -84,45 +84,46 @@ export class PgoutputDecoder implements Decoder {
       }
       default:
         letter satisfies never;
-        failAt(message, XLOGDATA_HEADER_BYTES, "an unknown kind of message");
+        failAt(message, message.dataStart, "an unknown kind of message");
     }
   }
 
   /** Messages that only describe come with the LSN 0/0. */
   #describing(message: XLogData): MessageReader {
-    return new MessageReader(message, BODY, this.#sequence.commitLsn);
+    return new MessageReader(message, message.dataStart + 1, this.#sequence.commitLsn);
   }
 
   // Insert: OID, 'N', new tuple.
   #decodeInsert(message: XLogData): TransactionEvent {
     const relation = this.#relation(message);
-    if (message.payload[BODY + 4] !== NEW_ROW) failAt(message, BODY + 4, "no new row in an insert");
-    return this.#row(message, "insert", relation, -1, false, BODY + 5);
+    const at = message.dataStart + FIRST_ROW;
+    if (message.dataAt(FIRST_ROW) !== NEW_ROW) failAt(message, at, "no new row in an insert");
+    return this.#row(message, "insert", relation, -1, false, at + 1);
   }
 
   // Update: OID, perhaps 'K' and the old key or 'O' and the old row, 'N', new tuple.
   #decodeUpdate(message: XLogData): TransactionEvent {
     const relation = this.#relation(message);
-    switch (message.payload[BODY + 4]) {
+    const at = message.dataStart + FIRST_ROW;
+    switch (message.dataAt(FIRST_ROW)) {
       case NEW_ROW:
-        return this.#row(message, "update", relation, -1, false, BODY + 5);
+        return this.#row(message, "update", relation, -1, false, at + 1);
       case OLD_KEY:
-        return this.#row(message, "update", relation, BODY + 5, true, -1);
+        return this.#row(message, "update", relation, at + 1, true, -1);
       case OLD_ROW:
-        return this.#row(message, "update", relation, BODY + 5, false, -1);
+        return this.#row(message, "update", relation, at + 1, false, -1);
       default:
-        failAt(message, BODY + 4, "neither an old nor a new row in an update");
+        failAt(message, at, "neither an old nor a new row in an update");
     }
   }
 
   // Delete: OID, 'K' and the old key or 'O' and the old row.
   #decodeDelete(message: XLogData): TransactionEvent {
     const relation = this.#relation(message);
-    const letter = message.payload[BODY + 4];
-    if (letter !== OLD_KEY && letter !== OLD_ROW) {
-      failAt(message, BODY + 4, "no old row in a delete");
-    }
-    return this.#row(message, "delete", relation, BODY + 5, letter === OLD_KEY, -1);
+    const at = message.dataStart + FIRST_ROW;
+    const letter = message.dataAt(FIRST_ROW);
+    if (letter !== OLD_KEY && letter !== OLD_ROW) failAt(message, at, "no old row in a delete");
+    return this.#row(message, "delete", relation, at + 1, letter === OLD_KEY, -1);
   }
 
   #row(
@@ -149,10 +150,11 @@ export class PgoutputDecoder implements Decoder {
   }
 
   #relation(message: XLogData): Description {
-    if (message.payload.length < BODY + 4) failAt(message, BODY, "the message is cut off");
-    const oid = readUint32(message.payload, BODY);
+    const at = message.dataStart + 1;
+    if (message.end < at + 4) failAt(message, at, "the message is cut off");
+    const oid = readUint32(message.bytes, at);
     return this.#relations.get(oid, message) ??
-      failAt(message, BODY, `a change of a table that was not described, OID ${oid}`);
+      failAt(message, at, `a change of a table that was not described, OID ${oid}`);
   }
 
   // Begin: LSN of the commit, commit time, xid.
@@ -221,13 +223,18 @@ export class PgoutputDecoder implements Decoder {
 
   /** A prefix that is not UTF-8, which a database in SQL_ASCII may have, is none that was named. */
   #isPublished(message: XLogData): boolean {
-    const { payload } = message;
-    const end = payload.indexOf(0, PREFIX);
-    if (end === -1 && payload.length <= PREFIX + MAX_PREFIX_BYTES) {
-      failAt(message, PREFIX, "a prefix without an end");
+    const { data } = message;
+    const end = data.indexOf(0, PREFIX);
+    if (end === -1 && data.length <= PREFIX + MAX_PREFIX_BYTES) {
+      failAt(message, message.dataStart + PREFIX, "a prefix without an end");
     }
     if (end === -1 || end - PREFIX > MAX_PREFIX_BYTES) return false;
-    const prefix = decodeUtf8(payload, PREFIX, end);
+    const prefix = decodeUtf8(data, PREFIX, end);
     return prefix !== undefined && this.publishesMessage(prefix, message.length);
   }
+}
+
+/** Behind the letter. */
+function readBody(message: XLogData): MessageReader {
+  return new MessageReader(message, message.dataStart + 1);
 }

@@ -1,22 +1,20 @@
 import type { Lsn } from "../../base/lsn.ts";
-import {
-  readUint64,
-  type XLogData,
-  XLOGDATA_HEADER_BYTES,
-} from "../../base/replication_message.ts";
+import { readUint64, type XLogData } from "../../base/replication_message.ts";
 import { DecodeError } from "../decoder.ts";
 import { decodeUtf8 } from "../utf8.ts";
 
 /** Reads the integers and strings of a pgoutput message, all in network byte order, front to back. */
 export class MessageReader {
-  /** In the whole payload, so behind the XLogData header. */
-  position: number;
   readonly #bytes: Uint8Array;
+  readonly #end: number;
 
-  /** `ownLsn` stands in errors for the message's own, which some messages do not have. */
-  constructor(readonly message: XLogData, position: number, private readonly ownLsn?: Lsn) {
-    this.#bytes = message.payload;
-    this.position = position;
+  /**
+   * `position` is one in the message's `bytes`. `ownLsn` stands in errors for the message's own, which some
+   * messages do not have.
+   */
+  constructor(readonly message: XLogData, public position: number, private readonly ownLsn?: Lsn) {
+    this.#bytes = message.bytes;
+    this.#end = message.end;
   }
 
   get lsn(): Lsn {
@@ -56,7 +54,7 @@ export class MessageReader {
   string(): string {
     const start = this.position;
     const end = this.#bytes.indexOf(0, start);
-    if (end === -1) this.fail("a string without an end");
+    if (end === -1 || end >= this.#end) this.fail("a string without an end");
     const text = decodeUtf8(this.#bytes, start, end);
     if (text === undefined) this.fail("a string that is not UTF-8");
     this.position = end + 1;
@@ -69,23 +67,24 @@ export class MessageReader {
   }
 
   end(): void {
-    if (this.position !== this.#bytes.length) this.fail("something after the end");
+    if (this.position !== this.#end) this.fail("something after the end");
   }
 
   fail(what: string): never {
-    throw new DecodeError("pgoutput", this.lsn, this.position - XLOGDATA_HEADER_BYTES, what);
+    throw new DecodeError("pgoutput", this.lsn, this.position - this.message.dataStart, what);
   }
 
   #take(length: number): number {
     const start = this.position;
-    if (start + length > this.#bytes.length) this.fail("the message is cut off");
+    if (start + length > this.#end) this.fail("the message is cut off");
     this.position = start + length;
     return start;
   }
 }
 
+/** `position` is one in the message's `bytes`. */
 export function failAt(message: XLogData, position: number, what: string): never {
-  throw new DecodeError("pgoutput", message.walStart, position - XLOGDATA_HEADER_BYTES, what);
+  throw new DecodeError("pgoutput", message.walStart, position - message.dataStart, what);
 }
 
 export function readUint16(bytes: Uint8Array, at: number): number {

@@ -1,5 +1,5 @@
 import type { Lsn } from "../../base/lsn.ts";
-import { XLogData, XLOGDATA_HEADER_BYTES } from "../../base/replication_message.ts";
+import { XLogData } from "../../base/replication_message.ts";
 import { ByteInterner } from "../bytes.ts";
 import { columnBudget } from "../column_budget.ts";
 import { UnknownTypeError } from "../decoder.ts";
@@ -94,8 +94,8 @@ export class RelationCache {
     if (!REPLICA_IDENTITIES.includes(identity)) reader.fail("an unknown replica identity");
     const start = reader.position;
     const columns = this.#readColumns(reader, `${schema}.${table}`);
-    const { payload } = reader.message;
-    const list = this.#columnLists.intern(payload, start, payload.length);
+    const { bytes, end } = reader.message;
+    const list = this.#columnLists.intern(bytes, start, end);
     if (this.#epoch !== columnBudget.epoch) this.#forget();
     const described = { schema, table, identity, columns: list, xid };
     this.#described.set(oid, described);
@@ -156,7 +156,7 @@ export class RelationCache {
     if (type === undefined) {
       this.#askedFor.add(oid);
       forgetOldest(this.#askedFor);
-      const position = reader.position - XLOGDATA_HEADER_BYTES;
+      const position = reader.position - reader.message.dataStart;
       return new UnknownTypeError("pgoutput", reader.lsn, position, { oid, table, column: name });
     }
     return { name, type, isBoolean: oid === BOOLEAN_OID, isKey: (flags & IS_KEY) !== 0 };

@@ -25,7 +25,7 @@ export class PgoutputRow implements RowChange {
   private cachedOldRow: Column[] | undefined;
 
   /**
-   * `oldTuple` and `newTuple` are where they begin, at their number of columns, or -1. The new tuple of
+   * `oldTuple` and `newTuple` are where in the message's `bytes` they begin, at their number of columns, or -1. The new tuple of
    * an update with an old one begins behind it, at a place not known yet. Of an old key
    * (`hasOldKeyOnly`) only the replica identity's columns count, the others are sent as null.
    */
@@ -97,15 +97,16 @@ export class PgoutputRow implements RowChange {
     if (this.newTuple !== -1) return this.newTuple;
     let at = this.enter(this.oldTuple);
     for (const _ of this.relation.columns) at = this.skipValue(at);
-    if (this.message.payload[at] !== NEW_TUPLE) this.fail(at, "no new row after the old one");
+    const { bytes, end } = this.message;
+    if (at >= end || bytes[at] !== NEW_TUPLE) this.fail(at, "no new row after the old one");
     return at + 1;
   }
 
   /** Checks the number of columns; gives where the first one begins. */
   private enter(tuple: number): number {
-    const { payload } = this.message;
-    if (tuple + 2 > payload.length) this.fail(tuple, "the message is cut off");
-    const count = readUint16(payload, tuple);
+    const { bytes, end } = this.message;
+    if (tuple + 2 > end) this.fail(tuple, "the message is cut off");
+    const count = readUint16(bytes, tuple);
     const expected = this.relation.columns.length;
     if (count !== expected) {
       const { qualifiedName } = this.relation;
@@ -117,7 +118,7 @@ export class PgoutputRow implements RowChange {
   private readTuple(tuple: number, keyOnly: boolean, columns: Column[]): number {
     let at = this.enter(tuple);
     // The lengths between the values are ASCII too, as long as no value has 128 bytes or more.
-    const text = decodeAscii(this.message.payload, tuple, this.message.payload.length);
+    const text = decodeAscii(this.message.bytes, tuple, this.message.end);
     for (const column of this.relation.columns) {
       const next = this.skipValue(at);
       if (!keyOnly || column.isKey) columns.push(this.readColumn(column, at, next, text, tuple));
@@ -129,17 +130,17 @@ export class PgoutputRow implements RowChange {
   /** Undefined where a value was not sent. */
   private findPlaces(tuple: number, row: "new" | "old"): RowBytes | undefined {
     const { message, relation: { columns } } = this;
-    const { payload } = message;
+    const { bytes } = message;
     let at = this.enter(tuple);
     let isWhole = true;
     spans.clear();
     for (const { isBoolean } of columns) {
       const next = this.skipValue(at);
-      if (payload[at] === TEXT) {
+      if (bytes[at] === TEXT) {
         if (isBoolean) readBoolean(message, at + 5, next);
         spans.add(isBoolean ? ENCODED_VALUE : PLAIN_VALUE, at + 5, next);
       } else {
-        if (payload[at] === UNCHANGED_TOAST) isWhole = false;
+        if (bytes[at] === UNCHANGED_TOAST) isWhole = false;
         spans.add(NO_VALUE, at, next);
       }
       at = next;
@@ -162,25 +163,24 @@ export class PgoutputRow implements RowChange {
 
   /** Gives where the value at `at` ends. */
   private skipValue(at: number): number {
-    const { payload } = this.message;
-    switch (payload[at]) {
+    const { bytes, end } = this.message;
+    if (at >= end) this.fail(at, "the message is cut off");
+    switch (bytes[at]) {
       case NULL:
       case UNCHANGED_TOAST:
         return at + 1;
       case TEXT: {
-        if (at + 5 > payload.length) this.fail(at, "the message is cut off");
-        const end = at + 5 + readUint32(payload, at + 1);
-        if (end > payload.length) this.fail(at, "a value longer than the message");
-        return end;
+        if (at + 5 > end) this.fail(at, "the message is cut off");
+        const next = at + 5 + readUint32(bytes, at + 1);
+        if (next > end) this.fail(at, "a value longer than the message");
+        return next;
       }
-      case undefined:
-        return this.fail(at, "the message is cut off");
       default:
         return this.fail(at, "a value of unknown format");
     }
   }
 
-  /** `text` is that of the payload from `textStart` on, where it is known. */
+  /** `text` is that of the message from `textStart` on, where it is known. */
   private readColumn(
     column: PgoutputColumn,
     at: number,
@@ -188,10 +188,10 @@ export class PgoutputRow implements RowChange {
     text?: string,
     textStart = 0,
   ): Column {
-    const { payload } = this.message;
+    const { bytes } = this.message;
     const { name, type } = column;
-    if (payload[at] === NULL) return { name, type, value: null };
-    if (payload[at] === UNCHANGED_TOAST) return { name, type, value: UNCHANGED };
+    if (bytes[at] === NULL) return { name, type, value: null };
+    if (bytes[at] === UNCHANGED_TOAST) return { name, type, value: UNCHANGED };
     const start = at + 5;
     const value = column.isBoolean
       ? readBoolean(this.message, start, end)
@@ -201,7 +201,7 @@ export class PgoutputRow implements RowChange {
 
   /** Behind the tuple at the end of the message there is nothing. */
   private checkEnd(end: number, row: "new" | "old"): void {
-    if (end === this.message.payload.length || (row === "old" && this.kind !== "delete")) return;
+    if (end === this.message.end || (row === "old" && this.kind !== "delete")) return;
     this.fail(end, `something after the ${row} row`);
   }
 
@@ -222,7 +222,7 @@ class TupleBytes implements RowBytes {
     private readonly message: XLogData,
     readonly columns: readonly PgoutputColumn[],
   ) {
-    this.bytes = message.payload;
+    this.bytes = message.bytes;
   }
 
   text(index: number): string {
@@ -234,12 +234,12 @@ class TupleBytes implements RowBytes {
 }
 
 function readBoolean(message: XLogData, start: number, end: number): "true" | "false" {
-  const letter = end === start + 1 ? message.payload[start] : undefined;
+  const letter = end === start + 1 ? message.bytes[start] : undefined;
   if (letter !== SMALL_T && letter !== SMALL_F) failAt(message, start, "no boolean");
   return letter === SMALL_T ? "true" : "false";
 }
 
 function readText(message: XLogData, start: number, end: number): string {
-  return decodeUtf8(message.payload, start, end) ??
+  return decodeUtf8(message.bytes, start, end) ??
     failAt(message, start, "a value that is not UTF-8");
 }
