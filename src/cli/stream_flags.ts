@@ -77,8 +77,9 @@ export const streamFlags = {
     short: "wait for more changes before a put",
     long:
       "How long a shard waits for more changes before a put that is not full. With 0, an idle " +
-      "shard puts at once, and a busy one collects changes behind its request. A longer time " +
-      "saves PUT payload units and costs latency.",
+      "shard puts at once, and a busy one collects changes behind its request; one that puts more " +
+      "than 1 MiB in a second, as from a backlog, waits 10ms. A longer time saves PUT payload " +
+      "units and costs latency.",
     parse: duration({ min: "1ms", max: "1m" }),
   }),
   kinesisWire: defaultedFlag({

@@ -46,6 +46,11 @@ export interface LaneContext {
 
 /** While nothing may be put, the lane looks so often whether that is over. */
 const HELD_PAUSE_MS = 100;
+/**
+ * Of a lane that puts more than a shard takes in the long run, which only a backlog gives it: the fewer
+ * puts, the more time is left to the walsender on the same machine.
+ */
+const BACKLOG_LINGER_MS = 10;
 /** A shard last known to be open this long ago may have been closed since. */
 const BELIEVED_OPEN_MS = 10_000;
 
@@ -129,11 +134,12 @@ export class Lane {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
-    let hasLingered = this.context.lingerMs === 0;
+    let hasLingered = false;
     try {
       while (!this.#isStopped && !this.queue.isEmpty) {
-        if (!hasLingered) {
-          await this.#linger();
+        const lingerMs = hasLingered ? 0 : this.#lingerMs;
+        if (lingerMs > 0) {
+          await this.#linger(lingerMs);
           hasLingered = true;
           continue;
         }
@@ -145,7 +151,7 @@ export class Lane {
         if (waitMs > 0) await this.#pause(waitMs);
         else if (this.#mustLook) await this.#look();
         else if (await this.#put(this.queue.next(this.pacer.limits(this.context.limits)))) {
-          hasLingered = this.context.lingerMs === 0;
+          hasLingered = false;
         }
       }
     } catch (error) {
@@ -165,10 +171,18 @@ export class Lane {
     this.#knownOpenAtMs = startedMs;
   }
 
-  async #linger(): Promise<void> {
-    if (this.#isHurried || this.queue.isFull) return;
+  /** How long to wait for more before what is queued is put. */
+  get #lingerMs(): number {
+    if (this.#isHurried || this.queue.isFull) return 0;
+    const { lingerMs, clock } = this.context;
+    return this.pacer.isBeyondAShard(clock.now())
+      ? Math.max(lingerMs, BACKLOG_LINGER_MS)
+      : lingerMs;
+  }
+
+  async #linger(ms: number): Promise<void> {
     this.#isLingering = true;
-    await this.#pause(this.context.lingerMs);
+    await this.#pause(ms);
     this.#isLingering = false;
   }
 

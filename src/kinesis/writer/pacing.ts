@@ -92,6 +92,11 @@ export class Pacer {
     };
   }
 
+  /** Whether more was put in the last second than a shard takes in the long run. */
+  isBeyondAShard(nowMs: number): boolean {
+    return this.#asked.seconds(nowMs) > 1;
+  }
+
   /** How long the next put has to wait. */
   waitMs(nowMs: number): number {
     return this.#share === undefined ? 0 : Math.max(0, this.#dueMs - nowMs);

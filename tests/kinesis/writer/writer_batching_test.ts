@@ -33,6 +33,39 @@ Deno.test("StreamWriter sends at once when idle and gathers behind a request tha
   assertEquals(requests.length, 2);
 });
 
+Deno.test("StreamWriter makes few puts while it puts more than a shard takes in the long run", async () => {
+  const simulation = new Simulation({ latencyMs: 1 });
+  const requests = watchRequests(simulation);
+  await simulation.run({}, async (writer) => {
+    const ticket = new CountingTicket();
+    const trickle = async (count: number, everyMs: number) => {
+      const before = requests.length;
+      for (let i = 0; i < count; i++) {
+        writer.add("k", "x".repeat(KIB), ticket);
+        await writer.flush();
+        await simulation.clock.sleep(everyMs);
+      }
+      return requests.length - before;
+    };
+    assertEquals(await trickle(50, 5), 50);
+    for (let i = 0; i < 3 * KIB; i++) writer.add("k", "x".repeat(KIB), ticket);
+    await writer.drain();
+    const puts = await trickle(100, 1);
+    assert(puts >= 8 && puts <= 12, `${puts} puts in 100 ms`);
+
+    // What is to be stored now does not wait.
+    writer.add("k", "x", ticket);
+    const start = simulation.clock.now();
+    await writer.drain();
+    assert(simulation.clock.now() - start < 5);
+
+    await simulation.clock.sleep(2_000);
+    assertEquals(await trickle(50, 5), 50);
+    await writer.drain();
+    assertEquals(ticket.expected, ticket.acknowledged);
+  });
+});
+
 Deno.test("StreamWriter with --linger waits for more, unless a put is full or it is drained", async () => {
   const simulation = new Simulation({ service: { maxRecordBytes: 10 * KIB } });
   const requests = watchRequests(simulation);
