@@ -44,7 +44,8 @@ class Digits {
   ofLast(count: number, value: number, end: number): void {
     const span = this.radix ** count;
     const base = Math.floor(value / span) * span;
-    this.#set(count, end, base, base, Number.isSafeInteger(value) ? base + span : base);
+    // Beyond 2^53 a number does not have all digits.
+    this.#set(count, end, base, base, Math.min(base + span, 2 ** 53));
   }
 
   ofNone(): void {
