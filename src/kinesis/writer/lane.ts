@@ -73,8 +73,8 @@ export class Lane {
   #isInDoubt = false;
   #knownOpenAtMs: number;
   #isLingering = false;
-  /** Nothing that is queued is to linger. */
-  #isHurried = false;
+  /** So much of what is queued, the first of it, is not to linger. */
+  #hurriedBytes = 0;
   /** Ends the present pause early. */
   #wake = new AbortController();
 
@@ -89,10 +89,10 @@ export class Lane {
     this.#knownOpenAtMs = context.clock.now();
   }
 
-  /** Starts to send what is queued unless that goes on already; `now`: without a linger. */
+  /** Starts to send what is queued unless that goes on already; `now`: all of it without a linger. */
   send(now = false): void {
     if (this.queue.isEmpty || this.#isStopped) return;
-    if (now) this.#isHurried = true;
+    if (now) this.#hurriedBytes = this.queue.bytes;
     if (!this.#isRunning) {
       this.#running = this.#run();
     } else if (this.#isLingering && (now || this.queue.isFull)) {
@@ -159,7 +159,7 @@ export class Lane {
       this.context.owner.broken(error);
     } finally {
       this.#isRunning = false;
-      this.#isHurried = false;
+      this.#hurriedBytes = 0;
     }
   }
 
@@ -173,7 +173,7 @@ export class Lane {
 
   /** How long to wait for more before what is queued is put. */
   get #lingerMs(): number {
-    if (this.#isHurried || this.queue.isFull) return 0;
+    if (this.#hurriedBytes > 0 || this.queue.isFull) return 0;
     const { lingerMs, clock } = this.context;
     return this.pacer.isBeyondAShard(clock.now())
       ? Math.max(lingerMs, BACKLOG_LINGER_MS)
@@ -203,7 +203,9 @@ export class Lane {
       else this.#isRetired = true;
       return false;
     }
+    const queuedBytes = this.queue.bytes;
     const result = this.queue.settle();
+    this.#hurriedBytes -= Math.min(this.#hurriedBytes, queuedBytes - this.queue.bytes);
     const roundTripMs = clock.now() - startedMs;
     this.pacer.answered(roundTripMs);
     this.context.putSeconds.observe(roundTripMs / 1000);

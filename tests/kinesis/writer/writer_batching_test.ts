@@ -100,6 +100,13 @@ Deno.test("StreamWriter with --linger waits for more, unless a put is full or it
     await writer.drain();
     assert(simulation.clock.now() - start < 100);
 
+    // What is drained while a put is under way does not linger behind it.
+    await add(12);
+    await simulation.clock.sleep(1);
+    start = simulation.clock.now();
+    await writer.drain();
+    assert(simulation.clock.now() - start < 100);
+
     // A steady trickle is put once a linger, also when something comes while a put is under way.
     const before = requests.length;
     for (let i = 0; i < 500; i++) {
@@ -115,8 +122,8 @@ Deno.test("StreamWriter with --linger waits for more, unless a put is full or it
 Deno.test("StreamWriter lets nothing linger while its memory is full", async () => {
   for (const aggregation of ["kpl", "none"] as const) {
     const simulation = new Simulation({ shards: 8 });
-    const options = { aggregation, lingerMs: 60_000, highWaterBytes: 256 * KIB };
-    await simulation.run(options, async (writer) => {
+    const memory = new WriterMemory(256 * KIB);
+    await simulation.run({ aggregation, lingerMs: 60_000, memory }, async (writer) => {
       const ticket = new CountingTicket();
       const start = simulation.clock.now();
       // Spread over the shards none has enough for a full put.
@@ -125,6 +132,30 @@ Deno.test("StreamWriter lets nothing linger while its memory is full", async () 
         await writer.flush();
       }
       assert(simulation.clock.now() - start < 60_000, aggregation);
+    });
+  }
+});
+
+Deno.test("StreamWriter lingers again once what filled its memory is stored, however busy it is", async () => {
+  for (const aggregation of ["kpl", "none"] as const) {
+    const simulation = new Simulation({ latencyMs: 50 });
+    const requests = watchRequests(simulation);
+    const memory = new WriterMemory(64 * KIB);
+    await simulation.run({ aggregation, lingerMs: 500, memory }, async (writer) => {
+      const ticket = new CountingTicket();
+      for (let i = 0; i < 200; i++) writer.add(`key ${i}`, "x".repeat(KIB), ticket);
+      await writer.flush();
+      // Something always comes while a put is under way.
+      const before = requests.length;
+      for (let i = 0; i < 500; i++) {
+        writer.add(`key ${i}`, "x", ticket);
+        await writer.flush();
+        await simulation.clock.sleep(20);
+      }
+      const puts = requests.length - before;
+      assert(puts >= 15 && puts <= 25, `${puts} puts in 10 s, ${aggregation}`);
+      await writer.drain();
+      assertEquals(ticket.expected, ticket.acknowledged);
     });
   }
 });
