@@ -5,10 +5,11 @@ import { BenchServer } from "./bench/bench_server.ts";
 import { processUsage } from "./bench/process_usage.ts";
 import { Sink } from "./bench/sink.ts";
 import { quantile } from "./bench/statistics.ts";
-import type { OutputPlugin } from "../src/options.ts";
+import { OUTPUT_PLUGINS } from "../src/options.ts";
 import { findDebianPostgres } from "../tests/support/debian_postgres.ts";
 import { Pg2kinesis } from "../tests/support/pg2kinesis.ts";
 import { sleep } from "../tests/support/wait.ts";
+import { readChoice, readCount, readOrExit } from "./command_line.ts";
 
 const HELP = `Measures a backfill beside live changes, on a server of its own.
 
@@ -26,30 +27,11 @@ deno task backfill:bench [options]
 PG2KINESIS_BIN names an executable to measure instead of main.ts.
 Needs Debian's postgresql-15 with pgbench, and openssl.`;
 
-const { values } = parseArgs({
-  options: {
-    rows: { type: "string", default: "10000000" },
-    "row-bytes": { type: "string", default: "200" },
-    tables: { type: "string", default: "1" },
-    rate: { type: "string", default: "200" },
-    shards: { type: "string", default: "4" },
-    plugin: { type: "string", default: "pgoutput" },
-    before: { type: "string", default: "30" },
-    csv: { type: "string" },
-    help: { type: "boolean", default: false },
-  },
-});
-if (values.help) {
-  console.log(HELP);
-  Deno.exit();
-}
-const rows = Number(values.rows);
-const tables = Number(values.tables);
-const rowBytes = Number(values["row-bytes"]);
+const options = readOrExit("deno task backfill:bench", readOptions);
+const { rows, rowBytes, tables, rate, shards, plugin, before } = options;
 /** That of the figures which runs are compared by. */
 const isUsual = tables === 1 && rowBytes === 200;
 const rowsEach = Math.ceil(rows / tables);
-const plugin = values.plugin as OutputPlugin;
 const SLOT = "backfill_bench";
 /** The program's code is compiled in them. */
 const WARM_UP_MS = 3_000;
@@ -71,7 +53,7 @@ if (tables === 1) await server.query("vacuum analyze kept.rows_0");
 await server.query("checkpoint");
 
 await server.createSlot(SLOT, plugin);
-await using sink = await Sink.start(Number(values.shards), { watch: ID_OF_TICK });
+await using sink = await Sink.start(shards, { watch: ID_OF_TICK });
 await using program = await Pg2kinesis.start(
   programArgs(server, SLOT, plugin, { tls: false, args: ["-f", "JSON", "--on-oversize", "skip"] }),
   { env: sink.env },
@@ -86,7 +68,7 @@ const copied = tables === 1 ? await copySeconds() : undefined;
 const load = await startLoad();
 await sleep(WARM_UP_MS);
 const beganMs = Date.now();
-await sleep(Number(values.before) * 1000);
+await sleep(before * 1000);
 const idle = processUsage(program.pid);
 
 const askedMs = Date.now();
@@ -116,8 +98,8 @@ const result = {
   plugin,
   ...isUsual ? {} : { tables, row_bytes: rowBytes },
   rows,
-  shards: values.shards,
-  rate: values.rate,
+  shards,
+  rate,
   seconds: seconds.toFixed(1),
   rows_s: Math.round(rows / seconds),
   copy_rows_s: copied === undefined ? "" : Math.round(rows / copied),
@@ -133,12 +115,43 @@ const result = {
   wal_kept_mib: (wal.most / 1024 / 1024).toFixed(1),
 };
 for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(18)}${value}`);
-const path = values.csv ??
+const path = options.csv ??
   `docs/bench/${result.date.slice(0, 10)}-backfill${isUsual ? "" : "-shapes"}.csv`;
 const isNew = await Deno.stat(path).then(() => false, () => true);
 const lines = isNew ? [Object.keys(result).join(",")] : [];
 lines.push(Object.values(result).join(","));
 await Deno.writeTextFile(path, lines.join("\n") + "\n", { append: true });
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      rows: { type: "string", default: "10000000" },
+      "row-bytes": { type: "string", default: "200" },
+      tables: { type: "string", default: "1" },
+      rate: { type: "string", default: "200" },
+      shards: { type: "string", default: "4" },
+      plugin: { type: "string", default: "pgoutput" },
+      before: { type: "string", default: "30" },
+      csv: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    Deno.exit();
+  }
+  return {
+    rows: readCount("rows", values.rows, 1),
+    // Its id, its time and the start of its text take the others.
+    rowBytes: readCount("row-bytes", values["row-bytes"], 64),
+    tables: readCount("tables", values.tables, 1),
+    rate: readCount("rate", values.rate, 1),
+    shards: readCount("shards", values.shards, 1),
+    plugin: readChoice("plugin", values.plugin, OUTPUT_PLUGINS),
+    before: readCount("before", values.before, 1),
+    csv: values.csv,
+  };
+}
 
 /** COPY of the whole table to a client that throws it away. */
 async function copySeconds(): Promise<number> {
@@ -164,7 +177,7 @@ async function startLoad(): Promise<Deno.ChildProcess> {
   return new Deno.Command("pgbench", {
     args: [
       ...["-h", socketDir, "-p", String(port), "-U", superuser, "-n", "-f", script],
-      ...["-R", values.rate, "-T", String(LOAD_SECONDS), "--random-seed=1", "postgres"],
+      ...["-R", String(rate), "-T", String(LOAD_SECONDS), "--random-seed=1", "postgres"],
     ],
     stdout: "null",
     stderr: "null",

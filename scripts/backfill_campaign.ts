@@ -1,13 +1,5 @@
-/**
- * Reads tables while they are written to at random, with the program killed, frozen and taken over from again
- * and again, and holds what consumers have against the tables:
- *
- *     deno task backfill:campaign [--seed N] [--minutes N] [--trials N] [--plugin NAME] [--version N] [--csv FILE]
- *
- * Prints a line a trial, and ends with 1 when one was wrong. `--seed N --trials 1`, with the plugin and the
- * version of PostgreSQL (15 or 18) that the line names, draws a trial again. PG2KINESIS_BIN names an executable
- * to try instead of main.ts.
- */
+import { parseArgs } from "node:util";
+import { OUTPUT_PLUGINS } from "../src/options.ts";
 import { drawKeptPlan, type KeptPlan } from "../tests/campaign/backfill/kept_plan.ts";
 import {
   KEPT_SETTINGS,
@@ -17,18 +9,58 @@ import {
 import { hasWal2json, startDebianPostgres } from "../tests/support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../tests/support/embedded_postgres.ts";
 import type { TestPostgres } from "../tests/support/test_postgres.ts";
+import { readChoice, readCount, readOrExit } from "./command_line.ts";
 
-const option = (name: string, otherwise: string) => {
-  const at = Deno.args.indexOf(`--${name}`);
-  return at === -1 ? otherwise : Deno.args[at + 1] ?? otherwise;
-};
-const seed = Number(option("seed", String(crypto.getRandomValues(new Uint32Array(1))[0])));
-const minutes = Number(option("minutes", "10"));
-const trials = Number(option("trials", "Infinity"));
-const [plugin, version, csv] = [option("plugin", ""), option("version", ""), option("csv", "")];
+const HELP =
+  `Reads tables while they are written to at random, with the program killed, frozen and taken over
+from again and again, and holds what consumers have against the tables.
+
+deno task backfill:campaign [options]
+  --seed N       seed of the first trial (default: a new one); each one after it has the next
+  --trials N     so many trials
+  --minutes N    begins no trial after so long (default 10)
+  --plugin NAME  only trials with this plugin
+  --version N    only on this PostgreSQL, 15 or 18
+  --csv FILE     where the trials are written too
+
+--seed N --trials 1, with the plugin and the version that the line names, draws a trial again.
+PG2KINESIS_BIN names an executable to try instead of main.ts. Exit code 1 when anything was wrong.`;
+
+const { seed, minutes, trials, plugin, version, csv } = readOrExit(
+  "deno task backfill:campaign",
+  readOptions,
+);
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: "string" },
+      trials: { type: "string" },
+      minutes: { type: "string", default: "10" },
+      plugin: { type: "string" },
+      version: { type: "string" },
+      csv: { type: "string", default: "" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    Deno.exit();
+  }
+  return {
+    seed: values.seed === undefined
+      ? crypto.getRandomValues(new Uint32Array(1))[0]!
+      : readCount("seed", values.seed),
+    trials: values.trials === undefined ? Infinity : readCount("trials", values.trials, 1),
+    minutes: readCount("minutes", values.minutes, 1),
+    plugin: values.plugin && readChoice("plugin", values.plugin, OUTPUT_PLUGINS),
+    version: values.version && readChoice("version", values.version, ["15", "18"]),
+    csv: values.csv,
+  };
+}
 
 const settings = KEPT_SETTINGS;
-const wanted = (name: string) => version === "" || version === name;
+const wanted = (name: string) => version === undefined || version === name;
 const embedded = wanted("18") ? await startEmbeddedPostgres({ settings }) : undefined;
 const debian = hasWal2json() && wanted("15") ? await startDebianPostgres({ settings }) : undefined;
 const cases = [
@@ -41,7 +73,18 @@ const cases = [
     { server: debian, plugin: "pgoutput" } as const,
     { server: debian, plugin: "test_decoding" } as const,
   ],
-].filter((each) => plugin === "" || each.plugin === plugin);
+].filter((each) => plugin === undefined || each.plugin === plugin);
+
+if (cases.length === 0) {
+  console.error(
+    `no trial: ${plugin ?? "any plugin"} on PostgreSQL ${
+      version ?? "15 or 18"
+    } cannot be had here; ` +
+      "wal2json and 15 are Debian's postgresql-15 and postgresql-15-wal2json",
+  );
+  await embedded?.[Symbol.asyncDispose]();
+  Deno.exit(1);
+}
 
 const HEAD =
   "seed,plugin,version,tables,rows,rate,shards,hosts,changes,records,reads,kills,takeovers," +

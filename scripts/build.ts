@@ -17,7 +17,7 @@ import { writeRuntimeConfig } from "./build/runtime_config.ts";
 import { renderSbom } from "./build/sbom.ts";
 import { stage, type Staging } from "./build/staging.ts";
 import { V8_FLAGS } from "../tests/support/v8_flags.ts";
-import { readOrExit } from "./read_or_exit.ts";
+import { readOrExit } from "./command_line.ts";
 
 const TARGETS = [
   "x86_64-unknown-linux-gnu",

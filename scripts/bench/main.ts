@@ -1,7 +1,7 @@
 /** `deno task bench`: see options.ts for what it measures and how it is asked. */
 import { join, resolve } from "node:path";
 import { findDebianPostgres, hasWal2json } from "../../tests/support/debian_postgres.ts";
-import { readOrExit } from "../read_or_exit.ts";
+import { readOrExit } from "../command_line.ts";
 import {
   type Backlog,
   createTables,

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { readCount } from "../command_line.ts";
 
 export interface BenchOptions {
   /** Searched in the names of groups and contenders. */
@@ -54,8 +55,7 @@ export function readOptions(args: readonly string[], today: string): BenchOption
     console.log(HELP);
     return undefined;
   }
-  const runs = Number(values.runs);
-  if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs} is no count`);
+  const runs = readCount("runs", values.runs, 1);
   const { quick } = values;
   const seconds = Number(values.seconds ?? (quick ? 5 : 30));
   if (!(seconds > 0)) throw new Error(`--seconds ${values.seconds} is no duration`);

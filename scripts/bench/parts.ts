@@ -1,12 +1,14 @@
 /**
  * Drains the same backlog by one run, and by the runs of `pg2kinesis plan`, several times in turn:
  *
- *     deno run -A scripts/bench/parts.ts [PARTS [TRANSACTIONS [ROUNDS]]]
+ *     deno task bench:parts [PARTS [TRANSACTIONS [ROUNDS]]]
  *
  * Beside the time it takes on this machine it prints the processor time of each process: with a core for
  * each, the slowest one is the limit.
  */
+import { parseArgs } from "node:util";
 import { Pg2kinesis } from "../../tests/support/pg2kinesis.ts";
+import { readCount, readOrExit } from "../command_line.ts";
 import { type Backlog, createTables, makeSmallTransactions } from "./backlog.ts";
 import { BenchServer, PUBLICATION } from "./bench_server.ts";
 import { assertRuns } from "./drain.ts";
@@ -21,7 +23,7 @@ interface Result {
   readonly programSeconds: number;
 }
 
-const [parts = 4, transactions = 30_000, rounds = 3] = Deno.args.map(Number);
+const { parts, transactions, rounds } = readOrExit("deno task bench:parts", readOptions);
 
 await using server = await BenchServer.start();
 const { host, port, superuser } = server.postgres;
@@ -61,6 +63,24 @@ for (const [name, all] of results) {
     `${name}: ${of("wallSeconds")} s; walsender ${of("walsenderSeconds")} s, program ` +
       `${of("programSeconds")} s of processor time (the busiest of each)`,
   );
+}
+
+function readOptions() {
+  const { values, positionals } = parseArgs({
+    options: { help: { type: "boolean", default: false } },
+    allowPositionals: true,
+  });
+  if (values.help) {
+    console.log("usage: deno task bench:parts [PARTS [TRANSACTIONS [ROUNDS]]]");
+    Deno.exit();
+  }
+  const [parts = "4", transactions = "30000", rounds = "3", ...others] = positionals;
+  if (others.length > 0) throw new Error(`Unknown argument ${others[0]}`);
+  return {
+    parts: readCount("parts", parts, 1),
+    transactions: readCount("transactions", transactions, 1),
+    rounds: readCount("rounds", rounds, 1),
+  };
 }
 
 async function drain(

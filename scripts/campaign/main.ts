@@ -3,7 +3,7 @@ import type { OutputPlugin } from "../../src/options.ts";
 import { hasWal2json, startDebianPostgres } from "../../tests/support/debian_postgres.ts";
 import { startEmbeddedPostgres } from "../../tests/support/embedded_postgres.ts";
 import type { TestPostgres } from "../../tests/support/test_postgres.ts";
-import { readOrExit } from "../read_or_exit.ts";
+import { readOrExit } from "../command_line.ts";
 import { type CampaignOptions, readOptions } from "./options.ts";
 import { drawScenario, type Scenario } from "../../tests/campaign/plan.ts";
 import { PROOFS } from "../../tests/campaign/proofs.ts";

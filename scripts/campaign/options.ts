@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { type Special, SPECIALS } from "../../tests/campaign/plan.ts";
+import { readChoice, readCount } from "../command_line.ts";
 
 export interface CampaignOptions {
   /** Of the first scenario; each one after it has the next. */
@@ -62,20 +63,8 @@ export function readOptions(args: readonly string[]): CampaignOptions | undefine
     faults: readCount("faults", values.faults ?? (values.long ? "10000" : "0")),
     minutes: values.minutes === undefined ? Infinity : readCount("minutes", values.minutes),
     proofs: values.proofs === undefined ? undefined : new RegExp(values.proofs),
-    special: values.special === undefined ? undefined : readSpecial(values.special),
+    special: values.special === undefined
+      ? undefined
+      : readChoice("special", values.special, SPECIALS),
   };
-}
-
-function readCount(name: string, text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 0) throw new Error(`--${name} ${text} is no count`);
-  return count;
-}
-
-function readSpecial(text: string): Special {
-  const special = SPECIALS.find((special) => special === text);
-  if (special === undefined) {
-    throw new Error(`--special ${text} is not one of ${SPECIALS.join(", ")}`);
-  }
-  return special;
 }

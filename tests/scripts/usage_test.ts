@@ -24,6 +24,22 @@ const WRONG: readonly (readonly [script: string, args: string[], says: string])[
     "Invalid regular expression: /(/: Unterminated group; see deno task campaign --help",
   ],
   [
+    "backfill_campaign.ts",
+    ["--bogus"],
+    "Unknown option '--bogus'; see deno task backfill:campaign --help",
+  ],
+  [
+    "backfill_campaign.ts",
+    ["--plugin", "x"],
+    "--plugin x is not one of test_decoding, pgoutput, wal2json; see deno task backfill:campaign --help",
+  ],
+  [
+    "backfill_bench.ts",
+    ["--rows", ""],
+    "--rows  is no count; see deno task backfill:bench --help",
+  ],
+  ["bench/parts.ts", ["0"], "--parts 0 is no count; see deno task bench:parts --help"],
+  [
     "build.ts",
     ["--target", "x"],
     "--target x is none of x86_64-unknown-linux-gnu, aarch64-unknown-linux-gnu, " +
@@ -43,11 +59,23 @@ for (const [script, args, says] of WRONG) {
   });
 }
 
-Deno.test("scripts/build.ts --help prints its usage", async () => {
-  const { code, stdout, stderr } = await run("scripts/build.ts", ["--help"]);
-  assertEquals([code, stdout.split("\n", 1)[0], stderr], [
-    0,
-    "usage: deno task build [--all | --target TARGET ...]",
-    "",
-  ]);
-});
+const HELPS: readonly (readonly [script: string, begins: string])[] = [
+  ["build.ts", "usage: deno task build [--all | --target TARGET ...]"],
+  [
+    "bench/main.ts",
+    "Measures pg2kinesis end to end beside pg_recvlogical, on a server of its own.",
+  ],
+  ["bench/parts.ts", "usage: deno task bench:parts [PARTS [TRANSACTIONS [ROUNDS]]]"],
+  ["backfill_bench.ts", "Measures a backfill beside live changes, on a server of its own."],
+  [
+    "backfill_campaign.ts",
+    "Reads tables while they are written to at random, with the program killed, frozen and taken over",
+  ],
+];
+
+for (const [script, begins] of HELPS) {
+  Deno.test(`scripts/${script} --help prints its usage`, async () => {
+    const { code, stdout, stderr } = await run(`scripts/${script}`, ["--help"]);
+    assertEquals([code, stdout.split("\n", 1)[0], stderr], [0, begins, ""]);
+  });
+}
