@@ -31,7 +31,7 @@ const WRONG: readonly (readonly [script: string, args: string[], says: string])[
   [
     "backfill_campaign.ts",
     ["--plugin", "x"],
-    "--plugin x is not one of test_decoding, pgoutput, wal2json; see deno task backfill:campaign --help",
+    "--plugin x is not one of test_decoding, wal2json, pgoutput; see deno task backfill:campaign --help",
   ],
   [
     "backfill_bench.ts",
