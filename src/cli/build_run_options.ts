@@ -1,6 +1,7 @@
 import { parseStreamArn } from "../kinesis/client/stream_arn.ts";
 import { PLUGINS } from "../decode/plugins.ts";
 import { FORMAT_NAMES, FORMATS, formatTraits, publishesKeysOnly } from "../format/format_traits.ts";
+import { isModulePath } from "../format/user/module_path.ts";
 import type { RunOptions } from "../options.ts";
 import { UsageError } from "../base/errors.ts";
 import { type ConnectionLayer, resolveConnection } from "../libpq/resolve_connection.ts";
@@ -43,6 +44,11 @@ export function buildRunOptions(
       } goes with the message formatter CSVPayload only, not with ` +
         `${formatter}, ${traits.fullChange}`,
     );
+  }
+
+  // Told before a server is asked or a stream created.
+  if (isModulePath(formatter) && !host.exists(formatter)) {
+    throw new UsageError(`${settings.nameOf("messageFormatter")}: there is no file ${formatter}`);
   }
 
   /** A flag that would do nothing: wrong when typed, a remark where it stands for several commands. */

@@ -60,6 +60,11 @@ export async function createFormatter(
   );
 }
 
+/** Throws a RunError for a module that cannot be a formatter, before anything else is asked. */
+export async function tryFormatter(options: FormatOptions): Promise<void> {
+  if (formatName(options) === undefined) await loadUserFormatter(options.formatter);
+}
+
 interface FormatterParts {
   readonly options: FormatOptions;
   readonly plugin: Plugin;

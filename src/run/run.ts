@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { systemClock } from "../base/clock.ts";
 import { DecodeError } from "../decode/decoder.ts";
 import { RunError } from "../base/errors.ts";
+import { tryFormatter } from "../format/formats.ts";
 import type { RunOptions } from "../options.ts";
 import { placeOf } from "../postgres/connection/connect_failure.ts";
 import { PostgresError } from "../postgres/connection/postgres_error.ts";
@@ -24,6 +25,8 @@ const logger = getLogger(["pg2kinesis", "run"]);
 export async function run(options: RunOptions): Promise<void> {
   using stop = onStopSignal();
   try {
+    // A standby would else meet what is wrong with it only in its turn.
+    await tryFormatter(options.format);
     await using observed = await observe(options);
     const { observer } = observed;
     using _hangUp = outliveHangUp(() => observer.snapshot().state === "standby");

@@ -282,7 +282,9 @@ export const ROWS: { readonly [Id in Exclude<FlagId, "help" | "version" | OtherF
         /"csvpayload" is not one of CSV, CSVPayload, JSON, debezium, dms or the path.*mean CSVPayload\?/,
       ],
       ["./format.py", /is not a module; its name ends in \.js or \.mjs/],
+      ["./nothing.js", /there is no file \.\/nothing\.js$/],
     ],
+    files: ["./my-format.js", "my-format.mjs", "./format.ts"],
   },
   fullChange: switchRow((o) => o.format.fullChange),
   tablePat: {

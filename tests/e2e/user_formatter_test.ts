@@ -92,27 +92,73 @@ Deno.test("the example formatter, run from the compiled executable, publishes th
   await runExample(executable.path);
 });
 
-interface Broken {
+interface Unusable {
   readonly what: string;
   /** Undefined: there is no such file. */
   readonly module: string | undefined;
+  readonly code: number;
   readonly says: RegExp;
-  /** What was stored before it. */
-  readonly stored?: readonly string[];
 }
 
-const BROKEN: readonly Broken[] = [
-  { what: "is missing", module: undefined, says: /cannot load the formatter \S+: .*no such file/ },
+const UNUSABLE: readonly Unusable[] = [
+  {
+    what: "is missing",
+    module: undefined,
+    code: 2,
+    says: /^pg2kinesis: --message-formatter: there is no file \S+format\.js /,
+  },
   {
     what: "has no function",
     module: "export const format = () => 'x';",
+    code: 1,
     says: /cannot use the formatter \S+: its default export must be a function/,
   },
   {
     what: "throws when it is loaded",
     module: "throw new Error('at start')",
+    code: 1,
     says: /cannot load the formatter \S+: Error: at start/,
   },
+];
+
+Deno.test("a formatter that cannot be used is reported before the stream, the server or another host is asked", async (t) => {
+  for (const { what, module, code, says } of UNUSABLE) {
+    await t.step(what, async () => {
+      const home = await Deno.makeTempDir({ prefix: "pg2k_format_" });
+      try {
+        const path = join(home, "format.js");
+        if (module !== undefined) await Deno.writeTextFile(path, module);
+        // Nobody listens at port 1.
+        const flags = ["-h", "127.0.0.1", "-p", "1", "-u", "nobody", "-d", "none", "-f", path];
+        for (const more of [["--create-stream"], ["--standby"]]) {
+          const ended = await Pg2kinesis.run([...flags, ...more], {
+            env: {
+              AWS_REGION: "us-east-1",
+              AWS_ENDPOINT_URL_KINESIS: "http://127.0.0.1:1",
+              AWS_ACCESS_KEY_ID: "AKIATESTTESTTESTTEST",
+              AWS_SECRET_ACCESS_KEY: "test-secret",
+            },
+          });
+          assertEquals(ended.code, code, ended.stderr);
+          assertEquals(ended.stderr.trimEnd().split("\n").length, 1, ended.stderr);
+          assertMatch(ended.stderr, says);
+        }
+      } finally {
+        await Deno.remove(home, { recursive: true });
+      }
+    });
+  }
+});
+
+interface Broken {
+  readonly what: string;
+  readonly module: string;
+  readonly says: RegExp;
+  /** What was stored before it. */
+  readonly stored: readonly string[];
+}
+
+const BROKEN: readonly Broken[] = [
   {
     what: "throws at a change",
     module: `export default ({ key, newRow }) => {
@@ -131,7 +177,7 @@ const BROKEN: readonly Broken[] = [
   },
 ];
 
-Deno.test("a formatter that cannot be used stops the run with one line, and nothing behind it is confirmed", async (t) => {
+Deno.test("a formatter that fails at a change stops the run with one line, and nothing behind it is confirmed", async (t) => {
   await using kinesis = await startKinesalite();
   for (const broken of BROKEN) {
     await t.step(broken.what, async () => {
@@ -150,7 +196,7 @@ async function expectBroken(broken: Broken, kinesis: TestKinesis, db: FreshDatab
   const home = await Deno.makeTempDir({ prefix: "pg2k_format_" });
   try {
     const path = join(home, "format.js");
-    if (broken.module !== undefined) await Deno.writeTextFile(path, broken.module);
+    await Deno.writeTextFile(path, broken.module);
     const { code, stderr } = await Pg2kinesis.run([...flagsFor(db, stream), "-f", path], {
       env: kinesis.env,
     });
@@ -159,7 +205,7 @@ async function expectBroken(broken: Broken, kinesis: TestKinesis, db: FreshDatab
     assertEquals(errors.length, 1, stderr);
     assertMatch(errors[0]!, broken.says);
     const { records } = await readBack(kinesis.client, stream);
-    assertEquals(records.map(({ text }) => text), broken.stored ?? []);
+    assertEquals(records.map(({ text }) => text), broken.stored);
     const [left] = await db.sql(
       "select count(*)::int as n from pg_logical_slot_peek_changes($1, null, null) where data like '%INSERT%'",
       [db.slot],

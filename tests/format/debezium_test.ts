@@ -278,6 +278,8 @@ Deno.test("-f debezium: values of every type, with the check values of PEER_FORM
     ["timestamp(3) without time zone", "2026-11-28 12:00:00.123", "1795867200123"],
     ["timestamp without time zone", "infinity", "9223372036825200000"],
     ["timestamp without time zone", "294276-12-31 23:59:59.999999", "9224318015999999999"],
+    ["timestamp(3) without time zone", "294276-12-31 23:59:59.999", "9224318015999999"],
+    ["timestamp(3) without time zone", "0044-03-15 12:00:00.001 BC", "-63517780799999"],
     ["timestamp with time zone", "2026-11-28 12:00:00+00", '"2026-11-28T12:00:00.000000Z"'],
     ["timestamp(0) with time zone", "2026-11-28 17:30:00+05:30", '"2026-11-28T12:00:00Z"'],
     ["timestamp with time zone", "4713-01-02 00:00:00+00 BC", '"-4712-01-02T00:00:00.000000Z"'],

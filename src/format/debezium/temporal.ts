@@ -1,9 +1,9 @@
 import { fromText, type ValueEncoder } from "../typed/encoder.ts";
 import type { Utf8Writer } from "../utf8_writer.ts";
 import {
+  inUnitsText,
   isoTime,
   isoTimestamp,
-  microsecondsText,
   type Moment,
   parseDate,
   parseTime,
@@ -105,8 +105,5 @@ function understood(json: (text: string) => string | undefined): ValueEncoder {
 }
 
 function inUnit(moment: Moment | undefined, isMilliseconds: boolean): string | undefined {
-  if (moment === undefined) return undefined;
-  return isMilliseconds
-    ? String(moment.seconds * 1000 + Math.floor(moment.micros / 1000))
-    : microsecondsText(moment);
+  return moment && inUnitsText(moment, isMilliseconds ? 1000 : 1_000_000);
 }

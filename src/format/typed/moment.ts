@@ -82,12 +82,16 @@ function zoneAt(text: string, start: number, end: number): number | undefined {
   return sign === DASH ? -seconds : seconds;
 }
 
-/** As an integer's text, with every digit: beyond the year 2255 a number has not enough of them. */
-export function microsecondsText({ seconds, micros }: Moment): string {
-  const whole = seconds * 1_000_000 + micros;
+/**
+ * In units of which a second has so many, the rest of a unit cut off: as an integer's text, with every
+ * digit. Beyond the year 2255 a number has not enough of them for microseconds, beyond 287396 for milliseconds.
+ */
+export function inUnitsText({ seconds, micros }: Moment, perSecond: 1000 | 1_000_000): string {
+  const parts = Math.floor(micros / (1_000_000 / perSecond));
+  const whole = seconds * perSecond + parts;
   return Number.isSafeInteger(whole)
     ? String(whole)
-    : String(BigInt(seconds) * 1_000_000n + BigInt(micros));
+    : String(BigInt(seconds) * BigInt(perSecond) + BigInt(parts));
 }
 
 /** `fraction` digits of the second, all others cut; undefined: as many as there are, none when zero. */
