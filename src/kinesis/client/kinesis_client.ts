@@ -6,6 +6,7 @@ import {
   KinesisClient,
   type KinesisClientConfig,
   ListShardsCommand,
+  type PutRecordsResultEntry,
 } from "@aws-sdk/client-kinesis";
 import { firstCredentials, openSession } from "../../aws/session.ts";
 import { systemClock } from "../../base/clock.ts";
@@ -137,18 +138,15 @@ class SdkKinesis implements KinesisApi, KinesisReadApi {
     maySend?: () => boolean,
   ): Promise<readonly PutRecordsResult[]> {
     const bytes = records.reduce((sum, record) => sum + record.data.length, 0);
-    const { Records = [] } = await this.puts.putRecords(streamName, records, {
+    const { Records } = await this.puts.putRecords(streamName, records, {
       ...{ abortSignal: signal, maySend },
       requestTimeout: timeoutFor(bytes),
     });
-    if (Records.length !== records.length) {
-      throw badAnswer("PutRecords", `${Records.length} results for ${records.length} records`);
+    const results = Array.isArray(Records) ? Records : [];
+    if (results.length !== records.length) {
+      throw badAnswer("PutRecords", `${results.length} results for ${records.length} records`);
     }
-    return Records.map(({ ErrorCode, ErrorMessage, ShardId }) =>
-      ErrorCode
-        ? { kind: "refused", code: ErrorCode, message: ErrorMessage ?? "" }
-        : { kind: "stored", shardId: presentText("PutRecords", "ShardId", ShardId) }
-    );
+    return results.map(readResult);
   }
 
   async listShards(streamName: string, signal: AbortSignal): Promise<readonly ListedShard[]> {
@@ -260,6 +258,16 @@ function iteratorType(from: ShardPosition) {
     default:
       return from satisfies never;
   }
+}
+
+/** Whatever has come in the place of a result. */
+function readResult(result: unknown): PutRecordsResult {
+  const { ErrorCode, ErrorMessage, ShardId, SequenceNumber } = Object(
+    result,
+  ) as PutRecordsResultEntry;
+  if (ErrorCode) return { kind: "refused", code: ErrorCode, message: ErrorMessage ?? "" };
+  presentText("PutRecords", "SequenceNumber", SequenceNumber);
+  return { kind: "stored", shardId: presentText("PutRecords", "ShardId", ShardId) };
 }
 
 function timeoutFor(bytes: number): number {

@@ -10,6 +10,8 @@ export type KinesisFailure =
     readonly detail: string;
     /** Credentials that are not available now, but will be soon; others need somebody who gets new ones. */
     readonly passes?: boolean;
+    /** The request, or its answer, did not come through in time. */
+    readonly isLate?: boolean;
   }
   /** The request itself was refused; what to do about it. */
   | {
@@ -62,6 +64,9 @@ const SERVICE = new Set([
   "RequestTimeout",
   "RequestTimeoutException",
 ]);
+
+/** Of the handler that sends requests, and of a service that waited for the rest of one. */
+const LATE = new Set(["TimeoutError", "RequestTimeout", "RequestTimeoutException"]);
 
 /** Temporary credentials that ran out. */
 const EXPIRED = new Set(["ExpiredToken", "ExpiredTokenException", "RequestExpired"]);
@@ -152,6 +157,7 @@ export function classify(error: unknown, asked: Asked): KinesisFailure {
     : isForeign
     ? `HTTP status ${status}, without an ${status >= 400 ? "error" : "answer"} of Kinesis`
     : `${name === "Error" && code ? code : name}: ${message.replace(/\.$/, "")}`;
+  const isLate = LATE.has(name) || status === 408;
   if (THROTTLED.has(name) || status === 429) return { kind: "retry", reason: "throttled", detail };
   if (EXPIRED.has(name)) return { kind: "retry", reason: "credentials", detail };
   if (WITHOUT_CREDENTIALS.has(name)) {
@@ -167,7 +173,7 @@ export function classify(error: unknown, asked: Asked): KinesisFailure {
     return { kind: "refused", detail, advice: advice(asked), doubt };
   }
   if (SERVICE.has(name) || status === 408 || (status !== undefined && status >= 500)) {
-    return { kind: "retry", reason: "service", detail };
+    return { kind: "retry", reason: "service", detail, isLate };
   }
   if (status !== undefined && status >= 400) {
     // A closed shard's sequence number may be an invalid argument for the shard that follows it.
@@ -180,7 +186,7 @@ export function classify(error: unknown, asked: Asked): KinesisFailure {
   if (BUGS.has(name) && code === undefined) {
     return { kind: "refused", detail, advice: "please report it", doubt: undefined };
   }
-  return { kind: "retry", reason: "network", detail };
+  return { kind: "retry", reason: "network", detail, isLate };
 }
 
 /** The one line for the operator. */

@@ -87,11 +87,11 @@ export function overlap(left: Shard, right: Shard): boolean {
 }
 
 function readShard(listed: ListedShard): Shard {
-  const { ShardId: id, HashKeyRange: range } = listed;
+  const { ShardId: id, HashKeyRange: range } = Object(listed) as ListedShard;
   if (id === undefined || !range?.StartingHashKey || !range.EndingHashKey) {
-    throw new TypeError(
-      `ListShards gave a shard without its id or range: ${JSON.stringify(listed)}`,
-    );
+    const text = `ListShards gave a shard without its id or range: ${JSON.stringify(listed)}`;
+    // The code tells it from a mistake of this program's: another listing may be whole.
+    throw Object.assign(new TypeError(text), { code: "BadAnswer" });
   }
   return {
     id,

@@ -251,6 +251,7 @@ export class Lane {
     if (failure.reason === "throttled") {
       this.pacer.throttled(clock.now(), refused, request.records);
     }
+    if (failure.isLate) this.pacer.late();
     owner.failed();
     await this.#retry(failure);
   }

@@ -36,6 +36,13 @@ const LAST_LIFT_MS = 600_000;
 /** A paced put holds what flows in this time, or in twice the time that a put takes. */
 const PUT_INTERVAL_MS = 30;
 const ROUND_TRIPS_PER_INTERVAL = 2;
+/**
+ * After a put that got no answer in time the next ones have this share of it, but never less than the
+ * least, and twice as much after each one that was answered promptly.
+ */
+const LATE_SHARE = 0.25;
+const LEAST_LATE_BYTES = 16 * 1024;
+const PROMPT_MS = 5_000;
 
 interface Amount {
   readonly bytes: number;
@@ -67,6 +74,10 @@ export class Pacer {
   /** The pace that was lifted, until the lift is known to be right: puts stay small till then. */
   #liftedShare: number | undefined;
   #roundTripMs = 0;
+  /** Of the present put. */
+  #startedBytes = 0;
+  /** What a slow line brings through in time. */
+  #timelyBytes = Infinity;
   /** The last 32 puts, the last one in bit 0: which were throttled. */
   #recentThrottles = 0;
   readonly #asked = new LastSecond();
@@ -80,11 +91,12 @@ export class Pacer {
 
   /** What one put may hold, within `limits`: small puts meet a limit more closely than large ones. */
   limits(limits: Amount): Amount {
+    const bytes = Math.min(limits.bytes, this.#timelyBytes);
     const share = this.#share ?? this.#liftedShare;
-    if (share === undefined) return limits;
+    if (share === undefined) return { bytes, records: limits.records };
     const seconds = share * this.#intervalMs / 1000;
     return {
-      bytes: Math.min(limits.bytes, Math.floor(SHARD_BYTES_PER_SECOND * seconds)),
+      bytes: Math.min(bytes, Math.floor(SHARD_BYTES_PER_SECOND * seconds)),
       records: Math.min(
         limits.records,
         Math.max(1, Math.floor(SHARD_RECORDS_PER_SECOND * seconds)),
@@ -105,6 +117,7 @@ export class Pacer {
   /** A put starts. */
   started(nowMs: number, amount: Amount): void {
     this.#recentThrottles <<= 1;
+    this.#startedBytes = amount.bytes;
     this.#asked.add(nowMs, secondsOf(amount));
     if (this.#share === undefined) {
       if (nowMs - this.#liftedAtMs > SAME_TROUBLE_MS) this.#liftedShare = undefined;
@@ -127,6 +140,13 @@ export class Pacer {
   /** A put was answered after this time. */
   answered(roundTripMs: number): void {
     this.#roundTripMs += (roundTripMs - this.#roundTripMs) / 8;
+    const isTelling = this.#startedBytes * 2 > this.#timelyBytes;
+    if (isTelling && roundTripMs < PROMPT_MS) this.#timelyBytes *= 2;
+  }
+
+  /** A put had no answer in time, maybe since it is too much for the line: as it is it may never have one. */
+  late(): void {
+    this.#timelyBytes = Math.max(LEAST_LATE_BYTES, Math.floor(this.#startedBytes * LATE_SHARE));
   }
 
   /** The shard refused this much of a put of `records` records. */

@@ -9,6 +9,7 @@ import { NotSent } from "../../../src/base/errors.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { AnsweringHandler } from "../../../src/kinesis/client/answered_call.ts";
 import { connectKinesis } from "../../../src/kinesis/client/kinesis_client.ts";
+import { classify } from "../../../src/kinesis/client/kinesis_failure.ts";
 import { LeanPuts } from "../../../src/kinesis/client/lean_puts.ts";
 import { type HttpResponse, serveHttp } from "../../support/fault_server/http1.ts";
 
@@ -55,6 +56,13 @@ const ANSWERS: readonly HttpResponse[] = [
   { status: 200, contentType: JSON_TYPE, body: new Uint8Array([0x7B, 0xFF, 0xFE, 0x7D]) },
 ];
 
+const NO_SUCCESS = [
+  ...["{}", "null", "[]", '{"ShardId":"s"}', '{"ShardId":1,"SequenceNumber":2}'],
+  ...['{"Records":"x"}', '{"Records":{"length":1}}', '{"Records":[null]}', '{"Records":[5]}'],
+  ...['{"Records":[{}]}', '{"Records":[{"ShardId":"s"}]}', '{"Records":[{"SequenceNumber":"1"}]}'],
+];
+const ASKED = { verb: "put into", stream: "changes", region: "us-east-1", action: "kinesis:Put" };
+
 Deno.test("a put that was not stored fails as with the SDK's client, for whatever answer", async () => {
   let answer = ANSWERS[0]!;
   await using server = serveHttp(0, () => Promise.resolve(answer));
@@ -83,16 +91,18 @@ Deno.test("a put that was not stored fails as with the SDK's client, for whateve
       );
     }
     // What the SDK lets pass as a success without a word of where the record is.
-    for (
-      const body of ["{}", "null", "[]", '{"ShardId":"s"}', '{"ShardId":1,"SequenceNumber":2}']
-    ) {
+    for (const body of NO_SUCCESS) {
       answer = { status: 200, contentType: JSON_TYPE, body };
       for (
         const call of [
           () => api.putRecord(put, signal),
           () => api.putRecords("changes", [record], signal),
         ]
-      ) assert(!("gives" in (await outcomeOf(call) as object)), body);
+      ) {
+        const error = await assertRejects(call, Error, undefined, body);
+        // Neither a success nor a mistake of this program's that ends the run.
+        assertEquals(classify(error, ASKED).kind, "retry", `${body}: ${error}`);
+      }
     }
   } finally {
     api.close();

@@ -1,7 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import { assertEquals, assertMatch } from "@std/assert";
 import type { KinesisApi } from "../../../src/kinesis/client/kinesis_api.ts";
-import { systemClock } from "../../../src/base/clock.ts";
+import { type Clock, systemClock } from "../../../src/base/clock.ts";
+import type { Lane } from "../../../src/kinesis/writer/lane.ts";
 import { ShardFollower } from "../../../src/kinesis/writer/shard_follower.ts";
 import { RequestTrouble } from "../../../src/kinesis/client/request_trouble.ts";
 import { waitFor } from "../../support/wait.ts";
@@ -79,4 +80,30 @@ Deno.test("ShardFollower ends the run where it may not list the shards, and says
     (broken as Error).message,
     /^cannot list the shards of stream s \(r\): .*allow kinesis:ListShards.*; the slot keeps what is not stored,/,
   );
+});
+
+Deno.test("ShardFollower lists again when a listing has a shard without its range", async () => {
+  const listings: unknown[] = [[{ ShardId: "shardId-000000000000" }], [null], [LISTED]];
+  const closing = new AbortController();
+  const clock: Clock = { ...systemClock, sleep: () => Promise.resolve() };
+  const owner = {
+    lanes: () => [],
+    switchTo: () => {},
+    broken: (error: unknown) => {
+      throw error;
+    },
+  };
+  const follower = new ShardFollower(owner, {
+    api: {
+      region: "r",
+      listShards: () => Promise.resolve(listings.shift()),
+    } as unknown as KinesisApi,
+    streamName: "s",
+    clock,
+    random: () => 0,
+    trouble: new RequestTrouble(clock, getLogger("test")),
+    closing: closing.signal,
+  });
+  await follower.look({ shard: { id: LISTED.ShardId } } as Lane);
+  assertEquals(listings, []);
 });

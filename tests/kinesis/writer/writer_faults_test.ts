@@ -100,6 +100,52 @@ Deno.test("StreamWriter with one shard stalled for minutes keeps the others goin
   assertEquals([ticket.expected, ticket.acknowledged], [10_000, 10_000]);
 });
 
+for (const aggregation of ["kpl", "none"] as const) {
+  Deno.test(`StreamWriter (${aggregation}) puts less at a time where a put has no answer in time, and more when it has`, async () => {
+    const simulation = new Simulation();
+    const { api, clock } = simulation;
+    const sizes: number[] = [];
+    const lineBytes = 100_000;
+    let isSlow = true;
+    let late = 0;
+    const overSlowLine = async (bytes: number) => {
+      sizes.push(bytes);
+      if (!isSlow) return;
+      const isTooMuch = bytes > lineBytes;
+      await clock.sleep(isTooMuch ? 30_000 : 30_000 * bytes / lineBytes);
+      if (!isTooMuch) return;
+      late++;
+      throw Object.assign(new Error("no answer"), { name: "TimeoutError", code: "TimeoutError" });
+    };
+    const { putRecord, putRecords } = api;
+    api.putRecord = async (record, ...rest) => {
+      await overSlowLine(record.data.length);
+      return await putRecord.call(api, record, ...rest);
+    };
+    api.putRecords = async (stream, records, ...rest) => {
+      await overSlowLine(records.reduce((sum, { data }) => sum + data.length, 0));
+      return await putRecords.call(api, stream, records, ...rest);
+    };
+    const ticket = new CountingTicket();
+    const texts = numbers(500).map((number) => number.padEnd(2_000));
+    await simulation.run({ aggregation }, async (writer) => {
+      writer.add("key first", "first", ticket);
+      await addAndFlush(writer, ticket, texts);
+      await writer.drain();
+      assert(late > 0 && late < 6, `${late} puts without an answer: they do not go on`);
+      isSlow = false;
+      sizes.length = 0;
+      for (let n = 0; n < 20; n++) {
+        await addAndFlush(writer, ticket, texts);
+        await writer.drain();
+      }
+    });
+    assertEquals(ticket.acknowledged, ticket.expected);
+    assertEquals(simulation.texts.slice(0, 501), ["first", ...texts]);
+    assert(Math.max(...sizes) > 800_000, `${Math.max(...sizes)} bytes at most`);
+  });
+}
+
 const REFUSALS: readonly [string, RegExp][] = [
   [
     "AccessDeniedException",
