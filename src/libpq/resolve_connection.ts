@@ -225,8 +225,8 @@ function resolveHosts(
   });
 }
 
-/** Debian's, most others', and PostgreSQL's own. */
-const SOCKET_FOLDERS = ["/var/run/postgresql", "/run/postgresql", "/tmp"];
+/** Debian's, most others', and PostgreSQL's own; the executable is built for these alone. */
+export const SOCKET_FOLDERS = ["/var/run/postgresql", "/run/postgresql", "/tmp"];
 
 /**
  * libpq knows the one folder it was built with; this program looks where a server listens. In a folder

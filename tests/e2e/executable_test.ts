@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { startEmbeddedPostgres } from "../support/embedded_postgres.ts";
 import { startKinesalite } from "../support/kinesalite.ts";
@@ -120,6 +120,36 @@ Deno.test({
     );
     await program.waitForLog(/localhost:1/);
     for (const line of program.stderr.trim().split("\n")) assertMatch(line, /^\S+ (INFO|ERROR) /);
+  },
+});
+
+Deno.test({
+  name: "the executable says that a socket is not there, or where it may not use one",
+  ignore,
+  fn: async () => {
+    await using kinesis = await startKinesalite();
+    const stream = freshStreamName();
+    await kinesis.createStream(stream);
+    const folder = await Deno.makeTempDir({ dir: "/tmp", prefix: "pg2k_sockets_" });
+    const cases: readonly (readonly [folder: string, why: string])[] = [
+      [folder, "there is no such socket; check --pg-host and --pg-port"],
+      [
+        "/nonesuch",
+        "this executable may use sockets in /var/run/postgresql, /run/postgresql, /tmp",
+      ],
+    ];
+    try {
+      for (const [host, why] of cases) {
+        const { code, stderr } = await Pg2kinesis.run(
+          ["-h", host, "-d", "d", "-u", "u", "-k", stream],
+          { env: kinesis.env },
+        );
+        assertEquals(code, 1, stderr);
+        assertStringIncludes(stderr, `at ${host}/.s.PGSQL.5432 (database "d", role "u"): ${why}`);
+      }
+    } finally {
+      await Deno.remove(folder);
+    }
   },
 });
 

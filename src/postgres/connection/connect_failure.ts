@@ -1,6 +1,7 @@
 // @ts-types="@types/pg"
 import pg from "pg";
 import type { PostgresOptions } from "../../options.ts";
+import { SOCKET_FOLDERS } from "../../libpq/resolve_connection.ts";
 import { isSocketFolder } from "../../libpq/tls.ts";
 import { StrangeAnswer } from "./login_bounds.ts";
 import { LoginRefused } from "./login_watch.ts";
@@ -190,6 +191,13 @@ function explainNetwork(error: unknown, attempt: Attempt, options: PostgresOptio
   if (error instanceof NoPassword) {
     return never("the server asks for a password; set PGPASSWORD or write it to ~/.pgpass");
   }
+  // Each version of Deno has other words for it, 2.4 none at all.
+  if (isSocketFolder(attempt.host) && !mayWriteTo(placeOf(attempt))) {
+    return never(
+      `this executable may use sockets in ${SOCKET_FOLDERS.join(", ")} alone; connect by TCP ` +
+        "(--pg-host localhost), or name one of these folders in the server's unix_socket_directories",
+    );
+  }
   switch (errorCode(error)) {
     case "ECONNREFUSED":
       return later(
@@ -228,6 +236,11 @@ function explainNetwork(error: unknown, attempt: Attempt, options: PostgresOptio
       ? "the server closed the connection before it answered; is that PostgreSQL?"
       : said,
   );
+}
+
+/** Deno wants the right to write to a socket before it connects to it. */
+function mayWriteTo(path: string): boolean {
+  return Deno.permissions.querySync({ name: "write", path }).state === "granted";
 }
 
 const hasNoTls = (said: string) => said === "The server does not support SSL connections";

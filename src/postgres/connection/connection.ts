@@ -339,12 +339,14 @@ function guardSocket(attempt: Attempt, { requirePeer }: PostgresOptions): Socket
 }
 
 async function logIn({ connection, watch }: Login, signal: AbortSignal): Promise<Connection> {
-  const { client, place, attempt } = connection;
+  const { client, socket, place, attempt } = connection;
   try {
     await untilAborted(client.connect(), signal);
   } catch (error) {
+    // On Deno 2.4 a Unix socket closes before it says why, and pg knows only that it closed.
+    const why = watch.stage === "connecting" ? socket.errored ?? error : error;
     connection.destroy();
-    throw error;
+    throw why;
   }
   logger.debug("logged in at {place} ({kind}), {encryption}, by {method}", {
     place,

@@ -110,7 +110,7 @@ Deno.test("connect says in one line, without the password, why it failed", async
   const cases: readonly [Partial<PostgresOptions>, string[], boolean][] = [
     [{ hosts: [{ host: "127.0.0.1", port: 1 }] }, ["127.0.0.1:1", "refused", "--pg-port"], true],
     [{ hosts: [{ host: "nowhere.invalid", port: 5432 }] }, ["nowhere.invalid", "--pg-host"], true],
-    [{ hosts: [{ host: "/nowhere", port: 7 }] }, ["/nowhere/.s.PGSQL.7", "socket"], true],
+    [{ hosts: [{ host: "/nowhere", port: 7 }] }, ["/nowhere/.s.PGSQL.7", "no such socket"], true],
     [{ database: "nonesuch" }, [place, '"nonesuch"', "--pg-dbname"], false],
     [{ user: "nonesuch" }, [place, '"nonesuch"', "--pg-user"], false],
     [{ user: "no_login" }, ["not permitted to log in"], false],
