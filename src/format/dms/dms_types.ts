@@ -1,6 +1,6 @@
 import { areNotFinite, isNotFinite } from "../column_type.ts";
 import { BOOLEAN, fromText, INTEGER, TEXT, type ValueEncoder } from "../typed/encoder.ts";
-import { isoTimestamp, parseTimestamp } from "../typed/moment.ts";
+import { isoDate, isoTimestamp, parseDate, parseTimestamp } from "../typed/moment.ts";
 import { plainMoney } from "../typed/money.ts";
 import type { TypeSpec } from "../typed/type_spec.ts";
 
@@ -62,6 +62,18 @@ const MONEY: ValueEncoder = fromText((text) => plainMoney(text) ?? JSON.stringif
 /** Blanks at the end are cut. */
 const CHARACTER: ValueEncoder = fromText((text) => JSON.stringify(text.replace(/ +$/, "")));
 
+const DATE_LENGTH = "2026-11-28".length;
+
+/** `"2026-11-28"`; years before Christ and beyond 9999 as a timestamp has them. */
+const DATE: ValueEncoder = {
+  json(text) {
+    const days = parseDate(text);
+    return JSON.stringify(days === undefined ? text : isoDate(days));
+  },
+  copy: (bytes, start, end, out) =>
+    end - start === DATE_LENGTH && out.jsonString(bytes, start, end),
+};
+
 /** `"2026-11-28T12:00:00.123456Z"`, without decimals when they are zero. */
 const TIMESTAMP: ValueEncoder = fromText((text) => {
   const moment = parseTimestamp(text);
@@ -94,6 +106,8 @@ export function dmsEncoder({ name, element }: TypeSpec, noHexPrefix: boolean): V
       return MONEY;
     case "character":
       return CHARACTER;
+    case "date":
+      return DATE;
     case "timestamp without time zone":
     case "timestamp with time zone":
       return TIMESTAMP;
