@@ -136,8 +136,12 @@ export class StreamFinder {
 
   #connect(region: string | undefined): Promise<KinesisApi> {
     const key = region ?? "";
-    let api = this.#apis.get(key);
-    if (api === undefined) this.#apis.set(key, api = this.options.connect(region));
+    const known = this.#apis.get(key);
+    if (known !== undefined) return known;
+    const api = this.options.connect(region);
+    this.#apis.set(key, api);
+    // Who looks ahead ignores a failure, which must not be the answer for whoever needs a stream later.
+    api.catch(() => this.#apis.delete(key));
     return api;
   }
 }

@@ -213,6 +213,35 @@ Deno.test("StreamSet: what is missing ahead ends nothing until it is needed, and
   });
 });
 
+Deno.test("StreamSet connects again for a stream that is needed when it could not while it looked ahead", async () => {
+  const world = new World({ a: 1 });
+  let connects = 0;
+  const connect = () =>
+    ++connects === 1 ? Promise.reject(new RunError("no credentials")) : Promise.resolve(world.api);
+  await world.run({ connect }, async (set) => {
+    await set.lookAhead(["a"]);
+    await set.open("a");
+    assertEquals(connects, 2);
+  });
+});
+
+Deno.test("StreamSet lets nothing linger while the memory of all streams is full", async () => {
+  const world = new World({ a: 4, b: 4 });
+  const streams = { create: false, shardCount: 1, aggregation: "kpl", lingerMs: 60_000 } as const;
+  const memory = new WriterMemory(256 * KIB);
+  await world.run({ streams, memory }, async (set) => {
+    const targets = await Promise.all([set.open("a"), set.open("b")]);
+    const ticket = new CountingTicket();
+    const startMs = world.clock.now();
+    // Spread over the shards none has enough for a full put.
+    for (let i = 0; i < 1000; i++) {
+      targets[i % 2]!.add(`key ${i}`, "x".repeat(KIB), ticket);
+      await set.flush();
+    }
+    assert(world.clock.now() - startMs < 60_000, `${world.clock.now() - startMs} ms`);
+  });
+});
+
 Deno.test("StreamSet: a stream that is needed does not wait for all that are looked for ahead", async () => {
   const names = Array.from({ length: 300 }, (_, i) => `s${i}`);
   const world = new World(Object.fromEntries([...names, "x"].map((name) => [name, 1])));
