@@ -167,6 +167,24 @@ Deno.test({
 });
 
 Deno.test({
+  name: "the executable names no place of its own where a formatter imports what is not there",
+  ignore,
+  fn: async () => {
+    const folder = await Deno.makeTempDir({ prefix: "pg2k_format_" });
+    try {
+      const path = join(folder, "format.js");
+      await Deno.writeTextFile(path, 'import "./missing.js"; export default () => "x";');
+      const { code, stderr } = await Pg2kinesis.run(["-d", "d", "-u", "u", "-f", path]);
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /format\.js: TypeError: Module not found.*missing\.js\S*$/m);
+      assertEquals(stderr.includes("/src/"), false, stderr);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
   name: "the executable runs without a HOME, as a service may",
   ignore,
   fn: async () => {

@@ -204,13 +204,18 @@ function nameOfType(value: unknown): string {
     `a ${typeof value}`;
 }
 
+/** No place in it is the user's to mend. */
+const OUR_SOURCE = ["src/", "main.ts"].map((path) =>
+  new URL(`../../../${path}`, import.meta.url).href
+);
+
 /** The error and where it happened, on one line. */
 function oneLine(error: unknown): string {
   if (!(error instanceof Error)) return `it threw ${Deno.inspect(error, { breakLength: 1e9 })}`;
   // Deno colors the message of an import that fails, also where nobody can see colors.
   const plain = stripVTControlCharacters;
   const place = plain(error.stack ?? "").match(/file:\/\/.*?:\d+:\d+/g)
-    ?.find((each) => !each.startsWith(`${import.meta.url}:`));
+    ?.find((each) => !OUR_SOURCE.some((ours) => each.startsWith(ours)));
   const text = plain(`${error.name}: ${error.message}`).replace(/\s*\n\s*/g, " ");
   return text + (place === undefined || text.includes(place) ? "" : ` (${place})`);
 }
