@@ -110,7 +110,7 @@ Deno.test("a put that was not stored fails as with the SDK's client, for whateve
   }
 });
 
-Deno.test("puts go where the SDK's client sends them, whichever account a stream is in", async () => {
+Deno.test("puts go where the SDK's client sends them, whichever account a stream or the credentials are in", async () => {
   const hosts: string[] = [];
   const body = new TextEncoder().encode('{"ShardId":"s","SequenceNumber":"1"}');
   const network = {
@@ -120,21 +120,29 @@ Deno.test("puts go where the SDK's client sends them, whichever account a stream
       return Promise.resolve({ response: { statusCode: 200, reason: "OK", headers: {}, body } });
     },
   } as unknown as HttpHandler;
+  let accountId: string | undefined;
+  const provide = () => Promise.resolve({ ...credentials, ...accountId ? { accountId } : {} });
   const client = new KinesisClient({
     region: "eu-west-1",
-    credentials,
+    credentials: Object.assign(provide, { memoized: true }),
     requestHandler: new AnsweringHandler(network) as never,
   });
   const puts = new LeanPuts(client, network, systemClock);
   const options = { abortSignal: signal, requestTimeout: 1000 };
   const arnOf = (account: string) => `arn:aws:kinesis:eu-west-1:${account}:stream/changes`;
-  for (const arn of [arnOf("111111111111"), arnOf("222222222222"), undefined]) {
-    await puts.putRecord({ ...put, streamName: arn ?? "changes" }, options);
-    const stream = arn === undefined ? { StreamName: "changes" } : { StreamARN: arn };
-    const [ours] = hosts.splice(0);
-    await client.send(new PutRecordCommand({ ...stream, PartitionKey: "k", Data: record.data }));
-    assertEquals([ours], hosts.splice(0));
+  const found = new Set<string>();
+  // As when a role of another account is taken while the program runs.
+  for (accountId of [undefined, "333333333333", "444444444444"]) {
+    for (const arn of [arnOf("111111111111"), arnOf("222222222222"), undefined]) {
+      await puts.putRecord({ ...put, streamName: arn ?? "changes" }, options);
+      const stream = arn === undefined ? { StreamName: "changes" } : { StreamARN: arn };
+      const [ours] = hosts.splice(0);
+      found.add(ours!);
+      await client.send(new PutRecordCommand({ ...stream, PartitionKey: "k", Data: record.data }));
+      assertEquals([ours], hosts.splice(0), `${arn} with the credentials of ${accountId}`);
+    }
   }
+  assertEquals(found.size, 5);
 });
 
 Deno.test("puts at the same time have each its own body, and the signature of it", async () => {
