@@ -81,8 +81,12 @@ function inPlace(form: string): RegExp {
   return new RegExp(`(${BEFORE_A_SECRET})${escaped}(?![\\p{L}\\p{N}_])`, "gu");
 }
 
-/** What makes a presigned URL, or a token for RDS, worth stealing: there is a new one for every use. */
-const SIGNATURE = /(X-Amz-(?:Signature|Security-Token)(?:=|%3D))[\w.~%+/=-]+/gi;
+/**
+ * What makes a presigned URL, or a token for RDS, worth stealing: there is a new one for every use. And a
+ * session token as a header: AWS repeats it in the canonical string that it gives with a wrong signature.
+ */
+const SIGNATURE =
+  /(X-Amz-(?:Signature|Security-Token)\\?["']?\s*(?:=|%3D|:)\s*\\?["']?)[\w.~%+/=-]+/gi;
 
 /** The text, which may be a sentence of ours or somebody else's, without secrets. */
 export function redact(text: string): string {

@@ -62,3 +62,28 @@ Deno.test("any other secret is hidden wherever it stands, and however it is enco
     assert(shown.includes("***") && shown.length < 16, shown);
   }
 });
+
+Deno.test("a session token in the canonical string of AWS's error is hidden, though nobody registered it", () => {
+  const token = "IQoJb3JpZ2luX2VjEJr//////////wEaCXVzLWVhc3QtMSJHMEUCIQD+a/b==";
+  const canonical = (newline: string) =>
+    "The Canonical String for this request should have been" +
+    `${newline}'POST${newline}/${newline}${newline}host:kinesis.eu-west-1.amazonaws.com${newline}` +
+    `x-amz-date:20261129T140000Z${newline}x-amz-security-token:${token}${newline}` +
+    `x-amz-target:Kinesis_20131202.PutRecord${newline}${newline}` +
+    `host;x-amz-date;x-amz-security-token;x-amz-target${newline}e3b0'`;
+  for (
+    const text of [
+      canonical("\n"),
+      canonical("\\n"),
+      canonical(" "),
+      JSON.stringify({ headers: { "X-Amz-Security-Token": token } }),
+      JSON.stringify(JSON.stringify({ "x-amz-security-token": token })),
+      `https://sts.amazonaws.com/?X-Amz-Security-Token=${encodeURIComponent(token)}&a=b`,
+    ]
+  ) {
+    assertEquals(
+      redact(text),
+      text.replace(token, "***").replace(encodeURIComponent(token), "***"),
+    );
+  }
+});
