@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import manifest from "../deno.json" with { type: "json" };
 import { buildInfo } from "../src/base/build_info.ts";
+import { SOCKET_FOLDERS } from "../src/libpq/resolve_connection.ts";
 import type { LockFile } from "./build/lock_file.ts";
 import { licenseTexts } from "./build/license_texts.ts";
 import { PackageCache } from "./build/package_cache.ts";
@@ -28,7 +29,7 @@ const TARGETS = [
 ];
 
 /** The folders of PostgreSQL's Unix sockets: connecting to one needs the right to write to it. */
-const SOCKET_DIRS = "/var/run/postgresql,/run/postgresql,/tmp";
+const SOCKET_DIRS = SOCKET_FOLDERS.join(",");
 
 /** What the executable may do; it can neither start a program nor load a library. */
 const PERMISSIONS = [
