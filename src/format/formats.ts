@@ -60,7 +60,10 @@ export async function createFormatter(
   );
 }
 
-/** Throws a RunError for a module that cannot be a formatter, before anything else is asked. */
+/**
+ * Loads a user's module before anything else is asked.
+ * @throws {RunError} where it cannot be a formatter.
+ */
 export async function tryFormatter(options: FormatOptions): Promise<void> {
   if (formatName(options) === undefined) await loadUserFormatter(options.formatter);
 }

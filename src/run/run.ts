@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { systemClock } from "../base/clock.ts";
 import { DecodeError } from "../decode/decoder.ts";
 import { RunError } from "../base/errors.ts";
+import { untilAborted } from "../base/until_aborted.ts";
 import { tryFormatter } from "../format/formats.ts";
 import type { RunOptions } from "../options.ts";
 import { placeOf } from "../postgres/connection/connect_failure.ts";
@@ -26,7 +27,7 @@ export async function run(options: RunOptions): Promise<void> {
   using stop = onStopSignal();
   try {
     // A standby would else meet what is wrong with it only in its turn.
-    await tryFormatter(options.format);
+    await untilAborted(tryFormatter(options.format), stop.signal);
     await using observed = await observe(options);
     const { observer } = observed;
     using _hangUp = outliveHangUp(() => observer.snapshot().state === "standby");

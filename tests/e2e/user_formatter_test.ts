@@ -7,6 +7,7 @@ import { startKinesalite, type TestKinesis } from "../support/kinesalite.ts";
 import { Pg2kinesis } from "../support/pg2kinesis.ts";
 import { readBack } from "../support/read_back.ts";
 import { type FreshDatabase, freshDatabase } from "../support/shared_postgres.ts";
+import { waitFor } from "../support/wait.ts";
 import { flagsFor, freshStreamName, waitUntilConfirmed } from "../support/following_program.ts";
 
 const server = await startEmbeddedPostgres();
@@ -147,6 +148,24 @@ Deno.test("a formatter that cannot be used is reported before the stream, the se
         await Deno.remove(home, { recursive: true });
       }
     });
+  }
+});
+
+Deno.test("a stop ends a run whose formatter never finishes loading", async () => {
+  const home = await Deno.makeTempDir({ prefix: "pg2k_format_" });
+  try {
+    const path = join(home, "format.js"), begun = join(home, "begun");
+    await Deno.writeTextFile(
+      path,
+      `Deno.writeTextFileSync(${JSON.stringify(begun)}, ""); setInterval(() => {}, 1000);
+      await new Promise(() => {}); export default () => "x";`,
+    );
+    await using program = await Pg2kinesis.start(["-d", "d", "-u", "u", "-k", "s", "-f", path]);
+    const hasBegun = () => Deno.stat(begun).then(() => true, () => false);
+    await waitFor(hasBegun, { what: "the module to be loaded" });
+    assertEquals(await program.stop(), 0, program.stderr);
+  } finally {
+    await Deno.remove(home, { recursive: true });
   }
 });
 
