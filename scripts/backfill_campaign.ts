@@ -53,8 +53,12 @@ function readOptions() {
       : readCount("seed", values.seed),
     trials: values.trials === undefined ? Infinity : readCount("trials", values.trials, 1),
     minutes: readCount("minutes", values.minutes, 1),
-    plugin: values.plugin && readChoice("plugin", values.plugin, OUTPUT_PLUGINS),
-    version: values.version && readChoice("version", values.version, ["15", "18"]),
+    plugin: values.plugin === undefined
+      ? undefined
+      : readChoice("plugin", values.plugin, OUTPUT_PLUGINS),
+    version: values.version === undefined
+      ? undefined
+      : readChoice("version", values.version, ["15", "18"]),
     csv: values.csv,
   };
 }

@@ -12,6 +12,7 @@ import { firstCredentials, openSession } from "../../aws/session.ts";
 import { systemClock } from "../../base/clock.ts";
 import { RunError } from "../../base/errors.ts";
 import { AnsweringHandler } from "./answered_call.ts";
+import { badAnswer } from "./bad_answer.ts";
 import type { KinesisApi, PutRecordsResult, StreamSummary } from "./kinesis_api.ts";
 import type { KinesisReadApi, RecordPage, ShardPosition } from "./kinesis_read_api.ts";
 import { LeanPuts } from "./lean_puts.ts";
@@ -282,9 +283,4 @@ function present<T>(operation: string, field: string, value: T | undefined): T {
 function presentText(operation: string, field: string, value: string | undefined): string {
   if (typeof value !== "string" || value === "") throw badAnswer(operation, `no ${field}`);
   return value;
-}
-
-/** An answer that cannot be one of Kinesis: like a broken connection, something to try again. */
-function badAnswer(operation: string, found: string): Error {
-  return Object.assign(new Error(`${operation} was answered with ${found}`), { code: "BadAnswer" });
 }

@@ -1,3 +1,4 @@
+import { badAnswer } from "../client/bad_answer.ts";
 import type { ListedShard } from "../client/listed_shard.ts";
 import { compareHashKeys, type HashKey, hashKeyToBigInt, parseHashKey } from "./hash_key.ts";
 
@@ -89,9 +90,7 @@ export function overlap(left: Shard, right: Shard): boolean {
 function readShard(listed: ListedShard): Shard {
   const { ShardId: id, HashKeyRange: range } = Object(listed) as ListedShard;
   if (id === undefined || !range?.StartingHashKey || !range.EndingHashKey) {
-    const text = `ListShards gave a shard without its id or range: ${JSON.stringify(listed)}`;
-    // The code tells it from a mistake of this program's: another listing may be whole.
-    throw Object.assign(new TypeError(text), { code: "BadAnswer" });
+    throw badAnswer("ListShards", `a shard without its id or range: ${JSON.stringify(listed)}`);
   }
   return {
     id,

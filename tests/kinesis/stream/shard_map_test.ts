@@ -89,7 +89,7 @@ Deno.test("ShardMap keeps closed shards by their id only", () => {
 Deno.test("ShardMap refuses a shard without its range", () => {
   assertThrows(
     () => ShardMap.fromListing([{ ShardId: "a" }]),
-    TypeError,
+    Error,
     "without its id or range",
   );
 });
